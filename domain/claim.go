@@ -1,0 +1,95 @@
+package domain
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// ClaimKind says what is unique.
+type ClaimKind string
+
+const (
+	ClaimEmail ClaimKind = "email"
+	ClaimSlug  ClaimKind = "slug"
+)
+
+// ClaimStream is the stream that a unique value is claimed on. Letter case
+// does not tell two values apart.
+func ClaimStream(kind ClaimKind, value string) string {
+	digest := sha256.Sum256([]byte(strings.ToLower(value)))
+	return "claim-" + string(kind) + "-" + hex.EncodeToString(digest[:])
+}
+
+// Claim is the aggregate of one claim stream: who has the right to a unique
+// value. The value is claimed first and used second; a claim whose owner never
+// came to life can be taken over.
+type Claim struct {
+	Owner uuid.UUID // uuid.Nil when unclaimed
+	Since time.Time
+}
+
+// ClaimMade is stored as "claim.made", schema 1.
+type ClaimMade struct {
+	Kind  ClaimKind `json:"kind"`
+	Owner uuid.UUID `json:"owner"`
+}
+
+// ClaimTakenOver is stored as "claim.taken_over", schema 1.
+type ClaimTakenOver struct {
+	Kind  ClaimKind `json:"kind"`
+	Owner uuid.UUID `json:"owner"`
+	From  uuid.UUID `json:"from"`
+}
+
+func (ClaimMade) EventType() Type      { return "claim.made" }
+func (ClaimTakenOver) EventType() Type { return "claim.taken_over" }
+
+// ClaimCommand is a command to one claim.
+type ClaimCommand interface {
+	decide(Claim) ([]Event, error)
+}
+
+// Decide says what the command leads to, or refuses with an [*Error].
+func (c Claim) Decide(cmd ClaimCommand) ([]Event, error) { return cmd.decide(c) }
+
+// Evolve applies an event of the stream, recorded at the given time.
+func (c Claim) Evolve(e Event, at time.Time) Claim {
+	switch e := e.(type) {
+	case ClaimMade:
+		return Claim{Owner: e.Owner, Since: at}
+	case ClaimTakenOver:
+		return Claim{Owner: e.Owner, Since: at}
+	}
+	return c
+}
+
+// MakeClaim claims a value for a new owner. It is refused while another has
+// it, unless that other is From, which is known to never come to life.
+type MakeClaim struct {
+	Kind  ClaimKind
+	Owner uuid.UUID
+	From  uuid.UUID
+}
+
+func (m MakeClaim) decide(c Claim) ([]Event, error) {
+	switch c.Owner {
+	case m.Owner:
+		return nil, nil
+	case uuid.Nil:
+		return []Event{ClaimMade{Kind: m.Kind, Owner: m.Owner}}, nil
+	case m.From:
+		return []Event{ClaimTakenOver(m)}, nil
+	}
+	return nil, m.Kind.taken()
+}
+
+func (k ClaimKind) taken() error {
+	if k == ClaimSlug {
+		return Refuse(CodeSlugTaken, "the slug is taken").With("field", "slug")
+	}
+	return Refuse(CodeAgentExists, "an agent with this e-mail address exists already").With("field", "email")
+}

@@ -1,0 +1,126 @@
+package domain
+
+import (
+	"crypto/subtle"
+	"encoding/json"
+	"slices"
+	"time"
+)
+
+// CredentialKind says how a credential is used to authenticate.
+type CredentialKind string
+
+const (
+	// SecretCredential is a client secret (RFC 6749 section 2.3.1).
+	SecretCredential CredentialKind = "client_secret"
+	// KeyCredential is a public key for signed assertions (RFC 7523 section 2.2).
+	KeyCredential CredentialKind = "private_key_jwt"
+)
+
+// CredentialStatus is where a credential is in its life. Expiry is a matter of
+// the time, not of the status.
+type CredentialStatus string
+
+const (
+	CredentialActive    CredentialStatus = "active"
+	CredentialIsRevoked CredentialStatus = "revoked"
+)
+
+// Verifier recognizes a secret without holding it: a keyed hash and the id of
+// the key, which is not in the ledger.
+type Verifier struct {
+	KeyID string `json:"keyId"`
+	MAC   []byte `json:"mac"`
+}
+
+// Credential is one way for an agent to authenticate.
+type Credential struct {
+	ID        CredentialID
+	Kind      CredentialKind
+	Status    CredentialStatus
+	Verifier  Verifier        // of a client secret
+	PublicKey json.RawMessage `json:",omitempty"` // of a key: a JWK
+	CreatedAt time.Time
+	RotatedAt time.Time // zero when it never was
+	RevokedAt time.Time // zero when it is not
+	ExpiresAt time.Time // zero when it does not
+}
+
+// UsableAt reports whether the credential may authenticate at that time.
+func (c Credential) UsableAt(at time.Time) bool {
+	return c.Status == CredentialActive && (c.ExpiresAt.IsZero() || at.Before(c.ExpiresAt))
+}
+
+// matches compares in constant time. Verifiers holds the presented secret
+// under every key that may have been used.
+func (c Credential) matches(presented []Verifier) bool {
+	if len(c.Verifier.MAC) == 0 {
+		return false
+	}
+	for _, p := range presented {
+		if p.KeyID == c.Verifier.KeyID && subtle.ConstantTimeCompare(p.MAC, c.Verifier.MAC) == 1 {
+			return true
+		}
+	}
+	return false
+}
+
+// CredentialGenerated is stored as "credential.generated", schema 1.
+type CredentialGenerated struct {
+	AgentID      AgentID         `json:"agentId"`
+	CredentialID CredentialID    `json:"credentialId"`
+	Kind         CredentialKind  `json:"kind"`
+	Verifier     *Verifier       `json:"verifier,omitempty"`
+	PublicKey    json.RawMessage `json:"publicKeyJwk,omitempty"`
+	ExpiresAt    *time.Time      `json:"expiresAt,omitempty"`
+}
+
+// CredentialRotated is stored as "credential.rotated", schema 1. It ends the
+// old secret and every token issued under it.
+type CredentialRotated struct {
+	AgentID      AgentID         `json:"agentId"`
+	CredentialID CredentialID    `json:"credentialId"`
+	Verifier     *Verifier       `json:"verifier,omitempty"`
+	PublicKey    json.RawMessage `json:"publicKeyJwk,omitempty"`
+	ExpiresAt    *time.Time      `json:"expiresAt,omitempty"`
+}
+
+// CredentialRevoked is stored as "credential.revoked", schema 1. It ends every
+// token issued under the credential.
+type CredentialRevoked struct {
+	AgentID      AgentID      `json:"agentId"`
+	CredentialID CredentialID `json:"credentialId"`
+	Reason       string       `json:"reason"`
+}
+
+func (CredentialGenerated) EventType() Type { return "credential.generated" }
+func (CredentialRotated) EventType() Type   { return "credential.rotated" }
+func (CredentialRevoked) EventType() Type   { return "credential.revoked" }
+
+// evolveCredentials never writes to the slice it is given: older states share it.
+func evolveCredentials(credentials []Credential, e Event, at time.Time) []Credential {
+	credentials = slices.Clone(credentials)
+	find := func(id CredentialID) *Credential {
+		i := slices.IndexFunc(credentials, func(c Credential) bool { return c.ID == id })
+		if i < 0 {
+			return &Credential{} // changed in vain: Evolve never fails
+		}
+		return &credentials[i]
+	}
+	switch e := e.(type) {
+	case CredentialGenerated:
+		c := Credential{ID: e.CredentialID, Kind: e.Kind, Status: CredentialActive, PublicKey: e.PublicKey, CreatedAt: at}
+		set(&c.Verifier, e.Verifier)
+		set(&c.ExpiresAt, e.ExpiresAt)
+		return append(credentials, c)
+	case CredentialRotated:
+		c := find(e.CredentialID)
+		c.PublicKey, c.RotatedAt, c.ExpiresAt = e.PublicKey, at, time.Time{}
+		set(&c.Verifier, e.Verifier)
+		set(&c.ExpiresAt, e.ExpiresAt)
+	case CredentialRevoked:
+		c := find(e.CredentialID)
+		c.Status, c.RevokedAt = CredentialIsRevoked, at
+	}
+	return credentials
+}

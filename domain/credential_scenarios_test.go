@@ -1,0 +1,198 @@
+package domain
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+var (
+	jwk      = json.RawMessage(`{"kty":"EC","kid":"a"}`)
+	otherJWK = json.RawMessage(`{"kty":"EC","kid":"b"}`)
+	inADay   = noon.Add(24 * time.Hour)
+)
+
+func generatedKey() CredentialGenerated {
+	return CredentialGenerated{AgentID: robot, CredentialID: first, Kind: KeyCredential, PublicKey: jwk}
+}
+
+func TestCredentialIsGenerated(t *testing.T) {
+	s := givenAgent(t, created()).
+		when(GenerateCredential{Caller: colleague, CredentialID: first, Verifier: verifier("s1"), ExpiresAt: &inADay, At: noon}).
+		then(CredentialGenerated{AgentID: robot, CredentialID: first, Kind: SecretCredential, Verifier: verifier("s1"), ExpiresAt: &inADay})
+	got, found := s.state.Credential(first)
+	if !found || got.Status != CredentialActive || !got.CreatedAt.Equal(noon) || !got.ExpiresAt.Equal(inADay) {
+		t.Errorf("credential is %+v", got)
+	}
+	givenAgent(t, created()).when(GenerateCredential{Caller: colleague, CredentialID: first, PublicKey: jwk, At: noon}).then(generatedKey())
+}
+
+func TestKeyIsKeptInTheFormItIsReadBackIn(t *testing.T) {
+	spaced := json.RawMessage(`{ "kty": "EC", "kid": "<a>" }`)
+	want := generatedKey()
+	want.PublicKey = json.RawMessage(`{"kty":"EC","kid":"\u003ca\u003e"}`)
+	givenAgent(t, created()).when(GenerateCredential{Caller: colleague, CredentialID: first, PublicKey: spaced, At: noon}).then(want)
+}
+
+func TestTimesAreKeptInTheFormTheyAreReadBackIn(t *testing.T) {
+	elsewhere := inADay.In(time.FixedZone("elsewhere", 3600)).Add(1234 * time.Nanosecond)
+	stored := inADay.Add(time.Microsecond)
+	givenAgent(t, created()).
+		when(GenerateCredential{Caller: colleague, CredentialID: first, Verifier: verifier("s1"), ExpiresAt: &elsewhere, At: noon}).
+		then(CredentialGenerated{AgentID: robot, CredentialID: first, Kind: SecretCredential, Verifier: verifier("s1"), ExpiresAt: &stored})
+}
+
+// Whoever repeats a generation has not seen the first secret: it dies.
+func TestGenerationRepeatedAfterACrashRotates(t *testing.T) {
+	cmd := GenerateCredential{Caller: colleague, CredentialID: first, Verifier: verifier("s2"), At: noon}
+	s := givenAgent(t, created(), generated(first, "s1")).when(cmd).
+		then(CredentialRotated{AgentID: robot, CredentialID: first, Verifier: verifier("s2")})
+	s.when(IssueToken{Proof: secretProof("s1"), At: noon}).thenNotAuthenticated(AuthWrongSecret)
+	givenAgent(t, created(), generated(first, "s1"), revoked(first)).when(cmd).thenRefused(CodeCredentialAlreadyRevoked, "")
+}
+
+func TestCredentialsOfASuspendedAgent(t *testing.T) {
+	s := givenAgent(t, created(), generated(first, "s1"), suspended())
+	s.when(GenerateCredential{Caller: colleague, CredentialID: second, Verifier: verifier("s2"), At: noon}).thenRefused(CodeAgentSuspended, "")
+	s.when(RotateCredential{Caller: colleague, Verifier: verifier("s2"), At: noon}).
+		then(CredentialRotated{AgentID: robot, CredentialID: first, Verifier: verifier("s2")})
+	s.when(RevokeCredential{Caller: colleague, CredentialID: first, Reason: "leaked"}).then(revoked(first))
+}
+
+func TestCredentialNeedsExactlyOneWayToAuthenticate(t *testing.T) {
+	both := GenerateCredential{Verifier: verifier("s"), PublicKey: jwk}
+	for name, test := range map[string]struct {
+		cmd   GenerateCredential
+		field string
+	}{
+		"neither":         {GenerateCredential{}, "credential"},
+		"both":            {both, "credential"},
+		"an empty secret": {GenerateCredential{Verifier: &Verifier{KeyID: "key-1"}}, "credential"},
+		"an empty key":    {GenerateCredential{PublicKey: json.RawMessage{}}, "credential"},
+		"a broken key":    {GenerateCredential{PublicKey: json.RawMessage(`{`)}, "publicKeyJwk"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test.cmd.Caller, test.cmd.CredentialID, test.cmd.At = colleague, first, noon
+			givenAgent(t, created()).when(test.cmd).thenRefused(CodeValidation, test.field)
+		})
+	}
+}
+
+// A rotation that brings no new secret would leave the old one alive.
+func TestRotationAlwaysReplaces(t *testing.T) {
+	s := givenAgent(t, created(), generated(first, "s1"))
+	s.when(RotateCredential{Caller: colleague, CredentialID: first, At: noon}).thenRefused(CodeValidation, "credential")
+	s.when(RotateCredential{Caller: colleague, CredentialID: first, Verifier: verifier("s2"), At: noon}).
+		then(CredentialRotated{AgentID: robot, CredentialID: first, Verifier: verifier("s2")})
+}
+
+func TestKeysRotateToKeysAndSecretsToSecrets(t *testing.T) {
+	secret, key := givenAgent(t, created(), generated(first, "s1")), givenAgent(t, created(), generatedKey())
+	secret.when(RotateCredential{Caller: colleague, PublicKey: jwk, At: noon}).thenRefused(CodeValidation, "publicKeyJwk")
+	key.when(RotateCredential{Caller: colleague, Verifier: verifier("s2"), At: noon}).thenRefused(CodeValidation, "publicKeyJwk")
+	key.when(RotateCredential{Caller: colleague, Verifier: verifier("s2"), PublicKey: otherJWK, At: noon}).thenRefused(CodeValidation, "credential")
+	key.when(RotateCredential{Caller: colleague, PublicKey: otherJWK, At: noon}).
+		then(CredentialRotated{AgentID: robot, CredentialID: first, PublicKey: otherJWK})
+}
+
+func TestRotationWithoutAnIDTakesTheNewestUsable(t *testing.T) {
+	expired := generated(second, "s2")
+	expired.ExpiresAt = ptr(noon)
+	cmd := RotateCredential{Caller: colleague, Verifier: verifier("s3"), At: noon}
+	rotated := func(id CredentialID) CredentialRotated {
+		return CredentialRotated{AgentID: robot, CredentialID: id, Verifier: verifier("s3")}
+	}
+	givenAgent(t, created(), generated(first, "s1"), generated(second, "s2")).when(cmd).then(rotated(second))
+	givenAgent(t, created(), generated(first, "s1"), generated(second, "s2"), revoked(second)).when(cmd).then(rotated(first))
+	givenAgent(t, created(), generated(first, "s1"), expired).when(cmd).then(rotated(first))
+	givenAgent(t, created(), expired).when(cmd).thenRefused(CodeCredentialNotFound, "")
+}
+
+func TestRotationSetsTheExpiryAnew(t *testing.T) {
+	expired := generated(first, "s1")
+	expired.ExpiresAt = ptr(noon)
+	s := givenAgent(t, created(), expired).
+		when(RotateCredential{Caller: colleague, CredentialID: first, Verifier: verifier("s2"), At: noon}).
+		then(CredentialRotated{AgentID: robot, CredentialID: first, Verifier: verifier("s2")})
+	if c, _ := s.state.Credential(first); !c.ExpiresAt.IsZero() || !c.RotatedAt.Equal(noon) || !c.UsableAt(inADay) {
+		t.Errorf("after rotation: %+v", c)
+	}
+}
+
+func TestCredentialsThatAreNotThereOrDead(t *testing.T) {
+	s := givenAgent(t, created(), generated(first, "s1"), revoked(first))
+	s.when(RotateCredential{Caller: colleague, CredentialID: second, Verifier: verifier("x"), At: noon}).thenRefused(CodeCredentialNotFound, "")
+	s.when(RotateCredential{Caller: colleague, CredentialID: first, Verifier: verifier("x"), At: noon}).thenRefused(CodeCredentialAlreadyRevoked, "")
+	s.when(RevokeCredential{Caller: colleague, CredentialID: second}).thenRefused(CodeCredentialNotFound, "")
+	s.when(RevokeCredential{Caller: colleague, CredentialID: first}).thenRefused(CodeCredentialAlreadyRevoked, "")
+	s.when(RevokeCredential{Caller: colleague, CredentialID: first, Reason: strings.Repeat("x", 257)}).thenRefused(CodeValidation, "reason")
+}
+
+func TestExpiryLiesInTheFuture(t *testing.T) {
+	farthest := time.Date(9999, time.December, 31, 23, 59, 59, 0, time.FixedZone("west", -3600)) // the year 10000 in UTC
+	for name, at := range map[string]time.Time{"now": noon, "past": noon.Add(-1), "beyond the calendar": farthest} {
+		t.Run(name, func(t *testing.T) {
+			s := givenAgent(t, created(), generated(first, "s1"))
+			s.when(GenerateCredential{Caller: colleague, CredentialID: second, Verifier: verifier("x"), ExpiresAt: &at, At: noon}).
+				thenRefused(CodeValidation, "expiresAt")
+			s.when(RotateCredential{Caller: colleague, CredentialID: first, Verifier: verifier("x"), ExpiresAt: &at, At: noon}).
+				thenRefused(CodeValidation, "expiresAt")
+		})
+	}
+}
+
+func TestActiveCredentialsAreBounded(t *testing.T) {
+	past := []Event{created()}
+	ids := make([]CredentialID, MaxActiveCredentials)
+	for i := range ids {
+		ids[i] = CredentialID{uuid.UUID{15: byte(i + 1)}}
+		past = append(past, generated(ids[i], ids[i].String()))
+	}
+	full := givenAgent(t, past...)
+	one := GenerateCredential{Caller: colleague, CredentialID: first, Verifier: verifier("one more"), At: noon}
+	full.when(one).thenRefused(CodeValidation, "credentials")
+
+	t.Run("revoked ones do not count", func(t *testing.T) {
+		givenAgent(t, append(slices.Clone(past), revoked(ids[0]))...).when(one).then(generated(first, "one more"))
+	})
+	t.Run("expired ones do not count, and come back only if there is room", func(t *testing.T) {
+		expired := generated(second, "expired")
+		expired.ExpiresAt = ptr(noon)
+		back := RotateCredential{Caller: colleague, CredentialID: second, Verifier: verifier("x"), At: noon}
+		givenAgent(t, append(slices.Clone(past), expired)...).when(back).thenRefused(CodeValidation, "credentials")
+		givenAgent(t, append(slices.Clone(past[:MaxActiveCredentials]), expired)...).when(back).
+			then(CredentialRotated{AgentID: robot, CredentialID: second, Verifier: verifier("x")})
+	})
+}
+
+// A credential of an operator makes an operator of whoever holds it.
+func TestNobodyGetsHoldOfAnOperatorsCredential(t *testing.T) {
+	admin := created()
+	admin.Scopes = NewScopes(ScopeAdminOrgs, ScopeAgentsWrite)
+	itself := Caller{AgentID: robot, OrganizationID: acme, Scopes: NewScopes(ScopeAgentsWrite)}
+	for name, test := range map[string]struct {
+		caller  Caller
+		refused bool
+	}{
+		"a colleague":           {colleague, true},
+		"another operator":      {operator, false},
+		"the operator's itself": {itself, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := givenAgent(t, admin, generated(first, "s1"))
+			generate := s.when(GenerateCredential{Caller: test.caller, CredentialID: second, Verifier: verifier("s2"), At: noon})
+			rotate := s.when(RotateCredential{Caller: test.caller, CredentialID: first, Verifier: verifier("s2"), At: noon})
+			if test.refused {
+				generate.thenRefused(CodeScopeNotAllowed, "scopes")
+				rotate.thenRefused(CodeScopeNotAllowed, "scopes")
+				return
+			}
+			generate.then(generated(second, "s2"))
+			rotate.then(CredentialRotated{AgentID: robot, CredentialID: first, Verifier: verifier("s2")})
+		})
+	}
+}

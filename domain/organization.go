@@ -1,0 +1,167 @@
+package domain
+
+import (
+	"maps"
+	"regexp"
+	"time"
+)
+
+// OrganizationStatus is where an organization is in its life.
+type OrganizationStatus string
+
+const (
+	OrganizationActive      OrganizationStatus = "active"
+	OrganizationIsSuspended OrganizationStatus = "suspended"
+	OrganizationIsDeleted   OrganizationStatus = "deleted"
+	organizationNeverWas    OrganizationStatus = "abandoned" // its creation was given up; it can never come to life
+)
+
+// Role is what a member may do in its organization.
+type Role string
+
+const (
+	RoleMember Role = "member"
+	RoleAdmin  Role = "admin" // may read and patch the organization
+)
+
+// Organization is the aggregate of one organization-<id> stream. The zero
+// Organization does not exist.
+type Organization struct {
+	ID                OrganizationID
+	Name              string
+	Slug              string
+	Tier              Tier
+	MaxAgents         *int // overrides the tier's
+	MaxTokensPerMonth *int // overrides the tier's
+	Status            OrganizationStatus
+	Members           map[AgentID]Role
+	CreatedAt         time.Time
+	UpdatedAt         time.Time
+}
+
+// OrganizationCommand is a command to one organization.
+type OrganizationCommand interface {
+	decide(Organization) ([]Event, error)
+}
+
+// Decide says what the command leads to, or refuses with an [*Error].
+func (o Organization) Decide(cmd OrganizationCommand) ([]Event, error) { return cmd.decide(o) }
+
+// Exists reports whether the organization was ever created, deleted ones included.
+func (o Organization) Exists() bool { return o.Status != "" && o.Status != organizationNeverWas }
+
+// Abandoned reports whether the creation was given up before it was done.
+func (o Organization) Abandoned() bool { return o.Status == organizationNeverWas }
+
+// IsAdmin reports whether the agent is one of the organization's own admins.
+func (o Organization) IsAdmin(agent AgentID) bool { return o.Members[agent] == RoleAdmin }
+
+// Limits of the organization: its tier's, unless overridden.
+func (o Organization) Limits() Limits {
+	limits := o.Tier.Limits()
+	set(&limits.MaxAgents, o.MaxAgents)
+	set(&limits.MaxTokensPerMonth, o.MaxTokensPerMonth)
+	return limits
+}
+
+// MustBeActive refuses what needs a living organization.
+func (o Organization) MustBeActive() error {
+	switch o.Status {
+	case OrganizationActive:
+		return nil
+	case OrganizationIsSuspended:
+		return Refuse(CodeCrossTenant, "the organization is suspended")
+	}
+	return Refuse(CodeOrganizationNotFound, "there is no such organization")
+}
+
+// Evolve applies an event of the organization's stream, recorded at the given time.
+func (o Organization) Evolve(e Event, at time.Time) Organization {
+	switch e := e.(type) {
+	case OrganizationCreated:
+		o.ID, o.Name, o.Slug, o.Tier = e.OrganizationID, e.Name, e.Slug, e.PlanTier
+		o.MaxAgents, o.MaxTokensPerMonth = e.MaxAgents, e.MaxTokensPerMonth
+		o.Status, o.CreatedAt = OrganizationActive, at
+	case OrganizationUpdated:
+		set(&o.Name, e.Name)
+		if e.MaxAgents != nil {
+			o.MaxAgents = e.MaxAgents.Limit
+		}
+		if e.MaxTokensPerMonth != nil {
+			o.MaxTokensPerMonth = e.MaxTokensPerMonth.Limit
+		}
+	case TierChanged:
+		o.Tier = e.To
+	case OrganizationSuspended:
+		o.Status = OrganizationIsSuspended
+	case OrganizationReactivated:
+		o.Status = OrganizationActive
+	case OrganizationDeleted:
+		o.Status = OrganizationIsDeleted
+	case CreationAbandoned:
+		o.ID, o.Status = e.OrganizationID, organizationNeverWas
+	case MemberAdded:
+		members := maps.Clone(o.Members)
+		if members == nil {
+			members = map[AgentID]Role{}
+		}
+		members[e.AgentID] = e.Role
+		o.Members = members
+	default:
+		return o
+	}
+	o.UpdatedAt = at
+	return o
+}
+
+// mayBeReadBy lets the operator and the organization's own admins in.
+func (o Organization) mayBeReadBy(caller Caller) error {
+	if !o.Exists() {
+		return Refuse(CodeOrganizationNotFound, "there is no such organization")
+	}
+	if caller.IsOperator() {
+		return nil
+	}
+	if err := caller.MayActIn(o.ID); err != nil {
+		return err
+	}
+	if !o.IsAdmin(caller.AgentID) {
+		return Refuse(CodeInsufficientScope, "this needs the scope %s, or the role admin in the organization", ScopeAdminOrgs)
+	}
+	return nil
+}
+
+// AuthorizeRead refuses callers who may not see the organization's record.
+func (o Organization) AuthorizeRead(caller Caller) error { return o.mayBeReadBy(caller) }
+
+func (o Organization) mayChange(caller Caller) error {
+	if err := o.mayBeReadBy(caller); err != nil {
+		return err
+	}
+	if o.Status == OrganizationIsDeleted {
+		return Refuse(CodeOrganizationNotFound, "the organization is deleted")
+	}
+	return nil
+}
+
+var slugPattern = regexp.MustCompile(`^[a-z0-9](-?[a-z0-9])*$`)
+
+const (
+	minSlugLength = 2
+	maxSlugLength = 64
+	maxLimit      = 1_000_000_000
+)
+
+func validateSlug(slug string) error {
+	if len(slug) < minSlugLength || len(slug) > maxSlugLength || !slugPattern.MatchString(slug) {
+		return Invalid("slug", "must be 2-64 lower-case letters, digits and single hyphens in between", slugPattern.String())
+	}
+	return nil
+}
+
+func validateLimit(field string, limit *int) error {
+	if limit != nil && (*limit < 0 || *limit > maxLimit) {
+		return Invalid(field, "is out of bounds", map[string]int{"minimum": 0, "maximum": maxLimit})
+	}
+	return nil
+}

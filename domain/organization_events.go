@@ -1,0 +1,73 @@
+package domain
+
+// OrganizationCreated is stored as "organization.created", schema 1.
+type OrganizationCreated struct {
+	OrganizationID    OrganizationID `json:"organizationId"`
+	Name              string         `json:"name"`
+	Slug              string         `json:"slug"`
+	PlanTier          Tier           `json:"planTier"`
+	MaxAgents         *int           `json:"maxAgents,omitempty"`
+	MaxTokensPerMonth *int           `json:"maxTokensPerMonth,omitempty"`
+}
+
+// OrganizationUpdated is stored as "organization.updated", schema 1. Absent
+// fields are as they were.
+type OrganizationUpdated struct {
+	OrganizationID    OrganizationID `json:"organizationId"`
+	Name              *string        `json:"name,omitempty"`
+	MaxAgents         *Override      `json:"maxAgents,omitempty"`
+	MaxTokensPerMonth *Override      `json:"maxTokensPerMonth,omitempty"`
+}
+
+// Override replaces a limit of the tier; with a nil Limit the tier's own holds again.
+type Override struct {
+	Limit *int `json:"limit"`
+}
+
+// OrganizationSuspended is stored as "organization.suspended", schema 1. It
+// ends the tokens of all its agents.
+type OrganizationSuspended struct {
+	OrganizationID OrganizationID `json:"organizationId"`
+}
+
+// OrganizationReactivated is stored as "organization.reactivated", schema 1.
+// Tokens from before it stay dead.
+type OrganizationReactivated struct {
+	OrganizationID OrganizationID `json:"organizationId"`
+}
+
+// OrganizationDeleted is stored as "organization.deleted", schema 1. It is final.
+type OrganizationDeleted struct {
+	OrganizationID OrganizationID `json:"organizationId"`
+}
+
+// CreationAbandoned is stored as "organization.creation_abandoned", schema 1.
+// It is written as the first event of an organization that had claimed its
+// slug but never came to life, so that it never can.
+type CreationAbandoned struct {
+	OrganizationID OrganizationID `json:"organizationId"`
+}
+
+// MemberAdded is stored as "organization.member_added", schema 1.
+type MemberAdded struct {
+	OrganizationID OrganizationID `json:"organizationId"`
+	AgentID        AgentID        `json:"agentId"`
+	Role           Role           `json:"role"`
+}
+
+// TierChanged is stored as "tier.changed", schema 1. Who did it is the event's actor.
+type TierChanged struct {
+	OrganizationID OrganizationID `json:"organizationId"`
+	From           Tier           `json:"from"`
+	To             Tier           `json:"to"`
+	Reason         string         `json:"reason"`
+}
+
+func (OrganizationCreated) EventType() Type     { return "organization.created" }
+func (OrganizationUpdated) EventType() Type     { return "organization.updated" }
+func (OrganizationSuspended) EventType() Type   { return "organization.suspended" }
+func (OrganizationReactivated) EventType() Type { return "organization.reactivated" }
+func (OrganizationDeleted) EventType() Type     { return "organization.deleted" }
+func (CreationAbandoned) EventType() Type       { return "organization.creation_abandoned" }
+func (MemberAdded) EventType() Type             { return "organization.member_added" }
+func (TierChanged) EventType() Type             { return "tier.changed" }

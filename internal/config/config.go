@@ -1,0 +1,133 @@
+package config
+
+import (
+	"log/slog"
+	"math"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// Config is everything a server is told from outside. The comment of a field names its variable, default and bound.
+//
+// Config is a value: it is safe to copy and to read from several goroutines.
+type Config struct {
+	DatabaseURL        string // DATABASE_URL, required: the server's own role
+	MigrateDatabaseURL string // MIGRATE_DATABASE_URL, default DATABASE_URL: the schema owner, used by `migrate` alone
+	RedisURL           string // REDIS_URL, required: redis:// or rediss://
+
+	DBPoolMax               int           // DB_POOL_MAX, default 16, 1 to 10,000 connections
+	DBPoolMin               int           // DB_POOL_MIN, default 2, 0 to DB_POOL_MAX
+	DBPoolIdleTimeout       time.Duration // DB_POOL_IDLE_TIMEOUT_MS, default 30,000, 1,000 to a day
+	DBPoolConnectionTimeout time.Duration // DB_POOL_CONNECTION_TIMEOUT_MS, default 5,000, 100 to 10 minutes
+
+	ListenHost     string         // LISTEN_HOST, default "": every address of the machine
+	Port           int            // PORT, default 3000, 1 to 65535
+	MetricsPort    int            // METRICS_PORT, default 0: /metrics is served on Port
+	MetricsAllow   []netip.Prefix // METRICS_ALLOW, default loopback: who may read /metrics on Port
+	TrustedProxies []netip.Prefix // TRUSTED_PROXIES, default none: whose X-Forwarded-For is believed
+	CORSOrigins    []string       // CORS_ORIGIN, default none: exact origins, or "*" alone
+
+	PublicURL    string // PUBLIC_URL, default http://localhost:<PORT>: how the world reaches this server
+	OIDCIssuer   string // OIDC_ISSUER, default PUBLIC_URL: `iss` of every token
+	DIDWebDomain string // DID_WEB_DOMAIN, default host[:port] of PUBLIC_URL
+
+	JWTSigningAlg string // JWT_SIGNING_ALG, default RS256: RS256 or ES256
+	MasterKeyFile string // MASTER_KEY_FILE, required: made at the first start where it does not exist
+	PolicyDir     string // POLICY_DIR, default "": the embedded policy
+
+	EventStore         string        // EVENTSTORE, default postgres: the engine of the ledger
+	AuditRetentionDays int           // AUDIT_RETENTION_DAYS, default 0: as the tier says; 0 to 36,500
+	ReadWaitTimeout    time.Duration // READ_WAIT_TIMEOUT_MS, default 5,000, 1 to a minute: bound of a read-your-writes wait
+	SnapshotEvery      int           // SNAPSHOT_EVERY, default 500, 1 to 1,000,000 events of one stream between two snapshots
+	ShutdownTimeout    time.Duration // SHUTDOWN_TIMEOUT_MS, default 10,000, 0 to 10 minutes
+
+	LogLevel  slog.Level // LOG_LEVEL, default info: debug, info, warn or error
+	LogFormat string     // LOG_FORMAT, default json: json or text
+}
+
+// The values of Config.JWTSigningAlg, Config.EventStore and Config.LogFormat.
+const (
+	AlgRS256 = "RS256"
+	AlgES256 = "ES256"
+
+	EventStorePostgres = "postgres"
+
+	LogJSON = "json"
+	LogText = "text"
+)
+
+// Load reads a Config from environ, a list of NAME=value as [os.Environ] gives it, and from the file dotenvPath for
+// what environ does not set. An empty path or a file that does not exist is no fault. The error is always [Faults].
+func Load(environ []string, dotenvPath string) (Config, error) {
+	r := newReader(environ, dotenvPath)
+	var c Config
+	r.services(&c)
+	r.listeners(&c)
+	r.identity(&c)
+	r.ledger(&c)
+	if len(r.faults) > 0 {
+		return Config{}, r.faults
+	}
+	return c, nil
+}
+
+func (r *reader) services(c *Config) {
+	c.DatabaseURL = r.databaseURL("DATABASE_URL", true)
+	c.MigrateDatabaseURL = r.databaseURL("MIGRATE_DATABASE_URL", false)
+	if c.MigrateDatabaseURL == "" {
+		c.MigrateDatabaseURL = c.DatabaseURL
+	}
+	c.RedisURL = r.redisURL("REDIS_URL")
+
+	c.DBPoolMax = r.integer("DB_POOL_MAX", 16, 1, 10_000)
+	c.DBPoolMin = r.integer("DB_POOL_MIN", min(2, c.DBPoolMax), 0, c.DBPoolMax)
+	c.DBPoolIdleTimeout = r.milliseconds("DB_POOL_IDLE_TIMEOUT_MS", 30_000, 1_000, 86_400_000)
+	c.DBPoolConnectionTimeout = r.milliseconds("DB_POOL_CONNECTION_TIMEOUT_MS", 5_000, 100, 600_000)
+}
+
+func (r *reader) listeners(c *Config) {
+	c.ListenHost = r.listenHost("LISTEN_HOST")
+	c.Port = r.integer("PORT", 3000, 1, math.MaxUint16)
+	c.MetricsPort = r.integer("METRICS_PORT", 0, 0, math.MaxUint16)
+	if c.MetricsPort == c.Port {
+		r.fault("METRICS_PORT", strconv.Quote(strconv.Itoa(c.MetricsPort)), "another port than PORT",
+			"set 0 to serve /metrics beside the API")
+	}
+	c.MetricsAllow = r.prefixes("METRICS_ALLOW", "127.0.0.0/8,::1/128")
+	c.TrustedProxies = r.prefixes("TRUSTED_PROXIES", "")
+	c.CORSOrigins = r.origins("CORS_ORIGIN")
+	c.LogLevel = map[string]slog.Level{
+		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
+	}[r.oneOf("LOG_LEVEL", "info", "debug", "warn", "error")]
+	c.LogFormat = r.oneOf("LOG_FORMAT", LogJSON, LogText)
+	c.ShutdownTimeout = r.milliseconds("SHUTDOWN_TIMEOUT_MS", 10_000, 0, 600_000)
+}
+
+func (r *reader) identity(c *Config) {
+	c.PublicURL = r.baseURL("PUBLIC_URL", "http://localhost:"+strconv.Itoa(c.Port))
+	c.OIDCIssuer = r.baseURL("OIDC_ISSUER", c.PublicURL)
+	var host string
+	if public, err := url.Parse(c.PublicURL); err == nil {
+		host = public.Host
+	}
+	c.DIDWebDomain = r.domain("DID_WEB_DOMAIN", host)
+	c.JWTSigningAlg = r.oneOf("JWT_SIGNING_ALG", AlgRS256, AlgES256)
+	c.MasterKeyFile = r.newFile("MASTER_KEY_FILE")
+	c.PolicyDir = r.directory("POLICY_DIR")
+}
+
+func (r *reader) ledger(c *Config) {
+	c.EventStore = r.get("EVENTSTORE", EventStorePostgres)
+	switch c.EventStore {
+	case EventStorePostgres:
+	case "esdb":
+		r.fault("EVENTSTORE", `"esdb"`, EventStorePostgres, "this build has no EventStoreDB engine: use the PostgreSQL one")
+	default:
+		r.fault("EVENTSTORE", strconv.Quote(c.EventStore), EventStorePostgres, "leave it unset for the default")
+	}
+	c.AuditRetentionDays = r.integer("AUDIT_RETENTION_DAYS", 0, 0, 36_500)
+	c.ReadWaitTimeout = r.milliseconds("READ_WAIT_TIMEOUT_MS", 5_000, 1, 60_000)
+	c.SnapshotEvery = r.integer("SNAPSHOT_EVERY", 500, 1, 1_000_000)
+}

@@ -1,0 +1,203 @@
+package config_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sentryagent/agentidp/internal/config"
+)
+
+const password = "hunter2-of-the-database"
+
+// least is the smallest environment that loads.
+func least(more ...string) []string {
+	return append([]string{
+		"DATABASE_URL=postgres://agentidp:" + password + "@db:5432/agentidp",
+		"REDIS_URL=redis://:" + password + "@cache:6379/0",
+		"MASTER_KEY_FILE=/var/lib/agentidp/master.key",
+	}, more...)
+}
+
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	got, err := config.Load(least("NOT_OURS=1", "PORT="), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config.Config{
+		DatabaseURL:             "postgres://agentidp:" + password + "@db:5432/agentidp",
+		MigrateDatabaseURL:      "postgres://agentidp:" + password + "@db:5432/agentidp",
+		RedisURL:                "redis://:" + password + "@cache:6379/0",
+		DBPoolMax:               16,
+		DBPoolMin:               2,
+		DBPoolIdleTimeout:       30 * time.Second,
+		DBPoolConnectionTimeout: 5 * time.Second,
+		Port:                    3000,
+		MetricsAllow:            []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+		PublicURL:               "http://localhost:3000",
+		OIDCIssuer:              "http://localhost:3000",
+		DIDWebDomain:            "localhost:3000",
+		JWTSigningAlg:           "RS256",
+		MasterKeyFile:           "/var/lib/agentidp/master.key",
+		EventStore:              "postgres",
+		ReadWaitTimeout:         5 * time.Second,
+		SnapshotEvery:           500,
+		ShutdownTimeout:         10 * time.Second,
+		LogFormat:               "json",
+	}
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestDerivedDefaultsFollowPortAndPublicURL(t *testing.T) {
+	t.Parallel()
+	byPort, err := config.Load(least("PORT=4100", "DB_POOL_MAX=1"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := byPort.PublicURL, "http://localhost:4100"; got != want {
+		t.Errorf("PublicURL = %q, want %q", got, want)
+	}
+	if byPort.DBPoolMin != 1 {
+		t.Errorf("DBPoolMin = %d, want no more than DB_POOL_MAX", byPort.DBPoolMin)
+	}
+	byURL, err := config.Load(least("PUBLIC_URL=https://id.example.com/idp"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []string{byURL.OIDCIssuer, byURL.DIDWebDomain}
+	if diff := cmp.Diff([]string{"https://id.example.com/idp", "id.example.com"}, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestEnvironmentWinsOverDotenv(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), ".env")
+	text := "PORT=4000\nLOG_LEVEL=debug # while we look\nexport LOG_FORMAT=\"text\"\nCORS_ORIGIN=https://a.example\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load(least("PORT=5000", "CORS_ORIGIN="), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []any{c.Port, c.LogLevel, c.LogFormat, c.CORSOrigins}
+	want := []any{5000, slog.LevelDebug, "text", []string{"https://a.example"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestEveryFaultIsReportedOnALineOfItsOwn(t *testing.T) {
+	t.Parallel()
+	_, err := config.Load([]string{
+		"DATABASE_URL=mysql://root:" + password + "@db/agentidp",
+		"PORT=99999",
+		"JWT_SIGNING_ALG=HS256",
+		"EVENTSTORE=esdb",
+		"MASTER_KEY_FILE=master.key",
+	}, "")
+	var faults config.Faults
+	if !errors.As(err, &faults) {
+		t.Fatalf("error %T %v, want Faults", err, err)
+	}
+	lines := strings.Split(err.Error(), "\n")
+	prefixes := []string{"DATABASE_URL: ", "REDIS_URL: ", `PORT: found "99999"; must be a whole number from 1 to 65535`,
+		`JWT_SIGNING_ALG: found "HS256"; must be one of RS256, ES256`, `EVENTSTORE: found "esdb"`}
+	if len(lines) != 5 || len(faults) != 5 {
+		t.Fatalf("%d lines, %d faults, want 5 of each:\n%v", len(lines), len(faults), err)
+	}
+	for i, prefix := range prefixes {
+		if !strings.HasPrefix(lines[i], prefix) {
+			t.Errorf("line %d = %q, want prefix %q", i, lines[i], prefix)
+		}
+	}
+}
+
+func TestRefusedValues(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ set, fault string }{
+		{"DATABASE_URL=postgres://u:" + password + "@db:port/x", "DATABASE_URL"},
+		{"MIGRATE_DATABASE_URL=" + password, "MIGRATE_DATABASE_URL"},
+		{"REDIS_URL=http://:" + password + "@cache", "REDIS_URL"},
+		{"REDIS_URL=redis://:" + password + "@cache/notanumber", "REDIS_URL"},
+		{"PORT=0", "PORT"},
+		{"PORT=3000x", "PORT"},
+		{"METRICS_PORT=3000", "METRICS_PORT"},
+		{"METRICS_ALLOW=127.0.0.1", "METRICS_ALLOW"},
+		{"TRUSTED_PROXIES=10.0.0.0/8,ten", "TRUSTED_PROXIES"},
+		{"LISTEN_HOST=127.0.0.1:3000", "LISTEN_HOST"},
+		{"PUBLIC_URL=id.example.com", "PUBLIC_URL"},
+		{"PUBLIC_URL=https://id.example.com/", "PUBLIC_URL"},
+		{"PUBLIC_URL=https://id.example.com?a=b", "PUBLIC_URL"},
+		{"PUBLIC_URL=https://id.example.com#", "PUBLIC_URL"},
+		{"PUBLIC_URL=https://user:" + password + "@id.example.com", "PUBLIC_URL"},
+		{"PUBLIC_URL=https://id.example.com:70000", "PUBLIC_URL"},
+		{"OIDC_ISSUER=ftp://id.example.com", "OIDC_ISSUER"},
+		{"DID_WEB_DOMAIN=https://id.example.com", "DID_WEB_DOMAIN"},
+		{"DID_WEB_DOMAIN=id.example.com/agents", "DID_WEB_DOMAIN"},
+		{"CORS_ORIGIN=https://a.example,*", "CORS_ORIGIN"},
+		{"CORS_ORIGIN=https://a.example/", "CORS_ORIGIN"},
+		{"DB_POOL_MIN=17", "DB_POOL_MIN"},
+		{"DB_POOL_IDLE_TIMEOUT_MS=-1", "DB_POOL_IDLE_TIMEOUT_MS"},
+		{"MASTER_KEY_FILE=" + os.TempDir(), "MASTER_KEY_FILE"},
+		{"POLICY_DIR=/does/not/exist", "POLICY_DIR"},
+		{"EVENTSTORE=sqlite", "EVENTSTORE"},
+		{"AUDIT_RETENTION_DAYS=forever", "AUDIT_RETENTION_DAYS"},
+		{"LOG_LEVEL=loud", "LOG_LEVEL"},
+		{"LOG_FORMAT=xml", "LOG_FORMAT"},
+		{"SNAPSHOT_EVERY=0", "SNAPSHOT_EVERY"},
+	} {
+		_, err := config.Load(least(tc.set), "")
+		var faults config.Faults
+		if !errors.As(err, &faults) || len(faults) != 1 || faults[0].Variable != tc.fault {
+			t.Errorf("%s: error %v, want one fault of %s", tc.set, err, tc.fault)
+			continue
+		}
+		if strings.Contains(err.Error(), password) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: error %q shows a password or spans lines", tc.set, err)
+		}
+	}
+}
+
+func TestBrokenDotenvIsAFaultThatQuotesNothing(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), ".env")
+	if err := os.WriteFile(path, []byte("REDIS PASSWORD "+password+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := config.Load(least(), path)
+	if err == nil || strings.Contains(err.Error(), password) || !strings.HasPrefix(err.Error(), path+": ") {
+		t.Errorf("error %v, want one that names %s and quotes nothing", err, path)
+	}
+}
+
+func TestNothingPrintsASecret(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load(least("MIGRATE_DATABASE_URL=postgres://owner@db/x?password="+password), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("starting", "config", c)
+	for _, got := range []string{log.String(), c.String(), fmt.Sprintf("%v %+v %#v", c, c, &c)} {
+		if strings.Contains(got, password) {
+			t.Errorf("a password in %s", got)
+		}
+		if !strings.Contains(got, "db:5432") {
+			t.Errorf("no database host in %s", got)
+		}
+	}
+}

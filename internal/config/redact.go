@@ -1,0 +1,51 @@
+package config
+
+import (
+	"log/slog"
+	"net/url"
+	"strings"
+)
+
+// LogValue shows what a start-up log needs; of the service URLs it shows scheme, host and path alone.
+func (c Config) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("database", withoutSecrets(c.DatabaseURL)),
+		slog.String("redis", withoutSecrets(c.RedisURL)),
+		slog.Int("db_pool_max", c.DBPoolMax),
+		slog.String("listen_host", c.ListenHost),
+		slog.Int("port", c.Port),
+		slog.Int("metrics_port", c.MetricsPort),
+		slog.String("public_url", c.PublicURL),
+		slog.String("oidc_issuer", c.OIDCIssuer),
+		slog.String("did_web_domain", c.DIDWebDomain),
+		slog.String("jwt_signing_alg", c.JWTSigningAlg),
+		slog.String("master_key_file", c.MasterKeyFile),
+		slog.String("policy_dir", c.PolicyDir),
+		slog.String("eventstore", c.EventStore),
+		slog.String("log_level", c.LogLevel.String()),
+	)
+}
+
+// String is LogValue as one line of name=value.
+func (c Config) String() string {
+	var b strings.Builder
+	for _, attr := range c.LogValue().Group() {
+		if b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(attr.Key + "=" + attr.Value.String())
+	}
+	return b.String()
+}
+
+// GoString keeps %#v from showing what String hides.
+func (c Config) GoString() string { return "config.Config{" + c.String() + "}" }
+
+// withoutSecrets drops the user, the password and the query, where drivers accept passwords too.
+func withoutSecrets(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "[unreadable]"
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+}

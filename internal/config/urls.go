@@ -1,0 +1,112 @@
+package config
+
+import (
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/redis/go-redis/v9"
+)
+
+// databaseURL describes a fault without the value, which holds a password, and without the driver's message, which
+// quotes it.
+func (r *reader) databaseURL(name string, required bool) string {
+	const form = "postgres://user:password@host:port/database"
+	raw := r.get(name, "")
+	if raw == "" {
+		if required {
+			r.fault(name, "nothing", form, "set it to the database of this server")
+		}
+		return ""
+	}
+	if !hasScheme(raw, "postgres", "postgresql") {
+		r.fault(name, "a value that is no postgres:// URL (not shown)", form, "correct the scheme")
+		return ""
+	}
+	if _, err := pgconn.ParseConfig(raw); err != nil {
+		r.fault(name, "a URL that the driver does not understand (not shown)", form,
+			"percent-encode special characters of the password and check port and options")
+		return ""
+	}
+	return raw
+}
+
+func (r *reader) redisURL(name string) string {
+	const form = "redis://user:password@host:port/number or rediss://…"
+	raw := r.get(name, "")
+	if raw == "" {
+		r.fault(name, "nothing", form, "set it to the Redis of this server")
+		return ""
+	}
+	if _, err := redis.ParseURL(raw); err != nil || !hasScheme(raw, "redis", "rediss") {
+		r.fault(name, "a value that is no Redis URL (not shown)", form,
+			"check the scheme and percent-encode special characters of the password")
+		return ""
+	}
+	return raw
+}
+
+func hasScheme(raw string, schemes ...string) bool {
+	for _, scheme := range schemes {
+		if strings.HasPrefix(raw, scheme+"://") {
+			return true
+		}
+	}
+	return false
+}
+
+// baseURL accepts what paths can be appended to.
+func (r *reader) baseURL(name, fallback string) string {
+	raw := r.get(name, fallback)
+	u, err := url.Parse(raw)
+	const bound = "an absolute http or https URL without user, trailing slash, query or fragment"
+	switch {
+	case err != nil:
+		r.fault(name, "a value that is no URL", bound, "write it like https://id.example.com")
+	case u.User != nil:
+		r.fault(name, "a URL with a user in it (not shown)", bound, "remove the user and the password")
+	case !isHTTP(u) || u.RawQuery != "" || u.ForceQuery || strings.Contains(raw, "#") || strings.HasSuffix(raw, "/"):
+		r.fault(name, strconv.Quote(raw), bound, "write it like https://id.example.com")
+	default:
+		return raw
+	}
+	return fallback
+}
+
+// origins accepts what a browser sends as Origin, character by character.
+func (r *reader) origins(name string) []string {
+	origins := r.list(name, "")
+	if len(origins) == 1 && origins[0] == "*" {
+		return origins
+	}
+	for _, origin := range origins {
+		u, err := url.Parse(origin)
+		if err != nil || !isHTTP(u) || origin != u.Scheme+"://"+strings.ToLower(u.Host) {
+			r.fault(name, strconv.Quote(origin), `exact origins separated by commas, or "*" alone`,
+				"write each as https://app.example.com, without path or slash")
+		}
+	}
+	return origins
+}
+
+func (r *reader) domain(name, fallback string) string {
+	domain := r.get(name, fallback)
+	u, err := url.Parse("https://" + domain)
+	if err != nil || u.Host != domain || !isHTTP(u) {
+		r.fault(name, strconv.Quote(domain), "host or host:port, without scheme or path", "write it like id.example.com")
+		return fallback
+	}
+	return domain
+}
+
+func isHTTP(u *url.URL) bool {
+	if u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		return false
+	}
+	if u.Port() == "" {
+		return !strings.HasSuffix(u.Host, ":")
+	}
+	port, err := strconv.Atoi(u.Port())
+	return err == nil && port >= 1 && port <= 65535
+}

@@ -1,0 +1,64 @@
+package keyring
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+)
+
+const (
+	masterKeySize = 32
+	keyIDSize     = 8
+
+	purposeSealing  = "agentidp/sealing/1"
+	purposeVerifier = "agentidp/credential-verifier/1"
+)
+
+// MasterKey is the root secret and the keys derived from it. It is immutable and safe for concurrent use.
+type MasterKey struct {
+	sealingID   [keyIDSize]byte
+	sealing     cipher.AEAD
+	verifierID  [keyIDSize]byte
+	verifierKey []byte
+}
+
+// KeyID names the key that [MasterKey.Seal] uses: 16 hex digits, safe to log.
+func (m *MasterKey) KeyID() string { return hex.EncodeToString(m.sealingID[:]) }
+
+func newMasterKey(secret []byte) (*MasterKey, error) {
+	if len(secret) != masterKeySize {
+		return nil, fmt.Errorf("%w: %d bytes, must be %d", ErrMasterKeyFile, len(secret), masterKeySize)
+	}
+	root, err := hkdf.Extract(sha256.New, secret, nil)
+	if err != nil {
+		return nil, err
+	}
+	m := &MasterKey{}
+	var sealingKey []byte
+	if sealingKey, m.sealingID, err = derive(root, purposeSealing); err != nil {
+		return nil, err
+	}
+	if m.verifierKey, m.verifierID, err = derive(root, purposeVerifier); err != nil {
+		return nil, err
+	}
+	block, err := aes.NewCipher(sealingKey)
+	if err != nil {
+		return nil, err
+	}
+	m.sealing, err = cipher.NewGCMWithRandomNonce(block)
+	return m, err
+}
+
+// derive gives the key for a purpose and its id. The id comes from a derivation of its own, so publishing it gives
+// away nothing about the key.
+func derive(root []byte, purpose string) (key []byte, id [keyIDSize]byte, err error) {
+	if key, err = hkdf.Expand(sha256.New, root, purpose, 32); err != nil {
+		return nil, id, err
+	}
+	idBytes, err := hkdf.Expand(sha256.New, root, purpose+"/id", keyIDSize)
+	copy(id[:], idBytes)
+	return key, id, err
+}

@@ -1,0 +1,24 @@
+package ledger
+
+import (
+	"context"
+
+	"github.com/sentryagent/agentidp/domain"
+)
+
+// GenerateCredential gives an agent a new credential.
+func (l *Ledger) GenerateCredential(ctx context.Context, origin Origin, id domain.AgentID, command domain.GenerateCredential) (Outcome[domain.Agent], error) {
+	return l.changeAgent(ctx, origin, id, command)
+}
+
+// RotateCredential replaces a credential's secret or key. Once it has
+// returned, no node issues a token on the old one or accepts a token issued
+// under it.
+func (l *Ledger) RotateCredential(ctx context.Context, origin Origin, id domain.AgentID, command domain.RotateCredential) (Outcome[domain.Agent], error) {
+	return l.changeAgent(ctx, origin, id, command)
+}
+
+// RevokeCredential ends a credential, with the same promise.
+func (l *Ledger) RevokeCredential(ctx context.Context, origin Origin, id domain.AgentID, command domain.RevokeCredential) (Outcome[domain.Agent], error) {
+	return l.changeAgent(ctx, origin, id, command)
+}

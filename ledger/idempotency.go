@@ -1,0 +1,167 @@
+package ledger
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/eventstore"
+)
+
+const (
+	idempotencyKept  = 24 * time.Hour
+	idempotencyLease = 30 * time.Second // a request that takes longer is taken for dead
+)
+
+var errInProgress = domain.Refuse(domain.CodeConflict,
+	"the first request with this Idempotency-Key is still being worked on; try again")
+
+// Sealer encrypts what must not be readable in the database. The additional
+// data binds a sealed text to its place.
+type Sealer interface {
+	Seal(plaintext, additional []byte) ([]byte, error)
+	Open(sealed, additional []byte) ([]byte, error)
+}
+
+// IdempotencyKeys lets a request that creates something be repeated: the same
+// key with the same request gets the same answer, and the thing is made once.
+// Answers may hold secrets that are shown once, so they are kept sealed.
+type IdempotencyKeys struct {
+	pool   *pgxpool.Pool
+	sealer Sealer
+}
+
+// NewIdempotencyKeys keeps keys in the database of the pool.
+func NewIdempotencyKeys(pool *pgxpool.Pool, sealer Sealer) *IdempotencyKeys {
+	return &IdempotencyKeys{pool: pool, sealer: sealer}
+}
+
+// Once runs work for the first request with this key and returns its answer to
+// all of them. Work is given an id for what it makes, the same one when it has
+// to be repeated after a crash; an answer that it asks not to keep (keep
+// false) leaves the key unused. Errors: [domain.CodeIdempotencyKeyReused] for
+// another request under the same key, [domain.CodeConflict] while the first
+// request is still running.
+func (k *IdempotencyKeys) Once(
+	ctx context.Context, client domain.AgentID, key string, request [sha256.Size]byte,
+	work func(ctx context.Context, id uuid.UUID) (answer []byte, keep bool),
+) (answer []byte, err error) {
+	entry, err := k.acquireOrWait(ctx, client, sha256.Sum256([]byte(key)), request)
+	if err != nil || entry.answer != nil {
+		return entry.answer, err
+	}
+	answer, keep := work(ctx, entry.seed)
+	if !keep {
+		return answer, k.release(ctx, entry)
+	}
+	return answer, k.keep(ctx, entry, answer)
+}
+
+// acquireOrWait gives the first request some time to finish.
+func (k *IdempotencyKeys) acquireOrWait(ctx context.Context, client domain.AgentID, key, request [sha256.Size]byte) (idempotencyEntry, error) {
+	const (
+		patience = 5 * time.Second
+		recheck  = 20 * time.Millisecond
+	)
+	for waited := time.Duration(0); ; waited += recheck {
+		entry, err := k.acquire(ctx, client, key, request)
+		if !errors.Is(err, errInProgress) || waited >= patience {
+			return entry, err
+		}
+		if err := pause(ctx, recheck); err != nil {
+			return entry, err
+		}
+	}
+}
+
+// idempotencyEntry is a key that this request holds, or the answer it got before.
+type idempotencyEntry struct {
+	client domain.AgentID
+	key    [sha256.Size]byte
+	seed   uuid.UUID
+	lease  time.Time
+	answer []byte
+}
+
+const insertIdempotencyKey = `
+INSERT INTO idempotency_keys AS k (client, key, request, seed, lease_until, created_at)
+VALUES ($1, $2, $3, $4, now() + $5, now())
+ON CONFLICT (client, key) DO UPDATE
+   SET lease_until = EXCLUDED.lease_until,
+       request = EXCLUDED.request,
+       seed = CASE WHEN k.created_at < now() - $6::interval THEN EXCLUDED.seed ELSE k.seed END,
+       answer = NULL,
+       created_at = CASE WHEN k.created_at < now() - $6::interval THEN now() ELSE k.created_at END
+ WHERE k.created_at < now() - $6::interval
+    OR (k.answer IS NULL AND k.lease_until < now() AND k.request = EXCLUDED.request)
+RETURNING seed, lease_until`
+
+const selectIdempotencyKey = `SELECT request, answer FROM idempotency_keys WHERE client = $1 AND key = $2`
+
+func (k *IdempotencyKeys) acquire(ctx context.Context, client domain.AgentID, key, request [sha256.Size]byte) (idempotencyEntry, error) {
+	entry := idempotencyEntry{client: client, key: key}
+	err := k.pool.QueryRow(ctx, insertIdempotencyKey, client.UUID, key[:], request[:], NewID(), idempotencyLease, idempotencyKept).
+		Scan(&entry.seed, &entry.lease)
+	if err == nil {
+		return entry, nil
+	}
+	if !errors.Is(err, pgx.ErrNoRows) {
+		return entry, unavailable("take idempotency key", err)
+	}
+	var before, sealed []byte
+	if err := k.pool.QueryRow(ctx, selectIdempotencyKey, client.UUID, key[:]).Scan(&before, &sealed); err != nil {
+		return entry, unavailable("read idempotency key", err)
+	}
+	if [sha256.Size]byte(before) != request {
+		return entry, domain.Refuse(domain.CodeIdempotencyKeyReused, "this Idempotency-Key was used for another request; use a new one")
+	}
+	if sealed == nil {
+		return entry, errInProgress
+	}
+	entry.answer, err = k.sealer.Open(sealed, entry.place())
+	return entry, err
+}
+
+const keepIdempotencyAnswer = `
+UPDATE idempotency_keys SET answer = $3 WHERE client = $1 AND key = $2 AND lease_until = $4`
+
+func (k *IdempotencyKeys) keep(ctx context.Context, entry idempotencyEntry, answer []byte) error {
+	sealed, err := k.sealer.Seal(answer, entry.place())
+	if err != nil {
+		return err
+	}
+	_, err = k.pool.Exec(context.WithoutCancel(ctx), keepIdempotencyAnswer, entry.client.UUID, entry.key[:], sealed, entry.lease)
+	return unavailable("keep idempotent answer", err)
+}
+
+const releaseIdempotencyKey = `
+DELETE FROM idempotency_keys WHERE client = $1 AND key = $2 AND lease_until = $3 AND answer IS NULL`
+
+func (k *IdempotencyKeys) release(ctx context.Context, entry idempotencyEntry) error {
+	_, err := k.pool.Exec(context.WithoutCancel(ctx), releaseIdempotencyKey, entry.client.UUID, entry.key[:], entry.lease)
+	return unavailable("release idempotency key", err)
+}
+
+func (e idempotencyEntry) place() []byte {
+	return append([]byte("idempotency/"+e.client.String()+"/"), e.key[:]...)
+}
+
+// Prune deletes keys that are no longer kept. Call it now and then.
+func (k *IdempotencyKeys) Prune(ctx context.Context) error {
+	_, err := k.pool.Exec(ctx, `DELETE FROM idempotency_keys WHERE created_at < now() - $1::interval`, idempotencyKept)
+	return unavailable("prune idempotency keys", err)
+}
+
+func unavailable(operation string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w: %w", operation, eventstore.ErrUnavailable, err)
+}

@@ -1,0 +1,134 @@
+package ledger
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/eventstore"
+)
+
+// ReadModels tells when what was written can be read.
+type ReadModels interface {
+	// Wait returns nil once every read model that wants events of these types
+	// has everything up to the position. It is bounded by ctx.
+	Wait(ctx context.Context, position eventstore.Position, types ...domain.Type) error
+}
+
+// Tenants tells which organizations may have tokens issued.
+type Tenants interface {
+	// Sync returns nil once every change of an organization that was committed
+	// before the call is known here.
+	Sync(ctx context.Context) error
+	OrganizationActive(id domain.OrganizationID) bool
+}
+
+// Options tune a [Ledger]. The zero value is usable.
+type Options struct {
+	CacheSize     int           // aggregates kept in memory, each kind by itself; default 20,000
+	SnapshotEvery int64         // events of a stream between two snapshots; default 500
+	Grace         time.Duration // how long an unfinished registration is left alone; default 2 s
+	Now           func() time.Time
+	Logger        *slog.Logger
+	Snapshots     *Snapshots // nil: no snapshots
+}
+
+// Ledger runs commands. It is safe for concurrent use.
+type Ledger struct {
+	store      eventstore.Store
+	readModels ReadModels
+	tenants    Tenants
+	grace      time.Duration
+	now        func() time.Time
+	logger     *slog.Logger
+
+	agents        *repository[domain.Agent]
+	organizations *repository[domain.Organization]
+	seats         *repository[domain.Seats]
+	claims        *repository[domain.Claim]
+	failures      *failureGate
+}
+
+// New makes a ledger on a store.
+func New(store eventstore.Store, readModels ReadModels, tenants Tenants, options Options) *Ledger {
+	if options.CacheSize == 0 {
+		options.CacheSize = 20_000
+	}
+	if options.SnapshotEvery == 0 {
+		options.SnapshotEvery = 500
+	}
+	if options.Grace == 0 {
+		options.Grace = 2 * time.Second
+	}
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	if options.Logger == nil {
+		options.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Ledger{
+		store:         store,
+		readModels:    readModels,
+		tenants:       tenants,
+		grace:         options.Grace,
+		now:           options.Now,
+		logger:        options.Logger,
+		agents:        newRepository[domain.Agent](store, "agent/1", options),
+		organizations: newRepository[domain.Organization](store, "organization/1", options),
+		seats:         newRepository[domain.Seats](store, "seats/1", options),
+		claims:        newRepository[domain.Claim](store, "claim/1", options),
+		failures:      newFailureGate(),
+	}
+}
+
+// Origin says who caused a command and how it came in; it goes into every
+// event that follows.
+type Origin struct {
+	Actor   eventstore.Actor
+	Request eventstore.Request
+}
+
+// System is the origin of what the server does by itself.
+func System() Origin {
+	return Origin{Actor: eventstore.Actor{Kind: "system", ID: "agentidp"}}
+}
+
+// Outcome is what a command led to.
+type Outcome[S any] struct {
+	State     S                     // of the aggregate, with the command's own events applied
+	Events    []domain.Event        // what the command added; empty when there was nothing to do
+	Positions []eventstore.Position // of those events
+	// Position is where the ledger is known to show the state: that of the
+	// newest event the state rests on.
+	Position eventstore.Position
+}
+
+// settle waits until the outcome of a command on registry state can be read.
+func settle[S any](ctx context.Context, l *Ledger, outcome Outcome[S]) (Outcome[S], error) {
+	if l.readModels == nil || len(outcome.Events) == 0 {
+		return outcome, nil
+	}
+	types := make([]domain.Type, len(outcome.Events))
+	for i, event := range outcome.Events {
+		types[i] = event.EventType()
+	}
+	return outcome, l.readModels.Wait(ctx, outcome.Position, types...)
+}
+
+// Agent reads an agent as the ledger knows it now.
+func (l *Ledger) Agent(ctx context.Context, id domain.AgentID) (domain.Agent, error) {
+	agent, err := l.agents.read(ctx, domain.AgentStream(id))
+	return agent.state, err
+}
+
+// Organization reads an organization as the ledger knows it now.
+func (l *Ledger) Organization(ctx context.Context, id domain.OrganizationID) (domain.Organization, error) {
+	organization, err := l.organizations.read(ctx, domain.OrganizationStream(id))
+	return organization.state, err
+}
+
+// NewID mints an id that sorts by the time it was made (RFC 9562, version 7).
+func NewID() uuid.UUID { return uuid.Must(uuid.NewV7()) }

@@ -1,0 +1,94 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+
+	"github.com/sentryagent/agentidp/domain"
+)
+
+// CreateOrganization founds a tenant: its slug is claimed, then it is created.
+// Repeating the command with the same OrganizationID completes it.
+func (l *Ledger) CreateOrganization(ctx context.Context, origin Origin, command domain.CreateOrganization) (Outcome[domain.Organization], error) {
+	if err := command.Validate(); err != nil {
+		return Outcome[domain.Organization]{}, err
+	}
+	_, err := l.claim(ctx, origin, domain.ClaimSlug, command.Slug, command.OrganizationID.UUID, command.OrganizationID,
+		func(ctx context.Context, id uuid.UUID) (claimant, error) {
+			return l.Organization(ctx, domain.OrganizationID{UUID: id})
+		},
+		func(ctx context.Context, id uuid.UUID) error {
+			rival := domain.OrganizationID{UUID: id}
+			_, err := l.onOrganization(ctx, System(), rival, domain.AbandonCreation{OrganizationID: rival})
+			return err
+		})
+	if err != nil {
+		return Outcome[domain.Organization]{}, err
+	}
+	return l.changeOrganization(ctx, origin, command.OrganizationID, command)
+}
+
+// UpdateOrganization changes an organization, its tier and status included.
+func (l *Ledger) UpdateOrganization(ctx context.Context, origin Origin, id domain.OrganizationID, command domain.UpdateOrganization) (Outcome[domain.Organization], error) {
+	return l.changeOrganization(ctx, origin, id, command)
+}
+
+// AddMember gives an agent of the organization a role in it.
+func (l *Ledger) AddMember(ctx context.Context, origin Origin, id domain.OrganizationID, command domain.AddMember) (Outcome[domain.Organization], error) {
+	agent, err := l.Agent(ctx, command.AgentID)
+	if err != nil {
+		return Outcome[domain.Organization]{}, err
+	}
+	if !agent.Exists() {
+		return Outcome[domain.Organization]{}, domain.Refuse(domain.CodeAgentNotFound, "there is no such agent").With("field", "agentId")
+	}
+	if agent.OrganizationID != id {
+		return Outcome[domain.Organization]{}, domain.Refuse(domain.CodeCrossTenant, "the agent belongs to another organization").With("field", "agentId")
+	}
+	return l.changeOrganization(ctx, origin, id, command)
+}
+
+// DeleteOrganization ends an organization that has no agents left. Its seats
+// are closed first, so that none can come in between.
+func (l *Ledger) DeleteOrganization(ctx context.Context, origin Origin, id domain.OrganizationID, command domain.DeleteOrganization) (Outcome[domain.Organization], error) {
+	var none Outcome[domain.Organization]
+	organization, err := l.Organization(ctx, id)
+	if err != nil {
+		return none, err
+	}
+	if _, err := organization.Decide(command); err != nil {
+		return none, err
+	}
+	if err := l.closeSeats(ctx, origin, id); err != nil {
+		return none, err
+	}
+	return l.changeOrganization(ctx, origin, id, command)
+}
+
+func (l *Ledger) closeSeats(ctx context.Context, origin Origin, id domain.OrganizationID) error {
+	command := domain.CloseSeats{OrganizationID: id}
+	err := l.onSeats(ctx, origin, id, command)
+	if !errors.Is(err, &domain.Error{Code: domain.CodeHasActiveAgents}) {
+		return err
+	}
+	if released, sweepErr := l.sweepSeats(ctx, id); sweepErr != nil || !released {
+		return errors.Join(sweepErr, err)
+	}
+	return l.onSeats(ctx, origin, id, command)
+}
+
+func (l *Ledger) changeOrganization(ctx context.Context, origin Origin, id domain.OrganizationID, command domain.OrganizationCommand) (Outcome[domain.Organization], error) {
+	outcome, err := l.onOrganization(ctx, origin, id, command)
+	if err != nil {
+		return outcome, err
+	}
+	return settle(ctx, l, outcome)
+}
+
+func (l *Ledger) onOrganization(ctx context.Context, origin Origin, id domain.OrganizationID, command domain.OrganizationCommand) (Outcome[domain.Organization], error) {
+	return l.organizations.execute(ctx, domain.OrganizationStream(id), origin,
+		func(domain.Organization) domain.OrganizationID { return id },
+		func(o domain.Organization) ([]domain.Event, error) { return o.Decide(command) })
+}

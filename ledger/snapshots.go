@@ -1,0 +1,89 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/sentryagent/agentidp/eventstore"
+)
+
+// Snapshots keeps the states of long streams in PostgreSQL, so that loading an
+// agent with a million tokens takes as long as one with ten. Saving happens
+// beside the commands, in [Snapshots.Run]; what it cannot keep up with it
+// leaves out.
+type Snapshots struct {
+	pool   *pgxpool.Pool
+	logger *slog.Logger
+	queue  chan snapshot
+}
+
+type snapshot struct {
+	stream   string
+	shape    string // names the JSON shape of state
+	revision int64
+	hash     eventstore.Hash // of the event at that revision
+	state    []byte
+}
+
+// NewSnapshots keeps snapshots in the database of the pool.
+func NewSnapshots(pool *pgxpool.Pool, logger *slog.Logger) *Snapshots {
+	const backlog = 256
+	return &Snapshots{pool: pool, logger: logger, queue: make(chan snapshot, backlog)}
+}
+
+// Run saves what comes until ctx ends.
+func (s *Snapshots) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case next := <-s.queue:
+			if err := s.write(ctx, next); err != nil && ctx.Err() == nil {
+				s.logger.WarnContext(ctx, "snapshot not saved", "stream", next.stream, "error", err)
+			}
+		}
+	}
+}
+
+func (s *Snapshots) save(next snapshot) {
+	select {
+	case s.queue <- next:
+	default: // the next snapshot of this stream will do
+	}
+}
+
+const upsertSnapshot = `
+INSERT INTO snapshots (stream, shape, revision, hash, state, saved_at) VALUES ($1, $2, $3, $4, $5, now())
+ON CONFLICT (stream) DO UPDATE
+   SET shape = EXCLUDED.shape, revision = EXCLUDED.revision, hash = EXCLUDED.hash,
+       state = EXCLUDED.state, saved_at = EXCLUDED.saved_at
+ WHERE snapshots.shape <> EXCLUDED.shape OR snapshots.revision < EXCLUDED.revision`
+
+func (s *Snapshots) write(ctx context.Context, next snapshot) error {
+	const patience = 5 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	_, err := s.pool.Exec(ctx, upsertSnapshot, next.stream, next.shape, next.revision, next.hash[:], next.state)
+	return err
+}
+
+const selectSnapshot = `SELECT revision, hash, state FROM snapshots WHERE stream = $1 AND shape = $2`
+
+func (s *Snapshots) load(ctx context.Context, stream, shape string) (snapshot, bool, error) {
+	found := snapshot{stream: stream, shape: shape}
+	var hash []byte
+	err := s.pool.QueryRow(ctx, selectSnapshot, stream, shape).Scan(&found.revision, &hash, &found.state)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return found, false, nil
+	}
+	if err != nil {
+		return found, false, fmt.Errorf("load snapshot of %s: %w: %w", stream, eventstore.ErrUnavailable, err)
+	}
+	return found, copy(found.hash[:], hash) == len(found.hash), nil
+}

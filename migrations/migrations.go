@@ -1,0 +1,154 @@
+// Package migrations holds the schema of the database: SQL files, numbered,
+// embedded, applied in order and only ever forwards.
+//
+// [Up] applies what is missing, as the owner of the database. A server does
+// not migrate: it asks [Check] at its start and refuses to run on a database
+// that is behind.
+package migrations
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver named pgx
+	"github.com/pressly/goose/v3"
+)
+
+//go:embed *.sql
+var files embed.FS
+
+// ErrBehind: the database lacks migrations that this build needs.
+var ErrBehind = errors.New("the database is behind: run agentidp migrate")
+
+// lockKey is the advisory lock that Up holds, so that of several processes
+// that migrate one database at once each finds the work of the one before it.
+const lockKey = 0x6167656e74696470 // "agentidp"
+
+// Up applies the migrations that the database lacks and names their files in
+// the order applied. databaseURL is that of the database's owner, who needs
+// CREATEROLE where the roles of the first migration do not exist yet.
+func Up(ctx context.Context, databaseURL string) (applied []string, err error) {
+	db, err := sql.Open("pgx", databaseURL)
+	if err != nil {
+		return nil, fmt.Errorf("migrate: %w", err)
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+
+	lock, err := db.Conn(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("migrate: %w", err)
+	}
+	defer lock.Close() // ends the session's lock as well: db is closed after it
+	if _, err := lock.ExecContext(ctx, "SELECT pg_advisory_lock($1)", int64(lockKey)); err != nil {
+		return nil, fmt.Errorf("migrate: wait for the lock: %w", err)
+	}
+
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, files)
+	if err != nil {
+		return nil, fmt.Errorf("migrate: %w", err)
+	}
+	results, err := provider.Up(ctx)
+	var partial *goose.PartialError
+	if errors.As(err, &partial) {
+		results = partial.Applied
+	}
+	for _, r := range results {
+		applied = append(applied, path.Base(r.Source.Path))
+	}
+	if err != nil {
+		return applied, fmt.Errorf("migrate: %w", err)
+	}
+	return applied, nil
+}
+
+// Querier is what Pending and Check read with: a pool, a connection or a
+// transaction, also those of the server's role.
+type Querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+// Pending names the migrations that the database lacks.
+func Pending(ctx context.Context, db Querier) ([]string, error) {
+	rows, err := db.Query(ctx, "SELECT version_id FROM goose_db_version WHERE is_applied")
+	var versions []int64
+	if err == nil {
+		versions, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+	}
+	var pgErr *pgconn.PgError
+	const undefinedTable = "42P01"
+	if err != nil && !(errors.As(err, &pgErr) && pgErr.Code == undefinedTable) {
+		return nil, fmt.Errorf("read the schema's version: %w", err)
+	}
+	done := make(map[int64]bool, len(versions))
+	for _, v := range versions {
+		done[v] = true
+	}
+	var pending []string
+	for _, name := range names() {
+		version, err := versionOf(name)
+		if err != nil {
+			return nil, err
+		}
+		if !done[version] {
+			pending = append(pending, name)
+		}
+	}
+	return pending, nil
+}
+
+// Check returns [ErrBehind], in one line that names what is missing, unless
+// the database has all migrations of this build. One that has more is fine:
+// migrations only add while older servers still run.
+func Check(ctx context.Context, db Querier) error {
+	pending, err := Pending(ctx, db)
+	if err != nil {
+		return err
+	}
+	if len(pending) > 0 {
+		return fmt.Errorf("%w (it lacks %s)", ErrBehind, strings.Join(pending, ", "))
+	}
+	return nil
+}
+
+// Fingerprint is a digest of all migrations; it changes when any of them does.
+func Fingerprint() string {
+	digest := sha256.New()
+	for _, name := range names() {
+		content, err := files.ReadFile(name)
+		if err != nil {
+			panic(err) // embedded under this very name
+		}
+		fmt.Fprintf(digest, "%s\x00%d\x00", name, len(content))
+		digest.Write(content)
+	}
+	return hex.EncodeToString(digest.Sum(nil))
+}
+
+// names lists the embedded files, which sorts them by number.
+func names() []string {
+	matches, err := fs.Glob(files, "*.sql")
+	if err != nil {
+		panic(err) // the pattern is constant
+	}
+	return matches
+}
+
+func versionOf(name string) (int64, error) {
+	number, _, _ := strings.Cut(name, "_")
+	version, err := strconv.ParseInt(number, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("migration %s does not begin with its number: %w", name, err)
+	}
+	return version, nil
+}
