@@ -118,24 +118,31 @@ func (c UpdateAgent) decideProfile(a Agent) ([]Event, error) {
 	if wanted.Metadata != nil {
 		wanted.Metadata = &profile.Metadata
 	}
-	if c.Scopes != nil {
-		scopes := c.Scopes.normalized()
-		if err := scopes.validate("scopes"); err != nil {
-			return nil, err
-		}
-		added, removed := scopes.Beyond(a.Scopes), a.Scopes.Beyond(scopes)
-		if err := c.Caller.MayGrant(added); err != nil {
-			return nil, err
-		}
-		if len(added)+len(removed) > 0 {
-			wanted.Scopes, wanted.ScopesReduced = &scopes, len(removed) > 0
-			changed = true
-		}
+	if err := c.decideScopes(a, &wanted); err != nil {
+		return nil, err
 	}
-	if !changed {
+	if !changed && wanted.Scopes == nil {
 		return nil, nil
 	}
 	return []Event{wanted}, nil
+}
+
+func (c UpdateAgent) decideScopes(a Agent, wanted *AgentUpdated) error {
+	if c.Scopes == nil {
+		return nil
+	}
+	scopes := c.Scopes.normalized()
+	if err := scopes.validate("scopes"); err != nil {
+		return err
+	}
+	added, removed := scopes.Beyond(a.Scopes), a.Scopes.Beyond(scopes)
+	if err := c.Caller.MayGrant(added); err != nil {
+		return err
+	}
+	if len(added)+len(removed) > 0 {
+		wanted.Scopes, wanted.ScopesReduced = &scopes, len(removed) > 0
+	}
+	return nil
 }
 
 // ChangeAgentStatus moves an agent between active and suspended, or

@@ -140,8 +140,14 @@ func (o outcome[S, C]) thenNotAuthenticated(reason AuthReason) {
 	}
 }
 
+// reporter is the part of testing.TB that rapid.T has too.
+type reporter interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
 // throughLedger stores an event and reads it back.
-func throughLedger(t testing.TB, e Event) Event {
+func throughLedger(t reporter, e Event) Event {
 	t.Helper()
 	eventType, schema, data, err := Encode(e)
 	if err != nil {
@@ -155,7 +161,7 @@ func throughLedger(t testing.TB, e Event) Event {
 }
 
 // picture is everything that a state says, frozen.
-func picture(t testing.TB, state any) string {
+func picture(t reporter, state any) string {
 	t.Helper()
 	b, err := json.Marshal(state)
 	if err != nil {

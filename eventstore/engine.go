@@ -97,9 +97,14 @@ func duplicate(e Event) error {
 	return fmt.Errorf("%w: %s is revision %d of %s", ErrDuplicateID, e.ID, e.Revision, e.Stream)
 }
 
+// PassesType reports whether events of a type may pass the filter.
+func (f Filter) PassesType(eventType string) bool {
+	return len(f.Types) == 0 || slices.Contains(f.Types, eventType)
+}
+
 // Passes reports whether an event passes the filter.
 func (f Filter) Passes(e Event) bool {
-	return (len(f.Types) == 0 || slices.Contains(f.Types, e.Type)) &&
+	return f.PassesType(e.Type) &&
 		(f.Organization == uuid.Nil || f.Organization == e.Organization) &&
 		(f.From.IsZero() || !e.RecordedAt.Before(f.From)) &&
 		(f.To.IsZero() || !e.RecordedAt.After(f.To))

@@ -101,7 +101,7 @@ const (
 type Filter struct {
 	Types        []string  // none: all types
 	Organization uuid.UUID // uuid.Nil: all organizations
-	From, To     time.Time // recorded in [From, To]; zero: no bound
+	From, To     time.Time // recorded in [From, To], in whole microseconds; zero: no bound
 }
 
 // ExpectedRevision is the state a stream must be in for an append to succeed.

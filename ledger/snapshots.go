@@ -38,11 +38,11 @@ func NewSnapshots(pool *pgxpool.Pool, logger *slog.Logger) *Snapshots {
 }
 
 // Run saves what comes until ctx ends.
-func (s *Snapshots) Run(ctx context.Context) error {
+func (s *Snapshots) Run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case next := <-s.queue:
 			if err := s.write(ctx, next); err != nil && ctx.Err() == nil {
 				s.logger.WarnContext(ctx, "snapshot not saved", "stream", next.stream, "error", err)

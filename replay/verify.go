@@ -13,6 +13,12 @@ import (
 	"github.com/sentryagent/agentidp/eventstore"
 )
 
+// Verifier proves a ledger. It is safe for concurrent use.
+type Verifier struct{ store eventstore.Store }
+
+// NewVerifier makes a verifier of the ledger in a store.
+func NewVerifier(store eventstore.Store) *Verifier { return &Verifier{store: store} }
+
 // Scope says which part of the ledger to verify. The zero Scope is all of it.
 type Scope struct {
 	Organization domain.OrganizationID // only this tenant's events
@@ -31,18 +37,18 @@ type Report struct {
 // first break; an error means that it could not look.
 //
 // Memory grows with the number of streams (some 80 bytes each), not of events.
-func Verify(ctx context.Context, store eventstore.Store, scope Scope) (Report, error) {
+func (v *Verifier) Verify(ctx context.Context, scope Scope) (Report, error) {
 	whole := scope == Scope{}
 	var head eventstore.Position
 	if whole {
 		var err error
-		if head, err = store.Head(ctx); err != nil {
+		if head, err = v.store.Head(ctx); err != nil {
 			return Report{}, fmt.Errorf("verify: %w", err)
 		}
 	}
 	chain := eventstore.NewChain(eventstore.ChainOptions{Dense: whole, Midway: !scope.From.IsZero()})
 	filter := eventstore.Filter{Organization: scope.Organization.UUID, From: scope.From, To: scope.To}
-	for event, err := range store.ReadAll(ctx, 0, filter) {
+	for event, err := range v.store.ReadAll(ctx, 0, filter) {
 		if err != nil {
 			return Report{}, fmt.Errorf("verify after position %d: %w", chain.Position(), err)
 		}

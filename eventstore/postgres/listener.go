@@ -118,7 +118,7 @@ func (l *listener) wake(types string, position eventstore.Position) {
 		list = strings.Split(types, ",")
 	}
 	for s := range l.subscriptions {
-		if list == nil || slices.ContainsFunc(list, s.filter.Passes) {
+		if list == nil || slices.ContainsFunc(list, s.filter.PassesType) {
 			select {
 			case s.woken <- struct{}{}:
 			default: // it has not looked since it was last woken

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -75,6 +76,14 @@ func readAllFiltersAndResumes(t *testing.T, s eventstore.Store) {
 	for i := range 50 {
 		mustAppend(t, s, fmt.Sprintf("a-%d", i), noStream, drafts(types...)...)
 	}
+	tenant, since := uuid.New(), time.Now().Add(time.Hour).Truncate(time.Microsecond)
+	for i := range 5 {
+		few := drafts("agent.created", "token.issued")
+		for j := range few {
+			few[j].Organization, few[j].Time = tenant, since.Add(time.Duration(i)*time.Minute)
+		}
+		mustAppend(t, s, fmt.Sprintf("b-%d", i), noStream, few...)
+	}
 	all := Verify(t, s)
 	for _, filter := range []eventstore.Filter{
 		{},
@@ -83,6 +92,11 @@ func readAllFiltersAndResumes(t *testing.T, s eventstore.Store) {
 		{Types: []string{"token.issued", "agent.created"}},
 		{Types: []string{"auth.failed"}},
 		{Types: []string{"agent.deleted"}},
+		{Organization: tenant},
+		{Organization: tenant, Types: []string{"token.issued"}},
+		{From: since.Add(time.Minute)},
+		{To: since},
+		{From: since.Add(time.Minute), To: since.Add(2 * time.Minute)},
 	} {
 		for _, skip := range []int{0, 1, 150, len(all) - 1, len(all)} {
 			var after eventstore.Position
@@ -91,7 +105,7 @@ func readAllFiltersAndResumes(t *testing.T, s eventstore.Store) {
 			}
 			var want []uuid.UUID
 			for _, e := range all[skip:] {
-				if filter.Passes(e.Type) {
+				if filter.Passes(e) {
 					want = append(want, e.ID)
 				}
 			}

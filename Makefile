@@ -1,0 +1,106 @@
+# `make` alone tells what there is. Everything but Go itself is installed or
+# started by the commands that need it.
+
+.DEFAULT_GOAL := help
+.SUFFIXES:
+
+# Where Go's own installer puts it, for shells that have not been told.
+export PATH := $(PATH):/usr/local/go/bin
+
+PACKAGES  ?= ./...
+TESTFLAGS ?=
+FUZZTIME  ?= 10s
+
+WITH_SERVICES := bin/withservices --
+
+.PHONY: help
+help: ## Show this list
+	@printf 'AgentIdP: an identity provider for AI agents\n\n'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
+	@printf '\nTests of one package: make test PACKAGES=./ledger TESTFLAGS="-run TestName -v"\n'
+
+# Recipes that start something exec it, so that it is make's own child: a
+# Ctrl-C or SIGTERM reaches it, and make waits until it has cleaned up.
+
+.PHONY: run
+run: build ## Run everything on this machine: PostgreSQL, Redis, the server on :3000
+	@exec bin/agentidp dev
+
+.PHONY: demo
+demo: build ## Tell the whole journey on a live server, and catch a forger in the end
+	@exec bin/agentidp demo
+
+.PHONY: test
+test: bin/withservices c-compiler ## Run all tests, against a private PostgreSQL and Redis
+	@race=-race; \
+	command -v cc >/dev/null 2>&1 || { race=; echo >&2 '*** No C compiler: the tests run WITHOUT the race detector. ***'; }; \
+	exec $(WITH_SERVICES) go test $$race $(TESTFLAGS) $(PACKAGES)
+
+.PHONY: test-race
+test-race: bin/withservices c-compiler ## The same, but fail where the race detector cannot run
+	@command -v cc >/dev/null 2>&1 || { echo >&2 'The race detector needs a C compiler: install gcc.'; exit 1; }
+	@exec $(WITH_SERVICES) go test -race $(TESTFLAGS) $(PACKAGES)
+
+.PHONY: fuzz
+fuzz: bin/withservices ## Fuzz every fuzz target for FUZZTIME (10s) each
+	@targets=$$(go test -list '^Fuzz' $(PACKAGES)) || { echo "$$targets"; exit 1; }; \
+	echo "$$targets" | awk '/^Fuzz/ {names = names " " $$1} /^ok/ {n = split(names, name, " "); for (i = 1; i <= n; i++) print $$2, name[i]; names = ""}' | \
+	while read -r package target; do \
+		echo "$$package $$target"; \
+		$(WITH_SERVICES) go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null || exit 1; \
+	done
+
+.PHONY: bench
+bench: go ## Measure, and print each figure beside what bounds it
+	@go build -o bin/bench ./internal/bench
+	@exec bin/bench
+
+.PHONY: lint
+lint: go ## Check format, vet, staticcheck and the go.mod files
+	@unformatted=$$(gofmt -l .) || exit 1; \
+	test -z "$$unformatted" || { printf >&2 'Not formatted, run gofmt -w on:\n%s\n' "$$unformatted"; exit 1; }
+	go vet ./...
+	go tool -modfile=tools/go.mod staticcheck ./...
+	go mod tidy -diff
+	cd tools && go mod tidy -diff
+
+.PHONY: generate
+generate: go ## Make the generated code anew
+	go generate ./...
+
+.PHONY: generate-check
+generate-check: go ## Check that the generated code is what the sources say
+	@before=$$(mktemp -d) && trap 'rm -rf "$$before"' EXIT && \
+	cp -R api/gen "$$before" && go generate ./... && \
+	diff -ru "$$before/gen" api/gen || { echo >&2 'api/gen was stale; it is made anew now: commit it.'; exit 1; }
+
+.PHONY: build
+build: go ## Build bin/agentidp
+	@CGO_ENABLED=0 go build -o bin/agentidp ./cmd/agentidp
+
+.PHONY: clean
+clean: ## Remove what was built and the data of make run
+	@if [ -d .agentidp ] && command -v flock >/dev/null 2>&1 && [ -f .agentidp/lock ] && ! flock -n .agentidp/lock true; then \
+		echo >&2 'make run is running: stop it first.'; exit 1; fi
+	@data=$$(cat .agentidp/data-location 2>/dev/null); \
+	case $$data in /var/lib/agentidp-dev/*) rm -rf "$$data";; esac
+	rm -rf bin .agentidp
+
+# What the targets above lean on.
+
+.PHONY: go
+go:
+	@command -v go >/dev/null 2>&1 || { echo >&2 'Go is not installed: get it from https://go.dev/dl/ (go.mod says which version).'; exit 1; }
+
+.PHONY: bin/withservices
+bin/withservices: go
+	@CGO_ENABLED=0 go build -o $@ ./internal/devservices/cmd/withservices
+
+# The race detector is built with cgo.
+.PHONY: c-compiler
+c-compiler:
+	@command -v cc >/dev/null 2>&1 || { \
+		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 && \
+		echo >&2 'installing gcc, for the race detector' && \
+		DEBIAN_FRONTEND=noninteractive apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends gcc libc6-dev >/dev/null; } || true

@@ -1,0 +1,183 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+	"github.com/oapi-codegen/nullable"
+
+	"github.com/sentryagent/agentidp/api/gen"
+	"github.com/sentryagent/agentidp/api/timestamp"
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/replay"
+)
+
+func (s *Server) listAuditEvents(c *gin.Context) {
+	organization, err := s.namedOrganization(c)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	filter, err := s.auditFilter(c, organization)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	events, err := s.queries.AuditEvents(c.Request.Context(), projections.InOrganization(organization), filter)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	c.JSON(http.StatusOK, gen.AuditEventList{
+		Data: mapped(events.Items, auditBody), Total: int64(events.Total), Page: filter.Page.Number, Limit: filter.Page.Limit,
+		NextCursor: textOrNull(events.NextCursor),
+	})
+}
+
+func (s *Server) auditFilter(c *gin.Context, organization domain.OrganizationID) (projections.AuditFilter, error) {
+	filter := projections.AuditFilter{
+		Action:  domain.Type(c.Query("action")),
+		Outcome: projections.Outcome(c.Query("outcome")),
+		Page:    pageOf(c),
+		Cursor:  c.Query("cursor"),
+	}
+	var err error
+	if id := c.Query("agentId"); id != "" {
+		if filter.AgentID, err = domain.ParseAgentID(id); err != nil {
+			return filter, err
+		}
+	}
+	if filter.From, filter.To, err = dates(c); err != nil {
+		return filter, err
+	}
+	if filter.Cursor != "" && c.Query("page") != "" {
+		return filter, domain.Invalid("page", "does not go together with cursor", nil)
+	}
+	filter.NotBefore, err = s.retention(c, organization)
+	return filter, err
+}
+
+// retention is how far back the query API shows; the ledger keeps everything.
+func (s *Server) retention(c *gin.Context, id domain.OrganizationID) (time.Time, error) {
+	days := s.options.RetentionDays
+	if days == 0 {
+		organization, err := s.ledger.Organization(c.Request.Context(), id)
+		if err != nil {
+			return time.Time{}, err
+		}
+		days = organization.Limits().RetentionDays
+	}
+	if days == domain.Unlimited {
+		return time.Time{}, nil
+	}
+	return s.now().AddDate(0, 0, -days), nil
+}
+
+func (s *Server) getAuditEvent(c *gin.Context) {
+	id, err := uuid.Parse(c.Param("eventId"))
+	if err != nil {
+		s.fail(c, domain.Invalid("eventId", "must be a UUID", nil))
+		return
+	}
+	notBefore, err := s.retention(c, principal(c).OrganizationID)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	event, err := s.queries.AuditEvent(c.Request.Context(), tenantOf(principal(c)), id, notBefore)
+	if err != nil {
+		s.fail(c, s.notVisible(c, err, projections.EventKind, id, domain.CodeNotFound))
+		return
+	}
+	c.JSON(http.StatusOK, auditBody(event))
+}
+
+// verifyAudit proves the caller's own part of the ledger; the operator's part
+// is all of it.
+func (s *Server) verifyAudit(c *gin.Context) {
+	from, to, err := dates(c)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	scope := replay.Scope{From: from, To: to}
+	if caller := principal(c); !caller.IsOperator() {
+		scope.Organization = caller.OrganizationID
+	}
+	start := time.Now()
+	report, err := s.verifier.Verify(c.Request.Context(), scope)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	s.metrics.verified(report.Break == nil, time.Since(start), scope == replay.Scope{})
+	body := gen.AuditVerification{
+		Verified: report.Break == nil, CheckedCount: report.Checked, BrokenAtEventID: nullable.NewNullNullable[uuid.UUID](),
+		FromDate: dateOrAbsent(from), ToDate: dateOrAbsent(to),
+	}
+	if report.Break != nil {
+		body.BrokenAtEventID = idOrNull(report.Break.EventID)
+		s.logger.ErrorContext(c.Request.Context(), "the ledger is broken", "kind", report.Break.Kind, "event", report.Break.EventID,
+			"position", report.Break.Position, "stream", report.Break.Stream, "detail", report.Break.Detail)
+	}
+	c.JSON(http.StatusOK, body)
+}
+
+// dates reads fromDate and toDate.
+func dates(c *gin.Context) (from, to time.Time, err error) {
+	if from, err = date(c, "fromDate"); err != nil {
+		return from, to, err
+	}
+	if to, err = date(c, "toDate"); err != nil {
+		return from, to, err
+	}
+	if !from.IsZero() && !to.IsZero() && to.Before(from) {
+		return from, to, domain.Invalid("toDate", "must not be before fromDate", nil)
+	}
+	return from, to, nil
+}
+
+func date(c *gin.Context, name string) (time.Time, error) {
+	text := c.Query(name)
+	if text == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.RFC3339Nano, strings.ToUpper(text))
+	if err != nil {
+		return t, domain.Invalid(name, "must be a time such as 2026-11-23T07:21:00Z (RFC 3339)", nil)
+	}
+	return t.UTC(), nil
+}
+
+func dateOrAbsent(t time.Time) *timestamp.Milli {
+	if t.IsZero() {
+		return nil
+	}
+	date := timestamp.Of(t)
+	return &date
+}
+
+func auditBody(e projections.AuditEvent) gen.AuditEvent {
+	return gen.AuditEvent{
+		EventID:        e.EventID,
+		Timestamp:      timestampOf(e.Timestamp),
+		Action:         string(e.Action),
+		Outcome:        gen.AuditOutcome(e.Outcome),
+		AgentID:        idOrNull(e.AgentID.UUID),
+		OrganizationID: idOrNull(e.OrganizationID.UUID),
+		Actor:          gen.AuditActor{Kind: gen.AuditActorKind(e.Actor.Kind), ID: e.Actor.ID},
+		IPAddress:      textOrNull(e.Request.IP),
+		UserAgent:      textOrNull(e.Request.Agent),
+		RequestID:      textOrNull(e.Request.ID),
+		Stream:         e.Stream,
+		Revision:       e.Revision,
+		Position:       int64(e.Position),
+		PreviousHash:   e.PreviousHash.String(),
+		Hash:           e.Hash.String(),
+		Metadata:       e.Metadata,
+	}
+}

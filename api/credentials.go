@@ -1,0 +1,236 @@
+package api
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/sentryagent/agentidp/api/gen"
+	"github.com/sentryagent/agentidp/api/timestamp"
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/ledger"
+	"github.com/sentryagent/agentidp/projections"
+)
+
+func (s *Server) generateCredential(c *gin.Context) {
+	id, err := domain.ParseAgentID(c.Param("agentId"))
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	body, err := decode[gen.CredentialCreate](c)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	material, err := s.newMaterial(domain.CredentialKind(valueOf(body.Kind)), body.PublicKeyJwk)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	credentialID := domain.CredentialID{UUID: newID(c)}
+	outcome, err := s.ledger.GenerateCredential(c.Request.Context(), s.origin(c), id, domain.GenerateCredential{
+		Caller:       principal(c),
+		CredentialID: credentialID,
+		Verifier:     material.verifier,
+		PublicKey:    material.publicKey,
+		ExpiresAt:    timeOf(body.ExpiresAt),
+		At:           s.now(),
+	})
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	answerCredential(c, http.StatusCreated, outcome, credentialID, material)
+}
+
+// rotateCredential rotates the credential that the path names, or the newest
+// usable one when it names none.
+func (s *Server) rotateCredential(c *gin.Context) {
+	id, err := domain.ParseAgentID(c.Param("agentId"))
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	var credentialID domain.CredentialID
+	if named := c.Param("credentialId"); named != "" {
+		if credentialID, err = domain.ParseCredentialID(named); err != nil {
+			s.fail(c, err)
+			return
+		}
+	}
+	body, err := decode[gen.CredentialRotate](c)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	material, err := s.newMaterial("", body.PublicKeyJwk)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	outcome, err := s.ledger.RotateCredential(c.Request.Context(), s.origin(c), id, domain.RotateCredential{
+		Caller:       principal(c),
+		CredentialID: credentialID,
+		Verifier:     material.verifier,
+		PublicKey:    material.publicKey,
+		ExpiresAt:    timeOf(body.ExpiresAt),
+		At:           s.now(),
+	})
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	rotated, _ := outcome.Events[0].(domain.CredentialRotated)
+	answerCredential(c, http.StatusOK, outcome, rotated.CredentialID, material)
+}
+
+func (s *Server) revokeCredential(c *gin.Context) {
+	id, err := domain.ParseAgentID(c.Param("agentId"))
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	credentialID, err := domain.ParseCredentialID(c.Param("credentialId"))
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	outcome, err := s.ledger.RevokeCredential(c.Request.Context(), s.origin(c), id,
+		domain.RevokeCredential{Caller: principal(c), CredentialID: credentialID, Reason: "revoked by request"})
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	answer(c, http.StatusNoContent, outcome.Position, nil)
+}
+
+func (s *Server) listCredentials(c *gin.Context) {
+	id, err := domain.ParseAgentID(c.Param("agentId"))
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	tenant := tenantOf(principal(c))
+	if _, err := s.queries.Agent(c.Request.Context(), tenant, id); err != nil {
+		s.fail(c, s.notVisible(c, err, projections.AgentKind, id.UUID, domain.CodeAgentNotFound))
+		return
+	}
+	page := pageOf(c)
+	credentials, err := s.queries.Credentials(c.Request.Context(), tenant, projections.CredentialFilter{
+		AgentID: id, Status: domain.CredentialStatus(c.Query("status")), Page: page,
+	})
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	answerList(c, page, credentials, shownCredentialBody)
+}
+
+// material is what a credential is made of: a secret, shown once, with its
+// verifier, or a public key.
+type material struct {
+	secret    string
+	verifier  *domain.Verifier
+	publicKey json.RawMessage
+}
+
+// newMaterial takes the caller's public key, or makes a secret where none is given.
+func (s *Server) newMaterial(kind domain.CredentialKind, jwk *gen.PublicKeyJwk) (material, error) {
+	switch {
+	case kind == domain.KeyCredential && jwk == nil:
+		return material{}, domain.Invalid("publicKeyJwk", "is needed for a credential of kind private_key_jwt", nil)
+	case kind == domain.SecretCredential && jwk != nil:
+		return material{}, domain.Invalid("publicKeyJwk", "goes with a credential of kind private_key_jwt only", nil)
+	case jwk != nil:
+		key, err := checkedKey(jwk)
+		return material{publicKey: key}, err
+	}
+	secret := NewClientSecret()
+	keyID, mac := s.keys.CredentialVerifier(secret)
+	return material{secret: secret, verifier: &domain.Verifier{KeyID: keyID, MAC: mac}}, nil
+}
+
+const minRSABits = 2048
+
+// checkedKey is the canonical form of a public key that assertions may be
+// signed with.
+func checkedKey(jwk *gen.PublicKeyJwk) (json.RawMessage, error) {
+	text, err := json.Marshal(jwk)
+	if err != nil {
+		return nil, err
+	}
+	var key jose.JSONWebKey
+	if err := key.UnmarshalJSON(text); err != nil || !key.IsPublic() || !key.Valid() {
+		return nil, domain.Invalid("publicKeyJwk", "is not a valid public key (RFC 7517)", nil)
+	}
+	switch public := key.Key.(type) {
+	case *ecdsa.PublicKey:
+		if public.Curve != elliptic.P256() {
+			return nil, domain.Invalid("publicKeyJwk", "must be on the curve P-256", nil)
+		}
+	case *rsa.PublicKey:
+		if public.N.BitLen() < minRSABits {
+			return nil, domain.Invalid("publicKeyJwk", "has too few bits", minRSABits)
+		}
+	default:
+		return nil, domain.Invalid("publicKeyJwk", "must be of type EC or RSA", nil)
+	}
+	canonical, err := json.Marshal(jose.JSONWebKey{Key: key.Key, KeyID: key.KeyID, Algorithm: key.Algorithm, Use: key.Use})
+	return bytes.TrimSpace(canonical), err
+}
+
+// answerCredential is the one answer that ever holds the secret.
+func answerCredential(c *gin.Context, status int, outcome ledger.Outcome[domain.Agent], id domain.CredentialID, made material) {
+	credential, _ := outcome.State.Credential(id)
+	body := credentialBody(outcome.State.ID, credential)
+	shown := gen.CredentialWithSecret{
+		ClientID: body.ClientID, CredentialID: body.CredentialID, Kind: body.Kind, Status: body.Status,
+		CreatedAt: body.CreatedAt, ExpiresAt: body.ExpiresAt, RevokedAt: body.RevokedAt, RotatedAt: body.RotatedAt,
+		PublicKeyJwk: body.PublicKeyJwk,
+	}
+	if made.secret != "" {
+		shown.ClientSecret = &made.secret
+	}
+	answer(c, status, outcome.Position, shown)
+}
+
+func credentialBody(agent domain.AgentID, credential domain.Credential) gen.Credential {
+	body := gen.Credential{
+		ClientID:     agent.UUID,
+		CredentialID: credential.ID.UUID,
+		Kind:         gen.CredentialKind(credential.Kind),
+		Status:       gen.CredentialStatus(credential.Status),
+		CreatedAt:    timestampOf(credential.CreatedAt),
+		ExpiresAt:    timestampOrNull(credential.ExpiresAt),
+		RotatedAt:    timestampOrNull(credential.RotatedAt),
+		RevokedAt:    timestampOrNull(credential.RevokedAt),
+	}
+	var jwk gen.PublicKeyJwk
+	if credential.PublicKey != nil && json.Unmarshal(credential.PublicKey, &jwk) == nil {
+		body.PublicKeyJwk = &jwk
+	}
+	return body
+}
+
+func shownCredentialBody(c projections.Credential) gen.Credential {
+	return credentialBody(c.AgentID, domain.Credential{
+		ID: c.ID, Kind: c.Kind, Status: c.Status, PublicKey: c.PublicKey,
+		CreatedAt: c.CreatedAt, RotatedAt: c.RotatedAt, RevokedAt: c.RevokedAt, ExpiresAt: c.ExpiresAt,
+	})
+}
+
+func timeOf(t *timestamp.Milli) *time.Time {
+	if t == nil {
+		return nil
+	}
+	utc := t.UTC()
+	return &utc
+}

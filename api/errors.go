@@ -1,0 +1,160 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/ledger"
+	"github.com/sentryagent/agentidp/projections"
+)
+
+const (
+	codeInternal             domain.Code = "INTERNAL_SERVER_ERROR"
+	codePayloadTooLarge      domain.Code = "PAYLOAD_TOO_LARGE"
+	codeUnsupportedMediaType domain.Code = "UNSUPPORTED_MEDIA_TYPE"
+	codeMethodNotAllowed     domain.Code = "METHOD_NOT_ALLOWED"
+)
+
+// statuses is the one place where codes become HTTP statuses. What is not
+// listed is 500.
+var statuses = map[domain.Code]int{
+	domain.CodeValidation:               http.StatusBadRequest,
+	domain.CodeUnauthorized:             http.StatusUnauthorized,
+	domain.CodeCrossTenant:              http.StatusForbidden,
+	domain.CodeInsufficientScope:        http.StatusForbidden,
+	domain.CodeScopeNotAllowed:          http.StatusForbidden,
+	domain.CodeAgentSuspended:           http.StatusForbidden,
+	domain.CodeAgentDecommissioned:      http.StatusForbidden,
+	domain.CodeAgentCap:                 http.StatusForbidden,
+	domain.CodeNotFound:                 http.StatusNotFound,
+	domain.CodeAgentNotFound:            http.StatusNotFound,
+	domain.CodeCredentialNotFound:       http.StatusNotFound,
+	domain.CodeOrganizationNotFound:     http.StatusNotFound,
+	codeMethodNotAllowed:                http.StatusMethodNotAllowed,
+	domain.CodeAgentExists:              http.StatusConflict,
+	domain.CodeSlugTaken:                http.StatusConflict,
+	domain.CodeHasActiveAgents:          http.StatusConflict,
+	domain.CodeAlreadyMember:            http.StatusConflict,
+	domain.CodeCredentialAlreadyRevoked: http.StatusConflict,
+	domain.CodeAlreadyDecommissioned:    http.StatusConflict,
+	domain.CodeConflict:                 http.StatusConflict,
+	domain.CodePreconditionFailed:       http.StatusPreconditionFailed,
+	codePayloadTooLarge:                 http.StatusRequestEntityTooLarge,
+	codeUnsupportedMediaType:            http.StatusUnsupportedMediaType,
+	domain.CodeIdempotencyKeyReused:     http.StatusUnprocessableEntity,
+	domain.CodeTierLimit:                http.StatusTooManyRequests,
+	domain.CodeUnavailable:              http.StatusServiceUnavailable,
+	domain.CodeReadModelBehind:          http.StatusServiceUnavailable,
+}
+
+func statusOf(code domain.Code) int {
+	if status, known := statuses[code]; known {
+		return status
+	}
+	return http.StatusInternalServerError
+}
+
+const retryAfterSeconds = 1
+
+// refusal turns any error into one that may be shown. What is not a refusal of
+// ours and not a passing trouble is logged and answered without detail.
+func (s *Server) refusal(c *gin.Context, err error) *domain.Error {
+	var refusal *domain.Error
+	switch {
+	case errors.As(err, &refusal):
+		return refusal
+	case errors.Is(err, projections.ErrNotFound):
+		return domain.Refuse(domain.CodeNotFound, "there is no such thing")
+	case errors.Is(err, projections.ErrBadCursor):
+		return domain.Invalid("cursor", "is not one that this list gave out", nil)
+	case errors.Is(err, projections.ErrBehind):
+		return domain.Refuse(domain.CodeReadModelBehind, "the read model has not caught up yet; try again")
+	case errors.Is(err, ledger.ErrTooLarge):
+		return domain.Invalid("body", "makes an event that is too large", ledger.MaxRecordSize)
+	case errors.Is(err, ledger.ErrUnavailable), errors.Is(err, projections.ErrStale), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		s.log(c, slog.LevelWarn, "unavailable", err)
+		return domain.Refuse(domain.CodeUnavailable, "a service that this depends on is not available right now; try again")
+	}
+	s.log(c, slog.LevelError, "internal error", err)
+	return domain.Refuse(codeInternal, "something went wrong on our side; quote the request id when you report it")
+}
+
+func (s *Server) log(c *gin.Context, level slog.Level, message string, err error) {
+	s.logger.Log(c.Request.Context(), level, message,
+		"error", err, "requestId", requestID(c), "method", c.Request.Method, "route", c.FullPath())
+}
+
+// fail ends a request with an error, in the shape that its path promises.
+func (s *Server) fail(c *gin.Context, err error) {
+	refusal := s.refusal(c, err)
+	status := statusOf(refusal.Code)
+	if status == http.StatusServiceUnavailable && c.Writer.Header().Get("Retry-After") == "" {
+		c.Header("Retry-After", strconv.Itoa(retryAfterSeconds))
+	}
+	if isOAuthPath(c.Request.URL.Path) {
+		s.failOAuth(c, status, refusal)
+		return
+	}
+	c.AbortWithStatusJSON(status, restError{Code: refusal.Code, Message: refusal.Message, Details: refusal.Details})
+}
+
+type restError struct {
+	Code    domain.Code    `json:"code"`
+	Message string         `json:"message"`
+	Details map[string]any `json:"details,omitempty"`
+}
+
+// oauthError is RFC 6749 section 5.2.
+type oauthError struct {
+	Error       string `json:"error"`
+	Description string `json:"error_description,omitempty"`
+}
+
+func (s *Server) failOAuth(c *gin.Context, status int, refusal *domain.Error) {
+	name := "invalid_request"
+	switch {
+	case refusal.Code == domain.CodeScopeNotAllowed:
+		name, status = "invalid_scope", http.StatusBadRequest
+	case refusal.Code == domain.CodeUnauthorized:
+		name = "invalid_token" // RFC 6750 section 3.1; client authentication answers by itself
+	case refusal.Code == domain.CodeInsufficientScope:
+		name = "insufficient_scope"
+	case status == http.StatusServiceUnavailable, status == http.StatusTooManyRequests:
+		name = "temporarily_unavailable"
+	case status == http.StatusInternalServerError:
+		name = "server_error"
+	}
+	answerOAuthError(c, status, name, refusal.Message)
+}
+
+func answerOAuthError(c *gin.Context, status int, name, description string) {
+	c.Header("Cache-Control", "no-store")
+	c.AbortWithStatusJSON(status, oauthError{Error: name, Description: printable(description)})
+}
+
+// printable keeps to the characters that RFC 6749 section 5.2 allows in an
+// error_description.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < 0x20 || r > 0x7e || r == '"' || r == '\\' {
+			return '\''
+		}
+		return r
+	}, s)
+}
+
+func isOAuthPath(path string) bool {
+	return strings.HasPrefix(path, "/oauth2/") || path == "/api/v1/token" || strings.HasPrefix(path, "/api/v1/token/")
+}
+
+// rejectRequest answers what the OpenAPI document does not allow.
+func (s *Server) rejectRequest(c *gin.Context, _ int, code, message string, details map[string]any) {
+	s.fail(c, &domain.Error{Code: domain.Code(code), Message: message, Details: details})
+}

@@ -1,0 +1,121 @@
+package api
+
+import (
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/sentryagent/agentidp/domain"
+)
+
+// metrics are the API's own; names start with agentidp_.
+type metrics struct {
+	requests       *prometheus.CounterVec
+	durations      *prometheus.HistogramVec
+	tokens         *prometheus.CounterVec
+	agents         *prometheus.CounterVec
+	authFailures   *prometheus.CounterVec
+	rejectedTokens prometheus.Counter
+	verification   prometheus.Histogram
+	integrity      prometheus.Gauge
+
+	// byRoute keeps the children of a route and status, so that counting a
+	// request does not have to look labels up.
+	byRoute sync.Map // routeKey -> routeMetrics
+}
+
+type routeKey struct {
+	method, route string
+	status        int
+}
+
+type routeMetrics struct {
+	requests prometheus.Counter
+	duration prometheus.Observer
+}
+
+func newMetrics(registry prometheus.Registerer) *metrics {
+	m := &metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "agentidp_http_requests_total", Help: "HTTP requests answered.",
+		}, []string{"method", "route", "status_code"}),
+		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "agentidp_http_request_duration_seconds", Help: "Time to answer an HTTP request.",
+			Buckets: []float64{.001, .0025, .005, .01, .02, .03, .05, .1, .25, .5, 1, 2.5, 5},
+		}, []string{"method", "route"}),
+		tokens: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "agentidp_tokens_issued_total", Help: "Access tokens issued, counted once under each of their scopes.",
+		}, []string{"scope"}),
+		agents: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "agentidp_agents_registered_total", Help: "Agents registered.",
+		}, []string{"deployment_env"}),
+		authFailures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "agentidp_auth_failures_total", Help: "Failed client authentications.",
+		}, []string{"reason"}),
+		rejectedTokens: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "agentidp_bearer_tokens_rejected_total", Help: "Requests refused for their bearer token.",
+		}),
+		verification: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "agentidp_verification_duration_seconds", Help: "Time to verify the ledger or a part of it.",
+			Buckets: []float64{.01, .05, .1, .5, 1, 5, 10, 30, 60, 300},
+		}),
+		integrity: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "agentidp_audit_chain_integrity", Help: "1 when the last verification of the whole ledger found it intact, 0 when broken.",
+		}),
+	}
+	m.integrity.Set(1)
+	registry.MustRegister(m.requests, m.durations, m.tokens, m.agents, m.authFailures, m.rejectedTokens, m.verification, m.integrity)
+	return m
+}
+
+func (m *metrics) observeRequest(method, route string, status int, took time.Duration) {
+	if !knownMethod(method) {
+		method = "other"
+	}
+	key := routeKey{method, route, status}
+	known, found := m.byRoute.Load(key)
+	if !found {
+		known, _ = m.byRoute.LoadOrStore(key, routeMetrics{
+			requests: m.requests.WithLabelValues(method, route, strconv.Itoa(status)),
+			duration: m.durations.WithLabelValues(method, route),
+		})
+	}
+	child, _ := known.(routeMetrics)
+	child.requests.Inc()
+	child.duration.Observe(took.Seconds())
+}
+
+func (m *metrics) countToken(scope string) {
+	for _, s := range domain.ParseScopes(scope) {
+		m.tokens.WithLabelValues(string(s)).Inc()
+	}
+}
+
+// verified counts a verification; a whole one also says how the ledger is.
+func (m *metrics) verified(intact bool, took time.Duration, whole bool) {
+	m.verification.Observe(took.Seconds())
+	if !whole {
+		return
+	}
+	m.integrity.Set(0)
+	if intact {
+		m.integrity.Set(1)
+	}
+}
+
+// MetricsHandler serves a registry for Prometheus.
+func MetricsHandler(registry *prometheus.Registry) http.Handler {
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry})
+}
+
+func knownMethod(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,110 @@
+package api
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/sentryagent/agentidp/domain"
+)
+
+// observed logs and measures every request, and turns a panic into a 500.
+func (s *Server) observed(c *gin.Context) {
+	start := time.Now()
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			s.logger.ErrorContext(c.Request.Context(), "panic", "panic", fmt.Sprint(panicked),
+				"requestId", requestID(c), "route", c.FullPath(), "stack", string(debug.Stack()))
+			if !c.Writer.Written() {
+				s.fail(c, fmt.Errorf("panic in %s", c.FullPath()))
+			}
+			c.Abort()
+		}
+		s.record(c, time.Since(start))
+	}()
+	c.Next()
+}
+
+func (s *Server) record(c *gin.Context, took time.Duration) {
+	route := c.FullPath()
+	if route == "" {
+		route = "unmatched"
+	}
+	status := c.Writer.Status()
+	s.metrics.observeRequest(c.Request.Method, route, status, took)
+	level := slog.LevelDebug
+	if status >= http.StatusInternalServerError {
+		level = slog.LevelWarn
+	}
+	if s.logger.Enabled(c.Request.Context(), level) {
+		s.logger.LogAttrs(c.Request.Context(), level, "request",
+			slog.String("method", c.Request.Method), slog.String("route", route), slog.Int("status", status),
+			slog.Duration("took", took), slog.String("requestId", requestID(c)))
+	}
+}
+
+// withSecurityHeaders sets what every response carries; pages loosen the
+// content policy for themselves.
+func (s *Server) withSecurityHeaders(c *gin.Context) {
+	header := c.Writer.Header()
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("X-Frame-Options", "DENY")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	header.Set("Cross-Origin-Resource-Policy", "same-origin")
+	if s.options.HSTS {
+		header.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+	}
+	if strings.HasPrefix(c.Request.URL.Path, "/api/") {
+		header.Set("Cache-Control", "no-store")
+	}
+}
+
+const (
+	corsMethods = "GET, POST, PATCH, DELETE"
+	corsHeaders = "Authorization, Content-Type, Idempotency-Key, If-Match, X-Ledger-Position, X-Request-Id"
+	corsExposed = "ETag, Location, Retry-After, X-Ledger-Position, X-Request-Id"
+	corsMaxAge  = 600
+)
+
+// cors lets pages of the configured origins call the API. Credentials are
+// bearer tokens, never cookies, so none are allowed.
+func (s *Server) cors(c *gin.Context) {
+	origin := c.GetHeader("Origin")
+	if origin == "" {
+		return
+	}
+	header := c.Writer.Header()
+	header.Add("Vary", "Origin")
+	if !slices.Contains(s.options.CORSOrigins, origin) && !slices.Contains(s.options.CORSOrigins, "*") {
+		return
+	}
+	header.Set("Access-Control-Allow-Origin", origin)
+	header.Set("Access-Control-Expose-Headers", corsExposed)
+	header.Set("Cross-Origin-Resource-Policy", "cross-origin")
+	if c.Request.Method == http.MethodOptions && c.GetHeader("Access-Control-Request-Method") != "" {
+		header.Set("Access-Control-Allow-Methods", corsMethods)
+		header.Set("Access-Control-Allow-Headers", corsHeaders)
+		header.Set("Access-Control-Max-Age", strconv.Itoa(corsMaxAge))
+		c.AbortWithStatus(http.StatusNoContent)
+	}
+}
+
+// allowMetrics lets only the configured networks read the metrics.
+func (s *Server) allowMetrics(c *gin.Context) {
+	address, err := netip.ParseAddr(c.ClientIP())
+	for _, prefix := range s.options.MetricsAllow {
+		if err == nil && prefix.Contains(address.Unmap()) {
+			return
+		}
+	}
+	s.fail(c, domain.Refuse(domain.CodeCrossTenant, "metrics are not served to this address; see METRICS_ALLOW"))
+}

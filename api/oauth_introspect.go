@@ -1,0 +1,86 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/sentryagent/agentidp/domain"
+)
+
+// introspection is RFC 7662 section 2.2. Of a token that is not active nothing
+// else is said.
+type introspection struct {
+	Active         bool   `json:"active"`
+	Scope          string `json:"scope,omitempty"`
+	ClientID       string `json:"client_id,omitempty"`
+	TokenType      string `json:"token_type,omitempty"`
+	ExpiresAt      int64  `json:"exp,omitempty"`
+	IssuedAt       int64  `json:"iat,omitempty"`
+	Subject        string `json:"sub,omitempty"`
+	Audience       string `json:"aud,omitempty"`
+	Issuer         string `json:"iss,omitempty"`
+	ID             string `json:"jti,omitempty"`
+	AgentID        string `json:"agent_id,omitempty"`
+	OrganizationID string `json:"organization_id,omitempty"`
+	Ledger         uint64 `json:"ledger,omitempty"`
+}
+
+// introspectToken tells a caller about a token of its own organization, or the
+// operator about any. Callers come with a bearer token that has tokens:read or
+// authenticate as a client.
+func (s *Server) introspectToken(c *gin.Context) {
+	c.Header("Cache-Control", "no-store")
+	caller, ok := s.introspector(c)
+	if !ok {
+		return
+	}
+	text := c.Request.PostForm.Get("token")
+	if text == "" {
+		answerOAuthError(c, http.StatusBadRequest, "invalid_request", "token is missing")
+		return
+	}
+	answer, err := s.introspect(c.Request.Context(), caller, text)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	c.JSON(http.StatusOK, answer)
+}
+
+// introspector says on whose behalf to look; when nobody's, it has answered.
+func (s *Server) introspector(c *gin.Context) (domain.Caller, bool) {
+	if strings.HasPrefix(strings.ToLower(c.GetHeader("Authorization")), "bearer ") {
+		s.protect("POST /oauth2/introspect")(c)
+		return principal(c), !c.IsAborted()
+	}
+	agent, err := s.authenticateClient(c)
+	if err != nil {
+		s.failClient(c, err)
+		return domain.Caller{}, false
+	}
+	return domain.Caller{AgentID: agent.ID, OrganizationID: agent.OrganizationID}, true
+}
+
+func (s *Server) introspect(ctx context.Context, caller domain.Caller, text string) (introspection, error) {
+	token, err := s.tokens.verify(text)
+	if err != nil || caller.MayActIn(token.organization) != nil {
+		return introspection{}, nil
+	}
+	if err := s.mustBeAlive(ctx, token); err != nil {
+		if errors.Is(err, errRevoked) {
+			return introspection{}, nil
+		}
+		return introspection{}, err
+	}
+	claims := token.claims
+	return introspection{
+		Active: true, Scope: claims.Scope, ClientID: claims.ClientID, TokenType: "Bearer",
+		ExpiresAt: claims.ExpiresAt, IssuedAt: claims.IssuedAt, Subject: claims.Subject,
+		Audience: claims.Audience, Issuer: claims.Issuer, ID: claims.ID,
+		AgentID: claims.AgentID, OrganizationID: claims.OrganizationID, Ledger: uint64(claims.Ledger),
+	}, nil
+}

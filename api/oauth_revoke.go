@@ -1,0 +1,46 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/sentryagent/agentidp/domain"
+)
+
+// revokeToken is RFC 7009: a client ends one of its own tokens. Section 2.2:
+// tokens that are unknown, expired or revoked already are answered 200 too;
+// section 2.1: those of another client are refused.
+func (s *Server) revokeToken(c *gin.Context) {
+	c.Header("Cache-Control", "no-store")
+	agent, err := s.authenticateClient(c)
+	if err != nil {
+		s.failClient(c, err)
+		return
+	}
+	text := c.Request.PostForm.Get("token")
+	if text == "" {
+		answerOAuthError(c, http.StatusBadRequest, "invalid_request", "token is missing")
+		return
+	}
+	token, err := s.tokens.verify(text)
+	if err != nil {
+		c.Status(http.StatusOK)
+		return
+	}
+	if token.agentID != agent.ID {
+		answerOAuthError(c, http.StatusBadRequest, "unauthorized_client", "the token was issued to another client")
+		return
+	}
+	err = s.mustBeAlive(c.Request.Context(), token)
+	if err == nil {
+		command := domain.RevokeToken{TokenID: token.tokenID, ExpiresAt: token.expiresAt.UTC()}
+		err = s.ledger.RevokeToken(c.Request.Context(), s.clientOrigin(c, agent.ID), agent.ID, command)
+	}
+	if err != nil && !errors.Is(err, errRevoked) {
+		s.fail(c, err)
+		return
+	}
+	c.Status(http.StatusOK)
+}

@@ -1,0 +1,155 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/ledger"
+)
+
+const tokenPath = "/oauth2/token"
+
+type tokenResponse struct {
+	AccessToken string `json:"access_token"`
+	TokenType   string `json:"token_type"`
+	ExpiresIn   int    `json:"expires_in"`
+	Scope       string `json:"scope"`
+	IDToken     string `json:"id_token,omitempty"`
+}
+
+// issueToken is the token endpoint (RFC 6749 section 4.4, client credentials).
+// The token is signed only after its issuance is durable in the ledger.
+func (s *Server) issueToken(c *gin.Context) {
+	c.Header("Cache-Control", "no-store")
+	command, err := s.tokenRequest(c.Request.PostForm)
+	if err != nil {
+		s.failClient(c, err)
+		return
+	}
+	who, err := s.identifyClient(c)
+	if err != nil {
+		s.failClient(c, s.recordFailure(c, who.agentID, err))
+		return
+	}
+	command.Proof = who.proof
+	outcome, err := s.ledger.IssueToken(c.Request.Context(), s.clientOrigin(c, who.agentID), who.agentID, command)
+	if err != nil {
+		s.failClient(c, s.recordFailure(c, who.agentID, err))
+		return
+	}
+	response, err := s.signTokens(outcome, c.Request.PostForm.Get("nonce"))
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	s.metrics.countToken(response.Scope)
+	c.JSON(http.StatusOK, response)
+}
+
+// tokenRequest reads what is asked for, whoever asks.
+func (s *Server) tokenRequest(form url.Values) (domain.IssueToken, error) {
+	var command domain.IssueToken
+	switch form.Get("grant_type") {
+	case "client_credentials":
+	case "":
+		return command, &protocolError{"invalid_request", "grant_type is missing"}
+	default:
+		return command, &protocolError{"unsupported_grant_type", "grant_type must be client_credentials"}
+	}
+	audience := s.audience
+	if form.Has("resource") {
+		audience = form.Get("resource")
+		if resource, err := url.Parse(audience); err != nil || !resource.IsAbs() || resource.Host == "" || resource.Fragment != "" {
+			return command, &protocolError{"invalid_target", "resource must be an absolute URI without a fragment"} // RFC 8707 section 2
+		}
+	}
+	if form.Get("scope") != "" {
+		command.Scopes = domain.ParseScopes(form.Get("scope"))
+	}
+	kid, _, err := s.keys.Signer(s.tokens.alg)
+	if err != nil {
+		return command, err
+	}
+	command.TokenID = domain.TokenID{UUID: ledger.NewID()}
+	command.Audience, command.Algorithm, command.KeyID = audience, s.tokens.alg, kid
+	command.At = s.now().UTC().Truncate(time.Second)
+	return command, nil
+}
+
+// clientOrigin names the client as the actor: it has authenticated by the time
+// the event is stored.
+func (s *Server) clientOrigin(c *gin.Context, id domain.AgentID) ledger.Origin {
+	return ledger.Origin{Actor: ledger.Actor{Kind: "agent", ID: id.String()}, Request: s.requestRecord(c)}
+}
+
+func (s *Server) signTokens(outcome ledger.Outcome[domain.Agent], nonce string) (tokenResponse, error) {
+	issued, agent := outcome.Events[0].(domain.TokenIssued), outcome.State
+	issuedAt := issued.ExpiresAt.Add(-domain.TokenLifetime)
+	access, err := s.tokens.sign(accessClaims{
+		Issuer:         s.issuer,
+		Subject:        agent.ID.String(),
+		Audience:       issued.Audience,
+		ClientID:       agent.ID.String(),
+		IssuedAt:       issuedAt.Unix(),
+		ExpiresAt:      issued.ExpiresAt.Unix(),
+		ID:             issued.TokenID.String(),
+		Scope:          issued.Scope,
+		AgentID:        agent.ID.String(),
+		OrganizationID: agent.OrganizationID.String(),
+		CredentialID:   issued.CredentialID.String(),
+		Ledger:         outcome.Positions[0],
+	})
+	if err != nil {
+		return tokenResponse{}, err
+	}
+	response := tokenResponse{
+		AccessToken: access,
+		TokenType:   "Bearer",
+		ExpiresIn:   int(domain.TokenLifetime / time.Second),
+		Scope:       issued.Scope,
+	}
+	if domain.ParseScopes(issued.Scope).Has(domain.ScopeOpenID) {
+		response.IDToken, err = s.signIDToken(agent, issued, issuedAt, nonce)
+	}
+	return response, err
+}
+
+// idClaims are those of OpenID Connect Core section 2, and what we know of the agent.
+type idClaims struct {
+	Issuer         string           `json:"iss"`
+	Subject        string           `json:"sub"`
+	Audience       string           `json:"aud"`
+	IssuedAt       int64            `json:"iat"`
+	ExpiresAt      int64            `json:"exp"`
+	Nonce          string           `json:"nonce,omitempty"`
+	OrganizationID string           `json:"organization_id"`
+	AgentType      domain.AgentType `json:"agent_type"`
+	Owner          string           `json:"owner"`
+	Version        string           `json:"version"`
+	DID            string           `json:"did"`
+}
+
+func (s *Server) signIDToken(agent domain.Agent, issued domain.TokenIssued, issuedAt time.Time, nonce string) (string, error) {
+	payload, err := json.Marshal(idClaims{
+		Issuer:         s.issuer,
+		Subject:        agent.ID.String(),
+		Audience:       agent.ID.String(),
+		IssuedAt:       issuedAt.Unix(),
+		ExpiresAt:      issued.ExpiresAt.Unix(),
+		Nonce:          nonce,
+		OrganizationID: agent.OrganizationID.String(),
+		AgentType:      agent.Profile.AgentType,
+		Owner:          agent.Profile.Owner,
+		Version:        agent.Profile.Version,
+		DID:            agent.DID,
+	})
+	if err != nil {
+		return "", err
+	}
+	return s.keys.Sign(s.tokens.alg, "JWT", payload)
+}

@@ -1,0 +1,174 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+	"github.com/oapi-codegen/nullable"
+
+	"github.com/sentryagent/agentidp/api/gen"
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/projections"
+)
+
+func (s *Server) createOrganization(c *gin.Context) {
+	body, err := decode[gen.OrganizationCreate](c)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	id := domain.OrganizationID{UUID: newID(c)}
+	outcome, err := s.ledger.CreateOrganization(c.Request.Context(), s.origin(c), domain.CreateOrganization{
+		Caller:            principal(c),
+		OrganizationID:    id,
+		Name:              body.Name,
+		Slug:              body.Slug,
+		PlanTier:          domain.Tier(valueOf(body.PlanTier)),
+		MaxAgents:         limitOf(body.MaxAgents),
+		MaxTokensPerMonth: limitOf(body.MaxTokensPerMonth),
+	})
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	c.Header("Location", c.Request.URL.Path+"/"+id.String())
+	answer(c, http.StatusCreated, outcome.Position, organizationBody(outcome.State))
+}
+
+func (s *Server) listOrganizations(c *gin.Context) {
+	page := pageOf(c)
+	organizations, err := s.queries.Organizations(c.Request.Context(), tenantOf(principal(c)), projections.OrganizationFilter{Page: page})
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	answerList(c, page, organizations, shownOrganizationBody)
+}
+
+func (s *Server) getOrganization(c *gin.Context) {
+	id, err := domain.ParseOrganizationID(c.Param("orgId"))
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	organization, err := s.ledger.Organization(c.Request.Context(), id)
+	if err == nil {
+		err = organization.AuthorizeRead(principal(c))
+	}
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	c.JSON(http.StatusOK, organizationBody(organization))
+}
+
+func (s *Server) updateOrganization(c *gin.Context) {
+	id, err := domain.ParseOrganizationID(c.Param("orgId"))
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	body, err := decode[gen.OrganizationUpdate](c)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	outcome, err := s.ledger.UpdateOrganization(c.Request.Context(), s.origin(c), id, domain.UpdateOrganization{
+		Caller:            principal(c),
+		Name:              body.Name,
+		PlanTier:          (*domain.Tier)(body.PlanTier),
+		MaxAgents:         overrideOf(body.MaxAgents),
+		MaxTokensPerMonth: overrideOf(body.MaxTokensPerMonth),
+		Status:            (*domain.OrganizationStatus)(body.Status),
+		Reason:            valueOf(body.Reason),
+	})
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	answer(c, http.StatusOK, outcome.Position, organizationBody(outcome.State))
+}
+
+func (s *Server) deleteOrganization(c *gin.Context) {
+	id, err := domain.ParseOrganizationID(c.Param("orgId"))
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	outcome, err := s.ledger.DeleteOrganization(c.Request.Context(), s.origin(c), id, domain.DeleteOrganization{Caller: principal(c)})
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	answer(c, http.StatusNoContent, outcome.Position, nil)
+}
+
+func (s *Server) addMember(c *gin.Context) {
+	id, err := domain.ParseOrganizationID(c.Param("orgId"))
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	body, err := decode[gen.OrganizationMemberCreate](c)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	outcome, err := s.ledger.AddMember(c.Request.Context(), s.origin(c), id, domain.AddMember{
+		Caller:  principal(c),
+		AgentID: domain.AgentID{UUID: body.AgentID},
+		Role:    domain.Role(body.Role),
+	})
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	answer(c, http.StatusCreated, outcome.Position,
+		gen.OrganizationMember{OrganizationID: id.UUID, AgentID: body.AgentID, Role: body.Role})
+}
+
+func organizationBody(o domain.Organization) gen.Organization {
+	return gen.Organization{
+		OrganizationID:    o.ID.UUID,
+		Name:              o.Name,
+		Slug:              o.Slug,
+		PlanTier:          gen.Tier(o.Tier),
+		MaxAgents:         limitOrNull(o.MaxAgents),
+		MaxTokensPerMonth: limitOrNull(o.MaxTokensPerMonth),
+		Status:            gen.OrganizationStatus(o.Status),
+		CreatedAt:         timestampOf(o.CreatedAt),
+		UpdatedAt:         timestampOf(o.UpdatedAt),
+	}
+}
+
+func shownOrganizationBody(o projections.Organization) gen.Organization {
+	return organizationBody(domain.Organization{
+		ID: o.ID, Name: o.Name, Slug: o.Slug, Tier: o.Tier, MaxAgents: o.MaxAgents, MaxTokensPerMonth: o.MaxTokensPerMonth,
+		Status: o.Status, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt,
+	})
+}
+
+func limitOrNull(limit *int) nullable.Nullable[int64] {
+	if limit == nil {
+		return nullable.NewNullNullable[int64]()
+	}
+	return nullable.NewNullableWithValue(int64(*limit))
+}
+
+// limitOf is nil for a limit that is absent or null.
+func limitOf(n nullable.Nullable[int64]) *int {
+	value, err := n.Get()
+	if err != nil {
+		return nil
+	}
+	limit := int(value)
+	return &limit
+}
+
+// overrideOf is nil for a limit that is absent; null takes the override away.
+func overrideOf(n nullable.Nullable[int64]) *domain.Override {
+	if !n.IsSpecified() {
+		return nil
+	}
+	return &domain.Override{Limit: limitOf(n)}
+}

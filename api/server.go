@@ -1,0 +1,146 @@
+package api
+
+import (
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/sentryagent/agentidp/api/policy"
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/internal/keyring"
+	"github.com/sentryagent/agentidp/ledger"
+	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/replay"
+)
+
+// Options are the API's settings.
+type Options struct {
+	Version        string
+	PublicURL      string                      // the API's own address, and the audience of its tokens
+	Issuer         string                      // of all tokens
+	DID            func(domain.AgentID) string // see [DID]
+	SigningAlg     string                      // RS256 or ES256
+	CORSOrigins    []string
+	TrustedProxies []string // whose X-Forwarded-For counts
+	HSTS           bool
+	ReadWait       time.Duration // bound of a read's wait for the read models
+	RetentionDays  int           // of the audit query; 0: as the tier says
+	MetricsAllow   []netip.Prefix
+	// MetricsElsewhere: /metrics is served on a port of its own.
+	MetricsElsewhere bool
+	Now              func() time.Time
+}
+
+// Parts are what the API is made of.
+type Parts struct {
+	Verifier    *replay.Verifier
+	Ledger      *ledger.Ledger
+	Idempotency *ledger.IdempotencyKeys
+	Assertions  *ledger.Assertions
+	Queries     *projections.Queries
+	Progress    *projections.Progress
+	Revocations *projections.Revocations
+	Keys        *keyring.Keyring
+	Policy      *policy.Policy
+	Redis       *redis.Client
+	Registry    *prometheus.Registry
+	Logger      *slog.Logger
+}
+
+// Server answers HTTP. Make one with [New]; it is an [http.Handler].
+type Server struct {
+	options     Options
+	issuer      string
+	audience    string
+	now         func() time.Time
+	verifier    *replay.Verifier
+	ledger      *ledger.Ledger
+	idempotency *ledger.IdempotencyKeys
+	assertions  *ledger.Assertions
+	queries     *projections.Queries
+	progress    *projections.Progress
+	revocations *projections.Revocations
+	keys        *keyring.Keyring
+	tokens      *accessTokens
+	quota       *tokenQuota
+	policy      *policy.Policy
+	redis       *redis.Client
+	registry    *prometheus.Registry
+	metrics     *metrics
+	logger      *slog.Logger
+	spec        *Spec
+	docs        *Docs
+	engine      *gin.Engine
+}
+
+// New puts the API together. It fails when the OpenAPI document, the policy
+// and the routes do not fit each other.
+func New(parts Parts, options Options) (*Server, error) {
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	tokens, err := newAccessTokens(parts.Keys, options.SigningAlg, options.Issuer, options.Now)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := LoadSpec()
+	if err != nil {
+		return nil, err
+	}
+	docs, err := LoadDocs()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		options:     options,
+		issuer:      options.Issuer,
+		audience:    options.PublicURL,
+		now:         options.Now,
+		verifier:    parts.Verifier,
+		ledger:      parts.Ledger,
+		idempotency: parts.Idempotency,
+		assertions:  parts.Assertions,
+		queries:     parts.Queries,
+		progress:    parts.Progress,
+		revocations: parts.Revocations,
+		keys:        parts.Keys,
+		tokens:      tokens,
+		quota:       newTokenQuota(parts.Redis, parts.Queries),
+		policy:      parts.Policy,
+		redis:       parts.Redis,
+		registry:    parts.Registry,
+		metrics:     newMetrics(parts.Registry),
+		logger:      parts.Logger,
+		spec:        spec,
+		docs:        docs,
+	}
+	return s, s.buildRoutes()
+}
+
+// ServeHTTP implements [http.Handler].
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.engine.ServeHTTP(w, r) }
+
+func (s *Server) buildRoutes() error {
+	gin.SetMode(gin.ReleaseMode)
+	engine := gin.New()
+	engine.HandleMethodNotAllowed = true
+	engine.RedirectTrailingSlash = false
+	engine.ContextWithFallback = true
+	if err := engine.SetTrustedProxies(s.options.TrustedProxies); err != nil {
+		return err
+	}
+	engine.Use(withRequestID, s.observed, s.withSecurityHeaders, s.cors)
+	engine.NoRoute(func(c *gin.Context) {
+		s.fail(c, domain.Refuse(domain.CodeNotFound, "there is nothing at this path; see /docs"))
+	})
+	engine.NoMethod(func(c *gin.Context) { // gin has set Allow
+		s.fail(c, domain.Refuse(codeMethodNotAllowed, "this path does not know the method %s", c.Request.Method))
+	})
+	s.engine = engine
+	return s.register()
+}

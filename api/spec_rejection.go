@@ -1,0 +1,205 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+)
+
+// rejection is the answer to a request that is not as described. It never
+// repeats a value that was sent, only the names of fields.
+type rejection struct {
+	status  int
+	code    string
+	message string
+	details map[string]any
+}
+
+const (
+	rejectedInvalid   = "VALIDATION_ERROR"
+	rejectedTooLarge  = "PAYLOAD_TOO_LARGE"
+	rejectedMediaType = "UNSUPPORTED_MEDIA_TYPE"
+)
+
+// rejectField blames one field. An empty name blames the whole query or body.
+func rejectField(in, name, rule, message string, bound any) *rejection {
+	if name == "" {
+		name = in
+	}
+	name = shortened(name)
+	details := map[string]any{"field": name, "in": in, "rule": rule}
+	if bound != nil {
+		details["bound"] = bound
+	}
+	return &rejection{
+		status: http.StatusBadRequest, code: rejectedInvalid, message: name + " " + message, details: details,
+	}
+}
+
+func (r *rejection) as(status int, code string) *rejection {
+	r.status, r.code = status, code
+	return r
+}
+
+func (r *rejection) with(key string, value any) *rejection {
+	r.details[key] = value
+	return r
+}
+
+// shortened keeps names that a caller made up from filling the answer.
+func shortened(name string) string {
+	const most = 128
+	name = strings.ToValidUTF8(name, "\uFFFD")
+	if runes := []rune(name); len(runes) > most {
+		return string(runes[:most]) + "…"
+	}
+	return name
+}
+
+func rejectParameter(err error) *rejection {
+	var (
+		faulty *openapi3filter.RequestError
+		schema *openapi3.SchemaError
+	)
+	if !errors.As(err, &faulty) || faulty.Parameter == nil {
+		return rejectField("request", "", "invalid", "is not as described", nil)
+	}
+	in, name := faulty.Parameter.In, faulty.Parameter.Name
+	switch {
+	case errors.As(faulty.Err, &schema):
+		rule, message, bound := missed(schema)
+		return rejectField(in, name, rule, message, bound)
+	case errors.Is(faulty.Err, openapi3filter.ErrInvalidRequired):
+		return rejectField(in, name, "required", "is missing", nil)
+	case errors.Is(faulty.Err, openapi3filter.ErrInvalidEmptyValue):
+		return rejectField(in, name, "empty", "must not be empty", nil)
+	}
+	kind := typeName(faulty.Parameter.Schema.Value)
+	return rejectField(in, name, "type", "must be "+withArticle(kind), kind)
+}
+
+// rejectBody blames the part of a body that a schema refuses.
+func rejectBody(err error) *rejection {
+	var schema *openapi3.SchemaError
+	if !errors.As(err, &schema) {
+		return rejectField("body", "", "invalid", "is not as described", nil)
+	}
+	path := schema.JSONPointer()
+	rule, message, bound := missed(schema)
+	if unknown, found := unknownField(schema); found {
+		path = append(path, unknown)
+		rule, message, bound = "unknown", "is not a known field", nil
+	}
+	return rejectField("body", strings.Join(path, "."), rule, message, bound).with("pointer", pointer(path))
+}
+
+// pointer is a JSON pointer (RFC 6901), cut where it would get too long.
+func pointer(path []string) string {
+	escape := strings.NewReplacer("~", "~0", "/", "~1")
+	var b strings.Builder
+	for _, token := range path {
+		b.WriteByte('/')
+		b.WriteString(escape.Replace(token))
+	}
+	return shortened(b.String())
+}
+
+// unknownField finds the first field that an object has and its schema lacks.
+func unknownField(err *openapi3.SchemaError) (name string, found bool) {
+	object, ok := err.Value.(map[string]any)
+	if err.SchemaField != "properties" || !ok {
+		return "", false
+	}
+	var unknown []string
+	for key := range object {
+		if err.Schema.Properties[key] == nil {
+			unknown = append(unknown, key)
+		}
+	}
+	if len(unknown) == 0 {
+		return "", false
+	}
+	return slices.Min(unknown), true
+}
+
+// missed says which rule of the schema was missed, what that means for a
+// person, and the bound.
+func missed(err *openapi3.SchemaError) (rule, message string, bound any) {
+	schema := err.Schema
+	rule = err.SchemaField
+	switch rule {
+	case "required":
+		return rule, "is missing", nil
+	case "nullable":
+		return rule, "must not be null", nil
+	case "enum":
+		return rule, "must be one of " + listed(schema.Enum), schema.Enum
+	case "type":
+		kind := typeName(schema)
+		return rule, "must be " + withArticle(kind), kind
+	case "format":
+		return rule, formatMessage(schema.Format), schema.Format
+	case "pattern":
+		return rule, patternMessage(schema), schema.Pattern
+	case "minLength":
+		return rule, fmt.Sprintf("must have at least %d characters", schema.MinLength), schema.MinLength
+	case "maxLength":
+		return rule, fmt.Sprintf("must have at most %d characters", *schema.MaxLength), *schema.MaxLength
+	case "minItems":
+		return rule, fmt.Sprintf("must have at least %d entries", schema.MinItems), schema.MinItems
+	case "maxItems":
+		return rule, fmt.Sprintf("must have at most %d entries", *schema.MaxItems), *schema.MaxItems
+	case "minProperties":
+		return rule, fmt.Sprintf("must have at least %d fields", schema.MinProps), schema.MinProps
+	case "maxProperties":
+		return rule, fmt.Sprintf("must have at most %d fields", *schema.MaxProps), *schema.MaxProps
+	case "minimum":
+		return rule, fmt.Sprintf("must be at least %v", *schema.Min), *schema.Min
+	case "maximum":
+		return rule, fmt.Sprintf("must be at most %.0f", *schema.Max), *schema.Max
+	}
+	return rule, "is not as described", nil
+}
+
+func formatMessage(format string) string {
+	switch format {
+	case "uuid":
+		return errNotUUID.Error()
+	case "email":
+		return errNotEmail.Error()
+	case "date-time":
+		return errNotTime.Error()
+	}
+	return "must have the format " + format
+}
+
+func patternMessage(schema *openapi3.Schema) string {
+	if schema.Example != nil {
+		return fmt.Sprintf("does not have the right form, such as %v", schema.Example)
+	}
+	return "does not have the right form"
+}
+
+func listed(values []any) string {
+	words := make([]string, len(values))
+	for i, v := range values {
+		words[i] = fmt.Sprint(v)
+	}
+	return strings.Join(words, ", ")
+}
+
+func typeName(schema *openapi3.Schema) string {
+	return strings.Join(schema.Type.Slice(), " or ")
+}
+
+func withArticle(noun string) string {
+	if noun != "" && strings.ContainsRune("aeiou", rune(noun[0])) {
+		return "an " + noun
+	}
+	return "a " + noun
+}

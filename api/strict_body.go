@@ -1,0 +1,160 @@
+package api
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/gin-gonic/gin"
+)
+
+// maxBodySize bounds every request body.
+const maxBodySize = 64 << 10
+
+// checkBody reads the body once, whatever it claims about its length, checks
+// it, and puts it back. An operation that takes no body does not look at one.
+func (o *operation) checkBody(c *gin.Context) *rejection {
+	r := c.Request
+	if r.ContentLength > maxBodySize && r.Method != http.MethodGet { // a GET's body has no meaning and is never read
+		return rejectTooLarge()
+	}
+	if o.body == nil {
+		if r.Body != nil && r.Body != http.NoBody {
+			r.Body = http.MaxBytesReader(c.Writer, r.Body, maxBodySize)
+		}
+		return nil
+	}
+	data, rejected := readBody(c)
+	if rejected != nil {
+		return rejected
+	}
+	rewind(r, data)
+	if len(data) == 0 {
+		if o.body.required {
+			return rejectField("body", "", "required", "is missing", nil)
+		}
+		return nil
+	}
+	if rejected := o.body.checkMediaType(r.Header); rejected != nil {
+		return rejected
+	}
+	if o.body.form {
+		return o.body.checkForm(r, data)
+	}
+	return o.body.checkJSON(data)
+}
+
+func rejectTooLarge() *rejection {
+	return rejectField("body", "", "maxBytes", fmt.Sprintf("must be at most %d bytes", maxBodySize), maxBodySize).
+		as(http.StatusRequestEntityTooLarge, rejectedTooLarge)
+}
+
+func readBody(c *gin.Context) ([]byte, *rejection) {
+	if c.Request.Body == nil || c.Request.Body == http.NoBody {
+		return nil, nil
+	}
+	data, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxBodySize))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, rejectTooLarge()
+	case err != nil:
+		return nil, rejectField("body", "", "read", "could not be read to its end", nil)
+	}
+	return data, nil
+}
+
+func rewind(r *http.Request, data []byte) {
+	r.ContentLength = int64(len(data))
+	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
+	r.Body, _ = r.GetBody()
+}
+
+// checkMediaType takes no parameter but charset=utf-8, and no content coding.
+// OAuth endpoints have no 415: there a wrong type is a malformed request
+// (RFC 6749 section 5.2).
+func (b *bodyRule) checkMediaType(header http.Header) *rejection {
+	want, status, code := mediaJSON, http.StatusUnsupportedMediaType, rejectedMediaType
+	if b.form {
+		want, status, code = mediaForm, http.StatusBadRequest, rejectedInvalid
+	}
+	if coding := header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return rejectField("header", "Content-Encoding", "contentEncoding", "must be left out", nil).as(status, code)
+	}
+	if values := header["Content-Type"]; len(values) != 1 || !isMediaType(values[0], want) {
+		return rejectField("header", "Content-Type", "contentType", "must be "+want, want).as(status, code)
+	}
+	return nil
+}
+
+func isMediaType(header, want string) bool {
+	if header == want {
+		return true
+	}
+	media, parameters, err := mime.ParseMediaType(header)
+	charset, hasCharset := parameters["charset"]
+	return err == nil && media == want && (!hasCharset || strings.EqualFold(charset, "utf-8"))
+}
+
+func (b *bodyRule) checkJSON(data []byte) *rejection {
+	value, fault := parseStrictJSON(data)
+	if fault != nil {
+		r := rejectField("body", strings.Join(fault.path, "."), fault.rule, fault.message, fault.bound).
+			with("position", fault.position)
+		if len(fault.path) > 0 {
+			r = r.with("pointer", pointer(fault.path))
+		}
+		return r
+	}
+	if err := b.schema.VisitJSON(value, b.options...); err != nil {
+		return rejectBody(err)
+	}
+	return b.checkIntegers(value)
+}
+
+// checkIntegers refuses 1e2 and 2.0 where an integer is wanted: they are
+// integers to JSON Schema, but not to most decoders, ours included.
+func (b *bodyRule) checkIntegers(value any) *rejection {
+	object, _ := value.(map[string]any)
+	for name, property := range b.schema.Properties {
+		number, isNumber := object[name].(jsonNumber)
+		if isNumber && property.Value.Type.Is(openapi3.TypeInteger) && strings.ContainsAny(number.String(), ".eE") {
+			return rejectField("body", name, "type", "must be an integer, written with digits only", openapi3.TypeInteger).
+				with("pointer", pointer([]string{name}))
+		}
+	}
+	return nil
+}
+
+// checkForm leaves the form in r.PostForm. Unknown parameters are ignored
+// (RFC 6749 section 3.2).
+func (b *bodyRule) checkForm(r *http.Request, data []byte) *rejection {
+	form, fault := readPairs(string(data))
+	if fault != nil {
+		return rejectField("body", fault.name, fault.rule, fault.message, nil)
+	}
+	object := make(map[string]any, len(form))
+	for name, values := range form {
+		if values[0] == "" {
+			delete(form, name)
+			continue
+		}
+		if b.schema.Properties[name] != nil {
+			object[name] = values[0]
+		}
+	}
+	if err := b.schema.VisitJSON(object, b.options...); err != nil {
+		return rejectBody(err)
+	}
+	r.PostForm, r.Form = form, url.Values{}
+	for name, values := range form {
+		r.Form[name] = values
+	}
+	return nil
+}

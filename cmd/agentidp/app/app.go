@@ -1,0 +1,334 @@
+// Package app wires an AgentIdP server together and runs it. It is the list of
+// what the server is made of; tests start it just as the serve command does.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sentryagent/agentidp/api"
+	"github.com/sentryagent/agentidp/api/policy"
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/eventstore/postgres"
+	"github.com/sentryagent/agentidp/internal/config"
+	"github.com/sentryagent/agentidp/internal/keyring"
+	"github.com/sentryagent/agentidp/ledger"
+	"github.com/sentryagent/agentidp/migrations"
+	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/replay"
+)
+
+// App is a server that is ready to serve: everything is connected and loaded,
+// and the port is bound. Make one with [Start].
+type App struct {
+	config   config.Config
+	logger   *slog.Logger
+	pool     *pgxpool.Pool
+	redis    *redis.Client
+	store    *postgres.Store
+	ledger   *ledger.Ledger
+	registry *prometheus.Registry
+	jobs     []func(context.Context) // work that goes on while the server runs, until its context ends
+	server   *http.Server
+	listener net.Listener
+	metrics  net.Listener // nil: /metrics is on the API's port
+}
+
+// Start builds a server. On error nothing is left open.
+func Start(ctx context.Context, c config.Config, version string, logger *slog.Logger) (_ *App, err error) {
+	a := &App{config: c, logger: logger, registry: prometheus.NewRegistry()}
+	defer func() {
+		if err != nil {
+			a.close()
+		}
+	}()
+	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if err := domain.CheckCatalogue(); err != nil {
+		return nil, err
+	}
+	if a.pool, err = OpenDatabase(ctx, c); err != nil {
+		return nil, err
+	}
+	if err := migrations.Check(ctx, a.pool); err != nil {
+		return nil, err
+	}
+	redisOptions, err := redis.ParseURL(c.RedisURL)
+	if err != nil {
+		return nil, errors.New("REDIS_URL is not a Redis URL")
+	}
+	a.redis = redis.NewClient(impatient(redisOptions))
+	keys, err := keyring.Open(ctx, a.pool, c.MasterKeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("signing keys: %w", err)
+	}
+	rules, err := policy.Load(ctx, c.PolicyDir)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.wire(ctx, keys, rules, version); err != nil {
+		return nil, err
+	}
+	return a, a.listen(ctx)
+}
+
+// OpenDatabase connects as the server's role and makes sure that somebody answers.
+func OpenDatabase(ctx context.Context, c config.Config) (*pgxpool.Pool, error) {
+	const serverRole = "agentidp_server"
+	options, err := pgxpool.ParseConfig(c.DatabaseURL)
+	if err != nil {
+		return nil, errors.New("DATABASE_URL is not a PostgreSQL URL")
+	}
+	options.MaxConns, options.MinConns = int32(c.DBPoolMax), int32(c.DBPoolMin)
+	options.MaxConnIdleTime = c.DBPoolIdleTimeout
+	options.ConnConfig.ConnectTimeout = c.DBPoolConnectionTimeout
+	// Whoever logs in, even the owner of the database, works with the rights
+	// of the server's role.
+	options.ConnConfig.RuntimeParams["role"] = serverRole
+	options.ConnConfig.RuntimeParams["application_name"] = "agentidp"
+	pool, err := pgxpool.NewWithConfig(ctx, options)
+	if err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.DBPoolConnectionTimeout)
+	defer cancel()
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		if strings.Contains(err.Error(), serverRole) {
+			return nil, migrations.ErrBehind
+		}
+		return nil, fmt.Errorf("the database at %s:%d cannot be reached: check DATABASE_URL and that PostgreSQL runs (%w)",
+			options.ConnConfig.Host, options.ConnConfig.Port, lastOf(err))
+	}
+	return pool, nil
+}
+
+// lastOf is the innermost cause: one line, without the connection string.
+func lastOf(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return errors.New(strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; "))
+		}
+		err = inner
+	}
+}
+
+// impatient has a Redis that is away noticed at once: nothing that needs it
+// has no other way.
+func impatient(options *redis.Options) *redis.Options {
+	const patience = 500 * time.Millisecond
+	options.DialTimeout, options.ReadTimeout, options.WriteTimeout = patience, patience, patience
+	options.MaxRetries = -1
+	return options
+}
+
+func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Policy, version string) error {
+	c, logger := a.config, a.logger
+	a.store = postgres.New(ctx, a.pool, postgres.Options{Logger: logger, Observe: observeAppends(a.registry)})
+	readModels := projections.All()
+	progress := projections.NewProgress(a.pool, a.store, readModels, projections.ProgressOptions{Logger: logger})
+	runner := projections.NewRunner(a.pool, a.store, readModels, projections.RunnerOptions{Logger: logger, Progress: progress})
+	revocations := projections.NewRevocations(a.store, projections.RevocationsOptions{})
+	snapshots := ledger.NewSnapshots(a.pool, logger)
+	a.ledger = ledger.New(a.store, progress, revocations, ledger.Options{
+		SnapshotEvery: int64(c.SnapshotEvery), Snapshots: snapshots, Logger: logger,
+	})
+	idempotency := ledger.NewIdempotencyKeys(a.pool, keys)
+	assertions := ledger.NewAssertions(a.pool)
+	for _, key := range keys.PublicKeys() {
+		if err := recordKey(ctx, a.ledger, key); err != nil {
+			return err
+		}
+	}
+	if err := revocations.Sync(ctx); err != nil {
+		return fmt.Errorf("load revocations: %w", err)
+	}
+	server, err := api.New(api.Parts{
+		Verifier: replay.NewVerifier(a.store), Ledger: a.ledger, Idempotency: idempotency, Assertions: assertions,
+		Queries: projections.NewQueries(a.pool), Progress: progress, Revocations: revocations,
+		Keys: keys, Policy: rules, Redis: a.redis, Registry: a.registry, Logger: logger,
+	}, apiOptions(c, version))
+	if err != nil {
+		return err
+	}
+	a.registry.MustRegister(projections.NewCollector(progress), poolCollector{a.pool}, positionCollector{a.store})
+	a.server = httpServer(server, logger)
+	a.jobs = []func(context.Context){
+		runner.Run,
+		progress.Run,
+		revocations.Run,
+		snapshots.Run,
+		every(10*time.Second, logger, func(ctx context.Context) error { return a.ledger.FlushAuthFailures(ctx, false) }),
+		every(time.Hour, logger, idempotency.Prune),
+		every(10*time.Minute, logger, assertions.Prune),
+	}
+	return nil
+}
+
+func apiOptions(c config.Config, version string) api.Options {
+	return api.Options{
+		Version: version, PublicURL: c.PublicURL, Issuer: c.OIDCIssuer,
+		DID: api.DID(c.DIDWebDomain), SigningAlg: c.JWTSigningAlg,
+		CORSOrigins: c.CORSOrigins, TrustedProxies: texts(c.TrustedProxies), HSTS: strings.HasPrefix(c.PublicURL, "https://"),
+		ReadWait: c.ReadWaitTimeout, RetentionDays: c.AuditRetentionDays,
+		MetricsAllow: c.MetricsAllow, MetricsElsewhere: c.MetricsPort != 0,
+	}
+}
+
+func texts(prefixes []netip.Prefix) []string {
+	out := make([]string, len(prefixes))
+	for i, prefix := range prefixes {
+		out[i] = prefix.String()
+	}
+	return out
+}
+
+func recordKey(ctx context.Context, l *ledger.Ledger, key keyring.PublicKey) error {
+	jwk, err := key.JWK.MarshalJSON()
+	if err != nil {
+		return err
+	}
+	return l.RecordSigningKey(ctx, domain.SigningKeyCreated{KeyID: key.KID, Algorithm: key.Alg, PublicKey: jwk})
+}
+
+// httpServer has a bound for everything that a client could draw out.
+func httpServer(handler http.Handler, logger *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      5 * time.Minute, // verifying a large ledger takes its time
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
+}
+
+func (a *App) listen(ctx context.Context) (err error) {
+	if a.listener, err = listen(ctx, a.config.ListenHost, a.config.Port, "PORT"); err != nil {
+		return err
+	}
+	if a.config.MetricsPort != 0 {
+		a.metrics, err = listen(ctx, a.config.ListenHost, a.config.MetricsPort, "METRICS_PORT")
+	}
+	return err
+}
+
+func listen(ctx context.Context, host string, port int, variable string) (net.Listener, error) {
+	address := net.JoinHostPort(host, strconv.Itoa(port))
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("port %d is taken by another program: stop it or set %s to another port", port, variable)
+	}
+	return listener, err
+}
+
+// Address is where the API listens.
+func (a *App) Address() string { return a.listener.Addr().String() }
+
+// Run serves until ctx ends, then lets requests in flight finish, writes down
+// what is only in memory, and closes everything.
+func (a *App) Run(ctx context.Context) error {
+	defer a.close()
+	jobs, stopJobs := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopJobs()
+	group, jobs := errgroup.WithContext(jobs)
+	for _, job := range a.jobs {
+		group.Go(func() error {
+			job(jobs)
+			return nil
+		})
+	}
+	group.Go(func() error { return a.serve(a.server, a.listener) })
+	var metrics *http.Server
+	if a.metrics != nil {
+		metrics = httpServer(api.MetricsHandler(a.registry), a.logger)
+		group.Go(func() error { return a.serve(metrics, a.metrics) })
+	}
+	a.logger.Info("serving", "address", a.Address(), "url", a.config.PublicURL)
+	select {
+	case <-ctx.Done():
+	case <-jobs.Done(): // one of them failed
+	}
+	a.logger.Info("stopping")
+	err := a.stop(metrics)
+	stopJobs()
+	if jobErr := group.Wait(); jobErr != nil && !errors.Is(jobErr, context.Canceled) {
+		err = errors.Join(jobErr, err)
+	}
+	return err
+}
+
+func (a *App) serve(server *http.Server, listener net.Listener) error {
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func (a *App) stop(metrics *http.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), a.config.ShutdownTimeout)
+	defer cancel()
+	err := a.server.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(fmt.Errorf("requests were cut off after %s: %w", a.config.ShutdownTimeout, err), a.server.Close())
+	}
+	if metrics != nil {
+		err = errors.Join(err, metrics.Close())
+	}
+	if flushErr := a.ledger.FlushAuthFailures(ctx, true); flushErr != nil {
+		a.logger.Warn("counts of failed authentications were lost", "error", flushErr)
+	}
+	return err
+}
+
+func (a *App) close() {
+	if a.listener != nil {
+		_ = a.listener.Close()
+	}
+	if a.metrics != nil {
+		_ = a.metrics.Close()
+	}
+	if a.store != nil {
+		a.store.Close()
+	}
+	if a.redis != nil {
+		_ = a.redis.Close()
+	}
+	if a.pool != nil {
+		a.pool.Close()
+	}
+}
+
+// every runs work at intervals; a failure is logged and tried again next time.
+func every(interval time.Duration, logger *slog.Logger, work func(context.Context) error) func(context.Context) {
+	return func(ctx context.Context) {
+		ticker := time.NewTicker(interval)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				if err := work(ctx); err != nil && ctx.Err() == nil {
+					logger.WarnContext(ctx, "background work failed; it will be tried again", "error", err)
+				}
+			}
+		}
+	}
+}

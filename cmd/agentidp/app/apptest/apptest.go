@@ -1,0 +1,123 @@
+// Package apptest starts whole servers for tests, as the serve command does:
+// on a database and a Redis of their own, migrated and bootstrapped.
+package apptest
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/sentryagent/agentidp/cmd/agentidp/app"
+	"github.com/sentryagent/agentidp/internal/config"
+	"github.com/sentryagent/agentidp/internal/pgtest"
+	"github.com/sentryagent/agentidp/migrations"
+)
+
+// World is what the servers of one test share: database, Redis, master key and
+// the operator.
+type World struct {
+	Database *pgtest.Database
+	Operator app.Operator
+	settings []string
+}
+
+// NewWorld makes a migrated and bootstrapped world. Settings are NAME=value
+// and win against the defaults.
+func NewWorld(tb testing.TB, settings ...string) *World {
+	tb.Helper()
+	database := Database(tb)
+	w := &World{Database: database, settings: append([]string{
+		"DATABASE_URL=" + database.ServerURL,
+		"REDIS_URL=" + pgtest.Redis(tb),
+		"MASTER_KEY_FILE=" + filepath.Join(tb.TempDir(), "master.key"),
+		"LISTEN_HOST=127.0.0.1",
+		"PUBLIC_URL=http://agentidp.test",
+		"JWT_SIGNING_ALG=ES256",
+	}, settings...)}
+	operator, err := app.Bootstrap(tb.Context(), w.Config(tb), false)
+	if err != nil {
+		tb.Fatalf("bootstrap: %v", err)
+	}
+	w.Operator = operator
+	return w
+}
+
+// Database is an empty migrated database of the test's own.
+func Database(tb testing.TB) *pgtest.Database {
+	tb.Helper()
+	return pgtest.New(tb, pgtest.Template{
+		Key: migrations.Fingerprint(),
+		Prepare: func(ctx context.Context, ownerURL string) error {
+			_, err := migrations.Up(ctx, ownerURL)
+			return err
+		},
+	})
+}
+
+// Environ is the environment of one more server, on a port of its own.
+func (w *World) Environ(tb testing.TB, settings ...string) []string {
+	tb.Helper()
+	environ := append([]string{}, w.settings...)
+	return append(append(environ, "PORT="+strconv.Itoa(freePort(tb))), settings...)
+}
+
+// Config is [World.Environ], read.
+func (w *World) Config(tb testing.TB, settings ...string) config.Config {
+	tb.Helper()
+	c, err := config.Load(lastWins(w.Environ(tb, settings...)), "")
+	if err != nil {
+		tb.Fatalf("configuration: %v", err)
+	}
+	return c
+}
+
+// lastWins keeps the last of several settings of one name.
+func lastWins(environ []string) []string {
+	place := map[string]int{}
+	var kept []string
+	for _, setting := range environ {
+		name, _, _ := strings.Cut(setting, "=")
+		if i, seen := place[name]; seen {
+			kept[i] = setting
+			continue
+		}
+		place[name] = len(kept)
+		kept = append(kept, setting)
+	}
+	return kept
+}
+
+// Serve starts a server in this process and gives its base URL. It is stopped
+// when the test ends.
+func (w *World) Serve(tb testing.TB, settings ...string) string {
+	tb.Helper()
+	server, err := app.Start(tb.Context(), w.Config(tb, settings...), "test", slog.New(slog.DiscardHandler))
+	if err != nil {
+		tb.Fatalf("start the server: %v", err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Run(ctx) }()
+	tb.Cleanup(func() {
+		stop()
+		if err := <-stopped; err != nil {
+			tb.Errorf("the server stopped with: %v", err)
+		}
+	})
+	return "http://" + server.Address()
+}
+
+func freePort(tb testing.TB) int {
+	tb.Helper()
+	listener, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer listener.Close()
+	address, _ := listener.Addr().(*net.TCPAddr)
+	return address.Port
+}

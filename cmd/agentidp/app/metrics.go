@@ -1,0 +1,59 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/eventstore/postgres"
+)
+
+// observeAppends measures the group commit.
+func observeAppends(registry prometheus.Registerer) func(postgres.AppendObservation) {
+	duration := prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "agentidp_ledger_append_duration_seconds", Help: "Time to make a batch of events durable.",
+		Buckets: []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .5, 1, 5},
+	})
+	size := prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "agentidp_ledger_append_batch_size", Help: "Events that shared a commit.",
+		Buckets: []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512},
+	})
+	registry.MustRegister(duration, size)
+	return func(o postgres.AppendObservation) {
+		duration.Observe(o.Duration.Seconds())
+		size.Observe(float64(o.Events))
+	}
+}
+
+var (
+	poolActive = prometheus.NewDesc("agentidp_db_pool_active_connections", "Database connections in use.", nil, nil)
+	poolMax    = prometheus.NewDesc("agentidp_db_pool_max_connections", "Bound of the database connections.", nil, nil)
+	poolWaits  = prometheus.NewDesc("agentidp_db_pool_waits_total", "Times that a request had to wait for a connection.", nil, nil)
+	headDesc   = prometheus.NewDesc("agentidp_ledger_position", "Position of the newest event.", nil, nil)
+)
+
+type poolCollector struct{ pool *pgxpool.Pool }
+
+func (c poolCollector) Describe(out chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, out) }
+
+func (c poolCollector) Collect(out chan<- prometheus.Metric) {
+	stat := c.pool.Stat()
+	out <- prometheus.MustNewConstMetric(poolActive, prometheus.GaugeValue, float64(stat.AcquiredConns()))
+	out <- prometheus.MustNewConstMetric(poolMax, prometheus.GaugeValue, float64(stat.MaxConns()))
+	out <- prometheus.MustNewConstMetric(poolWaits, prometheus.CounterValue, float64(stat.EmptyAcquireCount()))
+}
+
+type positionCollector struct{ store eventstore.Store }
+
+func (c positionCollector) Describe(out chan<- *prometheus.Desc) { out <- headDesc }
+
+func (c positionCollector) Collect(out chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if head, err := c.store.Head(ctx); err == nil {
+		out <- prometheus.MustNewConstMetric(headDesc, prometheus.GaugeValue, float64(head))
+	}
+}

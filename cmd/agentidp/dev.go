@@ -1,0 +1,214 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sentryagent/agentidp/cmd/agentidp/app"
+	"github.com/sentryagent/agentidp/internal/config"
+	"github.com/sentryagent/agentidp/internal/devservices"
+	"github.com/sentryagent/agentidp/migrations"
+)
+
+const (
+	operatorFile = "operator.json"
+	netrcFile    = "netrc" // the same for curl --netrc-file, so that no secret stands on a command line
+)
+
+func (c *cli) devCommand() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use:   "dev",
+		Short: "Run everything on this machine: private PostgreSQL and Redis, migrated, bootstrapped, served",
+		Long: `Run everything on this machine: a private PostgreSQL and Redis, migrated,
+bootstrapped and served on http://localhost:3000. Nothing of the machine's own
+is touched, and Ctrl-C stops all of it; the data stays for the next time.
+
+Set DATABASE_URL and REDIS_URL to use your own services instead.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			d := &dev{cli: c, dir: dir, out: cmd.OutOrStdout()}
+			defer func() { err = errors.Join(err, d.stopServices()) }()
+			return d.run(cmd)
+		},
+	}
+	cmd.Flags().StringVar(&dir, "dir", ".agentidp", "where the private services, the master key and operator.json are kept")
+	return cmd
+}
+
+// dev is one run of the dev command.
+type dev struct {
+	*cli
+	dir      string
+	out      io.Writer
+	services *devservices.Services // nil with the user's own
+}
+
+func (d *dev) run(cmd *cobra.Command) error {
+	ctx := cmd.Context()
+	if err := d.startServices(ctx); err != nil {
+		return err
+	}
+	settings, err := d.config()
+	if err != nil {
+		return err
+	}
+	d.say("bringing the schema up to date")
+	if _, err := migrations.Up(ctx, settings.MigrateDatabaseURL); err != nil {
+		return err
+	}
+	operator, err := d.bootstrap(ctx, settings)
+	if err != nil {
+		return err
+	}
+	logger := newLogger(cmd, settings)
+	if !d.given("LOG_LEVEL") {
+		logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	}
+	server, err := app.Start(ctx, settings, productVersion(), logger)
+	if err != nil {
+		return err
+	}
+	d.welcome(settings, operator)
+	err = server.Run(ctx)
+	d.say("stopped; the data is kept in " + d.dir)
+	return err
+}
+
+// startServices adds to the environment what the user has not set.
+func (d *dev) startServices(ctx context.Context) error {
+	if !d.given("DATABASE_URL") || !d.given("REDIS_URL") {
+		services, err := devservices.Start(ctx, devservices.Options{Dir: d.dir, Progress: d.say})
+		if err != nil {
+			return err
+		}
+		d.services = services
+		d.byDefault("DATABASE_URL", services.DatabaseURL)
+		d.byDefault("MIGRATE_DATABASE_URL", services.OwnerDatabaseURL)
+		d.byDefault("REDIS_URL", services.RedisURL)
+	}
+	d.byDefault("MASTER_KEY_FILE", filepath.Join(d.dir, "master.key"))
+	d.byDefault("LISTEN_HOST", "127.0.0.1")
+	d.byDefault("LOG_FORMAT", config.LogText)
+	return nil
+}
+
+func (d *dev) stopServices() error {
+	if d.services == nil {
+		return nil
+	}
+	const patience = 30 * time.Second
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return d.services.Stop(ctx)
+}
+
+func (d *dev) given(name string) bool {
+	for _, setting := range d.environ {
+		if value, found := strings.CutPrefix(setting, name+"="); found && value != "" {
+			return true
+		}
+	}
+	return false
+}
+
+func (d *dev) byDefault(name, value string) {
+	if !d.given(name) {
+		d.environ = append(d.environ, name+"="+value)
+	}
+}
+
+// bootstrap keeps the operator's secret for the developer; a secret that is no
+// longer there is replaced by a new one.
+func (d *dev) bootstrap(ctx context.Context, settings config.Config) (app.Operator, error) {
+	path := filepath.Join(d.dir, operatorFile)
+	kept, readErr := readOperator(path)
+	operator, err := app.Bootstrap(ctx, settings, readErr != nil)
+	if err != nil {
+		return operator, err
+	}
+	if operator.ClientSecret == "" && kept.ClientID == operator.ClientID {
+		operator.ClientSecret = kept.ClientSecret
+	} else if operator.ClientSecret == "" { // the file is of another database
+		if operator, err = app.Bootstrap(ctx, settings, true); err != nil {
+			return operator, err
+		}
+	}
+	return operator, errors.Join(writeOperator(path, operator), d.writeNetrc(settings, operator))
+}
+
+func (d *dev) writeNetrc(settings config.Config, operator app.Operator) error {
+	public, err := url.Parse(settings.PublicURL)
+	if err != nil {
+		return err
+	}
+	line := fmt.Sprintf("machine %s login %s password %s\n", public.Hostname(), operator.ClientID, operator.ClientSecret)
+	return writePrivate(filepath.Join(d.dir, netrcFile), []byte(line))
+}
+
+func readOperator(path string) (app.Operator, error) {
+	var operator app.Operator
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(text, &operator)
+	}
+	if err == nil && operator.ClientSecret == "" {
+		err = fs.ErrNotExist
+	}
+	return operator, err
+}
+
+func writeOperator(path string, operator app.Operator) error {
+	text, err := json.MarshalIndent(operator, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writePrivate(path, append(text, '\n'))
+}
+
+// writePrivate replaces a file by one that only its owner may read.
+func writePrivate(path string, text []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	fresh := path + ".new"
+	if err := os.WriteFile(fresh, text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(fresh, path)
+}
+
+func (d *dev) say(line string) { fmt.Fprintln(d.out, "→", line) }
+
+func (d *dev) welcome(settings config.Config, operator app.Operator) {
+	fmt.Fprintf(d.out, `
+AgentIdP %s is up at %[2]s
+
+  API reference   %[2]s/docs
+  Health          %[2]s/health
+  Operator        %[3]s, its secret is in %[4]s
+
+Try it in another terminal: a token for the operator
+
+  curl -s --netrc-file %[5]s -d grant_type=client_credentials \
+       -d scope='admin:orgs agents:read agents:write audit:read' %[2]s/oauth2/token
+
+or the whole journey, told step by step: make demo
+
+Ctrl-C stops everything.
+
+`, productVersion(), settings.PublicURL, operator.ClientID,
+		filepath.Join(d.dir, operatorFile), filepath.Join(d.dir, netrcFile))
+}

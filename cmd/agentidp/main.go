@@ -1,0 +1,54 @@
+// Command agentidp is the AgentIdP server and its operator's commands.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/sentryagent/agentidp/internal/config"
+)
+
+// Exit codes.
+const (
+	exitOK       = 0
+	exitFailed   = 1
+	exitBadUsage = 2 // wrong arguments or configuration
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is the whole program but for the process around it.
+func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+	root := newRootCommand(environ)
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	var faults config.Faults
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &faults):
+		fmt.Fprintln(stderr, faults)
+		return exitBadUsage
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "agentidp: %v\nSee agentidp --help.\n", err)
+		return exitBadUsage
+	}
+	fmt.Fprintf(stderr, "agentidp: %v\n", err)
+	return exitFailed
+}
+
+// usageError is a command line that makes no sense.
+type usageError struct{ error }

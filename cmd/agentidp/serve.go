@@ -1,0 +1,105 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sentryagent/agentidp/cmd/agentidp/app"
+	"github.com/sentryagent/agentidp/migrations"
+)
+
+func (c *cli) serveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve",
+		Short: "Serve the API until SIGTERM or Ctrl-C",
+		Long: `Serve the API until SIGTERM or Ctrl-C.
+
+The database must be migrated (agentidp migrate). Several servers may share one
+database and one Redis: give them the same master key file.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			settings, err := c.config()
+			if err != nil {
+				return err
+			}
+			logger := newLogger(cmd, settings)
+			logger.Info("starting", "version", productVersion(), slog.Any("config", settings))
+			server, err := app.Start(cmd.Context(), settings, productVersion(), logger)
+			if err != nil {
+				return err
+			}
+			return server.Run(cmd.Context())
+		},
+	}
+}
+
+func (c *cli) migrateCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "migrate",
+		Short: "Bring the database's schema up to this version",
+		Long: `Bring the database's schema up to this version.
+
+Connects by MIGRATE_DATABASE_URL, or DATABASE_URL where that is not set, as the
+owner of the database. Migrations only ever go forward; running it again does
+nothing.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			settings, err := c.config()
+			if err != nil {
+				return err
+			}
+			applied, err := migrations.Up(cmd.Context(), settings.MigrateDatabaseURL)
+			for _, name := range applied {
+				fmt.Fprintln(cmd.OutOrStdout(), "applied", name)
+			}
+			if err == nil && len(applied) == 0 {
+				fmt.Fprintln(cmd.OutOrStdout(), "nothing to do: the database is up to date")
+			}
+			return err
+		},
+	}
+}
+
+func (c *cli) bootstrapCommand() *cobra.Command {
+	var newCredential bool
+	cmd := &cobra.Command{
+		Use:   "bootstrap",
+		Short: "Make the platform operator's agent and show its secret, once",
+		Long: `Make the system organization and the platform operator's agent, which may create
+organizations and act in any of them. Its client secret is printed once, as
+JSON on standard output, and is stored nowhere.
+
+Running it again changes nothing and shows no secret. If the secret is lost,
+--new-credential makes another.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			settings, err := c.config()
+			if err != nil {
+				return err
+			}
+			operator, err := app.Bootstrap(cmd.Context(), settings, newCredential)
+			if err != nil {
+				return err
+			}
+			if operator.ClientSecret == "" {
+				fmt.Fprintln(cmd.ErrOrStderr(), "The operator exists already. Its secret was shown when it was made;",
+					"--new-credential makes another.")
+			} else {
+				fmt.Fprintln(cmd.ErrOrStderr(), "Keep the clientSecret: it is not shown again.")
+			}
+			return printJSON(cmd.OutOrStdout(), operator)
+		},
+	}
+	cmd.Flags().BoolVar(&newCredential, "new-credential", false, "make another credential for an operator that has one")
+	return cmd
+}
+
+func printJSON(w io.Writer, v any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(v)
+}

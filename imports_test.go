@@ -1,0 +1,248 @@
+// Package agentidp_test holds what is true of the module as a whole.
+package agentidp_test
+
+import (
+	"encoding/json"
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/sentryagent/agentidp"
+
+// direction is the plan of the house as a table: which folders of ours the
+// code in a folder may import. Packages below a folder count as the folder,
+// and may always import each other; what is listed with a deeper path has a
+// rule of its own. Test files may import anything.
+var direction = map[string][]string{
+	"domain":     {},
+	"eventstore": {},
+	"migrations": {},
+
+	"ledger":      {"eventstore", "domain"},
+	"projections": {"eventstore", "domain"},
+	"replay":      {"projections", "eventstore", "domain"},
+	"reactors":    {"ledger", "eventstore", "domain"},
+	"api":         {"ledger", "projections", "replay", "domain", "internal"},
+
+	"cmd":   everything, // where it is all put together
+	"tools": everything, // no part of the product
+
+	"internal":        {},         // has no meaning to the field, so it knows nothing of it
+	"internal/bench":  everything, // measures the whole product
+	"internal/pgtest": {"internal", "migrations"},
+}
+
+var everything = []string{"*"}
+
+// domainMayUse is the world as far as the domain sees it: nothing that does
+// I/O, reads a clock or makes a random number.
+var domainMayUse = []string{
+	"bytes", "cmp", "crypto/sha256", "crypto/subtle", "encoding/hex", "encoding/json", "errors", "fmt", "iter", "maps",
+	"math", "net/mail", "reflect", "regexp", "slices", "sort", "strconv", "strings", "time", "unicode", "unicode/utf8",
+	"github.com/google/uuid",
+}
+
+// domainMayNotCall are the impure functions of packages that it may import.
+var domainMayNotCall = map[string][]string{
+	"time": {"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker", "LoadLocation"},
+	"uuid": {"New", "NewString", "NewRandom", "NewRandomFromReader", "NewUUID", "NewV6", "NewV7", "NewV7FromReader", "NewDCEGroup", "NewDCEPerson", "NewDCESecurity"},
+}
+
+// aPackage is what `go list` says of one of our packages.
+type aPackage struct {
+	ImportPath string
+	Dir        string
+	Doc        string // the first sentence of the package comment
+	GoFiles    []string
+	Imports    []string // of its code, tests left out
+}
+
+// folder is the package's path inside the module.
+func (p aPackage) folder() string { return inModule(p.ImportPath) }
+
+func inModule(importPath string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(importPath, module), "/")
+}
+
+func isOurs(importPath string) bool {
+	return importPath == module || strings.HasPrefix(importPath, module+"/")
+}
+
+func packages(t *testing.T) []aPackage {
+	t.Helper()
+	list := exec.Command("go", "list", "-e", "-json=ImportPath,Dir,Doc,GoFiles,Imports", "./...")
+	var complaints strings.Builder
+	list.Stderr = &complaints
+	out, err := list.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", list, err, complaints.String())
+	}
+	var all []aPackage
+	for decoder := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p aPackage
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatalf("%s: %v", list, err)
+		}
+		if len(p.GoFiles) > 0 { // else it is made of tests alone
+			all = append(all, p)
+		}
+	}
+	if len(all) == 0 {
+		t.Fatalf("%s found no packages", list)
+	}
+	return all
+}
+
+// rule finds the row of the table for a folder: its own or the nearest above.
+func rule(folder string) (row string, found bool) {
+	for row = folder; row != "."; row = path.Dir(row) {
+		if _, found = direction[row]; found {
+			return row, true
+		}
+	}
+	return "", false
+}
+
+func mayImport(from, to string) bool {
+	row, _ := rule(from)
+	target, found := rule(to)
+	if !found || row == target || slices.Contains(direction[row], "*") {
+		return true
+	}
+	for allowed := target; allowed != "."; allowed = path.Dir(allowed) {
+		if slices.Contains(direction[row], allowed) {
+			return true
+		}
+	}
+	return strings.HasPrefix(row, "internal") && strings.HasPrefix(target, "internal")
+}
+
+func TestImportsRunOneWay(t *testing.T) {
+	for _, p := range packages(t) {
+		from := p.folder()
+		row, found := rule(from)
+		if !found && p.ImportPath != module {
+			t.Errorf("the folder %s is new here: say in imports_test.go (direction) which of our packages it may import", from)
+			continue
+		}
+		for _, imported := range p.Imports {
+			if to := inModule(imported); isOurs(imported) && !mayImport(from, to) {
+				t.Errorf("%s imports %s, which is against the direction of imports: %s may only import %s.\n"+
+					"Move the code to where it may know what it needs, or pass it in from above (cmd puts the parts together).",
+					from, to, row, orNothing(direction[row]))
+			}
+		}
+	}
+}
+
+func orNothing(folders []string) string {
+	if len(folders) == 0 {
+		return "nothing of ours"
+	}
+	return strings.Join(folders, ", ")
+}
+
+func TestDomainIsPure(t *testing.T) {
+	for _, p := range packages(t) {
+		if row, _ := rule(p.folder()); row != "domain" {
+			continue
+		}
+		for _, imported := range p.Imports {
+			if !isOurs(imported) && !slices.Contains(domainMayUse, imported) {
+				t.Errorf("%s imports %s. The domain only thinks: time, ids and verifiers of secrets come to it inside commands, so that "+
+					"every decision can be made again.\nIf %s does no I/O, reads no clock and makes no random number, add it to domainMayUse in imports_test.go.",
+					p.folder(), imported, imported)
+			}
+		}
+		for _, name := range p.GoFiles {
+			for _, call := range impureUses(t, filepath.Join(p.Dir, name)) {
+				t.Errorf("%s: the domain reads no clock and makes no random number; take the value from the command instead", call)
+			}
+		}
+	}
+}
+
+// impureUses finds what domainMayNotCall lists in one file.
+func impureUses(t *testing.T, file string) (uses []string) {
+	t.Helper()
+	files := token.NewFileSet()
+	parsed, err := parser.ParseFile(files, file, nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]string{} // what a package is called in this file, and what it really is
+	for _, spec := range parsed.Imports {
+		importPath, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names[path.Base(importPath)] = path.Base(importPath)
+		if spec.Name != nil {
+			names[spec.Name.Name] = path.Base(importPath)
+			if spec.Name.Name == "." || spec.Name.Name == "_" {
+				uses = append(uses, files.Position(spec.Pos()).String()+": import "+spec.Name.Name+" "+importPath)
+			}
+		}
+	}
+	ast.Inspect(parsed, func(node ast.Node) bool {
+		selector, ok := node.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		if pkg, ok := selector.X.(*ast.Ident); ok && slices.Contains(domainMayNotCall[names[pkg.Name]], selector.Sel.Name) {
+			uses = append(uses, files.Position(selector.Pos()).String()+": "+pkg.Name+"."+selector.Sel.Name)
+		}
+		return true
+	})
+	return uses
+}
+
+func TestEveryPackageSaysWhatItIs(t *testing.T) {
+	for _, p := range packages(t) {
+		if p.Doc == "" {
+			t.Errorf("%s has no package comment: say in its doc.go what it is, what it promises and where to start", p.ImportPath)
+		}
+	}
+}
+
+// The test of the tests: a table that allows everything would pass as well.
+func TestTheTableForbids(t *testing.T) {
+	for _, test := range []struct {
+		from, to string
+		may      bool
+	}{
+		{"cmd/agentidp", "eventstore/postgres", true},
+		{"api", "ledger", true},
+		{"api/policy", "domain", true},
+		{"api", "internal/keyring", true},
+		{"api", "eventstore", false},
+		{"ledger", "eventstore/memory", true},
+		{"ledger", "api", false},
+		{"ledger", "projections", false},
+		{"domain", "eventstore", false},
+		{"domain", "internal/keyring", false},
+		{"eventstore", "domain", false},
+		{"eventstore/postgres", "eventstore", true},
+		{"internal/keyring", "domain", false},
+		{"internal/keyring", "internal/config", true},
+		{"internal/pgtest", "migrations", true},
+		{"internal/bench", "api", true},
+		{"projections/transparency", "ledger", false},
+	} {
+		if got := mayImport(test.from, test.to); got != test.may {
+			t.Errorf("%s may import %s: %v, want %v", test.from, test.to, got, test.may)
+		}
+	}
+}

@@ -1,0 +1,387 @@
+package ledger_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/eventstore/memory"
+	"github.com/sentryagent/agentidp/eventstore/storetest"
+	"github.com/sentryagent/agentidp/ledger"
+)
+
+// world is a ledger on a store of its own, with one organization in it.
+type world struct {
+	*ledger.Ledger
+	store        eventstore.Store
+	operator     domain.Caller
+	organization domain.OrganizationID
+}
+
+// allActive takes every organization for active.
+type allActive struct{}
+
+func (allActive) Sync(context.Context) error                    { return nil }
+func (allActive) OrganizationActive(domain.OrganizationID) bool { return true }
+
+func newWorld(t *testing.T, store eventstore.Store, limit int) *world {
+	t.Helper()
+	w := &world{
+		Ledger:   ledger.New(store, nil, allActive{}, ledger.Options{Grace: 50 * time.Millisecond}),
+		store:    store,
+		operator: domain.Caller{OrganizationID: domain.OrganizationID{UUID: uuid.New()}, Scopes: domain.AllScopes()},
+	}
+	outcome, err := w.CreateOrganization(t.Context(), ledger.System(), domain.CreateOrganization{
+		Caller: w.operator, OrganizationID: domain.OrganizationID{UUID: ledger.NewID()},
+		Name: "Acme", Slug: "acme", PlanTier: domain.TierEnterprise, MaxAgents: &limit,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.organization = outcome.State.ID
+	return w
+}
+
+func (w *world) registration(email string) domain.RegisterAgent {
+	return domain.RegisterAgent{
+		Caller: w.operator, AgentID: domain.AgentID{UUID: ledger.NewID()}, OrganizationID: w.organization, Email: email,
+		Profile: domain.Profile{AgentType: domain.AgentCustom, Version: "1.0.0", Owner: "tests", DeploymentEnv: domain.EnvDevelopment},
+		Scopes:  domain.NewScopes(domain.ScopeAgentsRead, domain.ScopeAuditRead),
+	}
+}
+
+func (w *world) register(t *testing.T, email string) domain.Agent {
+	t.Helper()
+	outcome, err := w.RegisterAgent(t.Context(), ledger.System(), w.registration(email))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return outcome.State
+}
+
+var testVerifier = domain.Verifier{KeyID: "k", MAC: []byte("mac")}
+
+func (w *world) credential(t *testing.T, agent domain.AgentID) domain.CredentialID {
+	t.Helper()
+	id := domain.CredentialID{UUID: ledger.NewID()}
+	_, err := w.GenerateCredential(t.Context(), ledger.System(), agent, domain.GenerateCredential{
+		Caller: w.operator, CredentialID: id, Verifier: &testVerifier, At: time.Now(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func issue() domain.IssueToken {
+	return domain.IssueToken{
+		Proof: domain.Proof{Secret: []domain.Verifier{testVerifier}}, TokenID: domain.TokenID{UUID: ledger.NewID()},
+		Audience: "test", Algorithm: "ES256", KeyID: "k", At: time.Now(),
+	}
+}
+
+// parallel runs do n times at once and counts the results by code; "" is success.
+func parallel(n int, do func(i int) error) map[domain.Code]int {
+	var (
+		mu     sync.Mutex
+		counts = map[domain.Code]int{}
+		group  sync.WaitGroup
+	)
+	for i := range n {
+		group.Go(func() {
+			err := do(i)
+			code := domain.Code("")
+			var refusal *domain.Error
+			if errors.As(err, &refusal) {
+				code = refusal.Code
+			} else if err != nil {
+				code = domain.Code(err.Error())
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			counts[code]++
+		})
+	}
+	group.Wait()
+	return counts
+}
+
+func TestOneOfManyRegistrationsWithOneEmailWins(t *testing.T) {
+	w := newWorld(t, memory.New(), domain.Unlimited+1000)
+	got := parallel(50, func(i int) error {
+		email := "same@example.com"
+		if i%2 == 1 {
+			email = "SAME@example.com"
+		}
+		_, err := w.RegisterAgent(t.Context(), ledger.System(), w.registration(email))
+		return err
+	})
+	if got[""] != 1 || got[domain.CodeAgentExists] != 49 {
+		t.Errorf("50 registrations with one e-mail address: %v, want 1 success and 49 %s", got, domain.CodeAgentExists)
+	}
+	storetest.Verify(t, w.store)
+}
+
+func TestTheCapHoldsUnderConcurrency(t *testing.T) {
+	w := newWorld(t, memory.New(), 10)
+	got := parallel(50, func(i int) error {
+		_, err := w.RegisterAgent(t.Context(), ledger.System(), w.registration(fmt.Sprintf("a%d@example.com", i)))
+		return err
+	})
+	if got[""] != 10 || got[domain.CodeAgentCap] != 40 {
+		t.Errorf("50 registrations with room for 10: %v, want 10 successes and 40 %s", got, domain.CodeAgentCap)
+	}
+}
+
+func TestARefusedRegistrationLeavesItsEmailFree(t *testing.T) {
+	w := newWorld(t, memory.New(), 1)
+	first := w.register(t, "first@example.com")
+	if _, err := w.RegisterAgent(t.Context(), ledger.System(), w.registration("second@example.com")); !isCode(err, domain.CodeAgentCap) {
+		t.Fatalf("registration beyond the cap: %v, want %s", err, domain.CodeAgentCap)
+	}
+	if _, err := w.DecommissionAgent(t.Context(), ledger.System(), first.ID, domain.DecommissionAgent{Caller: w.operator}); err != nil {
+		t.Fatal(err)
+	}
+	w.register(t, "second@example.com")
+}
+
+// crashing fails every append to streams with a prefix, as a process that is
+// killed before it gets there would.
+type crashing struct {
+	eventstore.Store
+	prefix string
+	active atomic.Bool
+}
+
+var errKilled = errors.New("killed")
+
+func (c *crashing) Append(ctx context.Context, stream string, expected eventstore.ExpectedRevision, events ...eventstore.Draft) (eventstore.Appended, error) {
+	if c.active.Load() && len(stream) >= len(c.prefix) && stream[:len(c.prefix)] == c.prefix {
+		return eventstore.Appended{}, errKilled
+	}
+	return c.Store.Append(ctx, stream, expected, events...)
+}
+
+func TestACrashBetweenTheStepsOfARegistrationBlocksNothing(t *testing.T) {
+	for _, prefix := range []string{"seats-", "agent-"} {
+		t.Run("before "+prefix, func(t *testing.T) {
+			store := &crashing{Store: memory.New(), prefix: prefix}
+			w := newWorld(t, store, 1)
+			store.active.Store(true)
+			if _, err := w.RegisterAgent(t.Context(), ledger.System(), w.registration("a@example.com")); !errors.Is(err, errKilled) {
+				t.Fatalf("got %v, want the crash", err)
+			}
+			store.active.Store(false)
+			agent := w.register(t, "a@example.com")
+			if _, err := w.RegisterAgent(t.Context(), ledger.System(), w.registration("b@example.com")); !isCode(err, domain.CodeAgentCap) {
+				t.Errorf("a second agent in an organization with room for one: %v, want %s", err, domain.CodeAgentCap)
+			}
+			if _, err := w.DecommissionAgent(t.Context(), ledger.System(), agent.ID, domain.DecommissionAgent{Caller: w.operator}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestASeatLostInACrashIsFoundWhenTheOrganizationIsFull(t *testing.T) {
+	store := &crashing{Store: memory.New(), prefix: "agent-"}
+	w := newWorld(t, store, 1)
+	store.active.Store(true)
+	if _, err := w.RegisterAgent(t.Context(), ledger.System(), w.registration("lost@example.com")); !errors.Is(err, errKilled) {
+		t.Fatalf("got %v, want the crash", err)
+	}
+	store.active.Store(false)
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		_, err := w.RegisterAgent(t.Context(), ledger.System(), w.registration("other@example.com"))
+		if err == nil {
+			return
+		}
+		if !isCode(err, domain.CodeAgentCap) || time.Now().After(deadline) {
+			t.Fatalf("the lost seat was not given back: %v", err)
+		}
+	}
+}
+
+func TestASlowRegistrationThatWasTakenOverFails(t *testing.T) {
+	w := newWorld(t, memory.New(), 10)
+	slow := w.registration("a@example.com")
+	// The slow one claims and then pauses: only its claim is in the ledger.
+	claimOnly := &crashing{Store: w.store, prefix: "seats-"}
+	claimOnly.active.Store(true)
+	other := ledger.New(claimOnly, nil, allActive{}, ledger.Options{})
+	if _, err := other.RegisterAgent(t.Context(), ledger.System(), slow); !errors.Is(err, errKilled) {
+		t.Fatalf("got %v, want the pause", err)
+	}
+	winner := w.register(t, "a@example.com")
+	claimOnly.active.Store(false)
+	if _, err := other.RegisterAgent(t.Context(), ledger.System(), slow); err == nil {
+		t.Fatalf("two agents have one e-mail address: %s and %s", winner.ID, slow.AgentID)
+	}
+}
+
+func TestARegistrationRepeatedWithItsIDIsDoneOnce(t *testing.T) {
+	w := newWorld(t, memory.New(), 10)
+	command := w.registration("a@example.com")
+	for range 3 {
+		outcome, err := w.RegisterAgent(t.Context(), ledger.System(), command)
+		if err != nil || outcome.State.ID != command.AgentID {
+			t.Fatalf("got %v, %v", outcome.State.ID, err)
+		}
+	}
+	created := 0
+	for _, e := range storetest.All(t, w.store) {
+		if e.Type == "agent.created" {
+			created++
+		}
+	}
+	if created != 1 {
+		t.Errorf("%d agents were created, want 1", created)
+	}
+}
+
+func TestCommandsOnOneStreamShareAppends(t *testing.T) {
+	store := &counting{Store: memory.New()}
+	w := newWorld(t, store, 10)
+	agent := w.register(t, "hot@example.com")
+	w.credential(t, agent.ID)
+	const tokens = 500
+	before := store.appends.Load()
+	got := parallel(tokens, func(int) error {
+		outcome, err := w.IssueToken(t.Context(), ledger.System(), agent.ID, issue())
+		if err == nil && len(outcome.Positions) != 1 {
+			return fmt.Errorf("%d positions", len(outcome.Positions))
+		}
+		return err
+	})
+	if got[""] != tokens {
+		t.Fatalf("%d tokens at once: %v", tokens, got)
+	}
+	if appends := store.appends.Load() - before; appends >= tokens {
+		t.Errorf("%d appends for %d tokens of one agent", appends, tokens)
+	}
+	seen := map[string]bool{}
+	for _, e := range storetest.Verify(t, store) {
+		if e.Type != "token.issued" {
+			continue
+		}
+		record, err := e.Decode()
+		if err != nil || seen[string(record.Data)] {
+			t.Fatalf("token event %s: %v, repeated %v", e.ID, err, seen[string(record.Data)])
+		}
+		seen[string(record.Data)] = true
+	}
+	if len(seen) != tokens {
+		t.Errorf("%d token events, want %d", len(seen), tokens)
+	}
+}
+
+// counting slows appends down enough for others to queue up behind them.
+type counting struct {
+	eventstore.Store
+	appends atomic.Int64
+}
+
+func (c *counting) Append(ctx context.Context, stream string, expected eventstore.ExpectedRevision, events ...eventstore.Draft) (eventstore.Appended, error) {
+	c.appends.Add(1)
+	return c.Store.Append(ctx, stream, expected, events...)
+}
+
+func TestARevocationOnAnotherNodeStopsIssuance(t *testing.T) {
+	store := memory.New()
+	a := newWorld(t, store, 10)
+	b := ledger.New(store, nil, allActive{}, ledger.Options{})
+	for round := range 100 {
+		agent := a.register(t, fmt.Sprintf("a%d@example.com", round))
+		credential := a.credential(t, agent.ID)
+		if _, err := b.IssueToken(t.Context(), ledger.System(), agent.ID, issue()); err != nil {
+			t.Fatal(err) // and b knows the agent now
+		}
+		if _, err := a.RevokeCredential(t.Context(), ledger.System(), agent.ID, domain.RevokeCredential{Caller: a.operator, CredentialID: credential}); err != nil {
+			t.Fatal(err)
+		}
+		var failure *domain.AuthError
+		if _, err := b.IssueToken(t.Context(), ledger.System(), agent.ID, issue()); !errors.As(err, &failure) {
+			t.Fatalf("round %d: the other node issued a token on a revoked credential (%v)", round, err)
+		}
+		if _, err := a.DecommissionAgent(t.Context(), ledger.System(), agent.ID, domain.DecommissionAgent{Caller: a.operator}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestARefusalNeverRestsOnStaleState(t *testing.T) {
+	store := memory.New()
+	a := newWorld(t, store, 10)
+	b := ledger.New(store, nil, allActive{}, ledger.Options{})
+	agent := a.register(t, "a@example.com")
+	a.credential(t, agent.ID)
+	for _, status := range []domain.AgentStatus{domain.AgentIsSuspended, domain.AgentActive} {
+		if _, err := a.UpdateAgent(t.Context(), ledger.System(), agent.ID, domain.UpdateAgent{Caller: a.operator, Status: &status}); err != nil {
+			t.Fatal(err)
+		}
+		_, err := b.IssueToken(t.Context(), ledger.System(), agent.ID, issue())
+		if (err == nil) != (status == domain.AgentActive) {
+			t.Errorf("agent %s on one node, token on the other: %v", status, err)
+		}
+	}
+}
+
+func TestAnOrganizationWithAgentsCannotBeDeleted(t *testing.T) {
+	w := newWorld(t, memory.New(), 10)
+	agent := w.register(t, "a@example.com")
+	command := domain.DeleteOrganization{Caller: w.operator}
+	if _, err := w.DeleteOrganization(t.Context(), ledger.System(), w.organization, command); !isCode(err, domain.CodeHasActiveAgents) {
+		t.Fatalf("got %v, want %s", err, domain.CodeHasActiveAgents)
+	}
+	if _, err := w.DecommissionAgent(t.Context(), ledger.System(), agent.ID, domain.DecommissionAgent{Caller: w.operator}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.DeleteOrganization(t.Context(), ledger.System(), w.organization, command); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.RegisterAgent(t.Context(), ledger.System(), w.registration("b@example.com")); !isCode(err, domain.CodeOrganizationNotFound) {
+		t.Errorf("an agent was registered into a deleted organization: %v", err)
+	}
+}
+
+func TestFailedAuthenticationsCannotFloodTheLedger(t *testing.T) {
+	store := memory.New()
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	w := ledger.New(store, nil, allActive{}, ledger.Options{Now: func() time.Time { return now }})
+	const failures = 1000
+	for range failures {
+		if err := w.RecordAuthFailure(t.Context(), ledger.System(), domain.OrganizationID{}, "mallory", domain.AuthWrongSecret); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.FlushAuthFailures(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	events, counted := storetest.All(t, store), 0
+	for _, e := range events {
+		record, err := e.Decode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		fact, err := domain.Decode(domain.Type(record.Type), record.Schema, record.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		failed, _ := fact.(domain.AuthFailed)
+		counted += 1 + failed.Suppressed
+	}
+	if len(events) != 2 || counted != failures {
+		t.Errorf("%d events for %d failures, which add up to %d; want 2 events", len(events), failures, counted)
+	}
+}
+
+func isCode(err error, code domain.Code) bool { return errors.Is(err, &domain.Error{Code: code}) }

@@ -1,0 +1,25 @@
+package ledger
+
+import (
+	"context"
+
+	"github.com/sentryagent/agentidp/eventstore"
+)
+
+// What callers see of the store below.
+type (
+	Position = eventstore.Position
+	Actor    = eventstore.Actor
+	Request  = eventstore.Request
+)
+
+const MaxRecordSize = eventstore.MaxRecordSize
+
+var (
+	ErrUnavailable = eventstore.ErrUnavailable
+	ErrTooLarge    = eventstore.ErrTooLarge
+)
+
+// Head is the position of the newest event: everything whose command returned
+// before the call is at or before it.
+func (l *Ledger) Head(ctx context.Context) (Position, error) { return l.store.Head(ctx) }

@@ -1,0 +1,74 @@
+package projections
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/sentryagent/agentidp/domain"
+)
+
+// Activity is the projection behind "last seen" and the token counts. Nobody
+// waits for it and it has the most events, so it takes them in large batches.
+func Activity() Projection {
+	return Projection{
+		Name: "activity", Version: 1, Tables: []string{"agent_activity", "token_usage"},
+		Types: []domain.Type{"token.issued"}, Pace: 100 * time.Millisecond, Apply: applyActivity,
+	}
+}
+
+const (
+	storeLastAuth = `INSERT INTO agent_activity AS a (agent_id, organization_id, last_auth_at, changed_position)
+		SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::bigint[])
+		ON CONFLICT (agent_id) DO UPDATE
+			SET (last_auth_at, changed_position) = (excluded.last_auth_at, excluded.changed_position)
+		WHERE a.changed_position < excluded.changed_position`
+
+	// Issuances up to changed_position are in the count already.
+	countIssued = `INSERT INTO token_usage AS u (organization_id, day, count, changed_position)
+		SELECT e.organization_id, e.day, count(*), max(e.position)
+		FROM unnest($1::uuid[], $2::date[], $3::bigint[]) AS e(organization_id, day, position)
+		LEFT JOIN token_usage counted USING (organization_id, day)
+		WHERE e.position > coalesce(counted.changed_position, 0)
+		GROUP BY 1, 2
+		ON CONFLICT (organization_id, day) DO UPDATE
+			SET (count, changed_position) = (u.count + excluded.count, excluded.changed_position)`
+)
+
+func applyActivity(ctx context.Context, tx pgx.Tx, events []Event) error {
+	last := make(map[domain.AgentID]Event)
+	for _, e := range events {
+		issued, ok := e.Fact.(domain.TokenIssued)
+		if !ok || e.Organization == uuid.Nil {
+			return fmt.Errorf("%s of organization %s counts for nobody", e.Type, e.Organization)
+		}
+		last[issued.AgentID] = e
+	}
+	agents := slices.Collect(maps.Keys(last))
+	batch := &pgx.Batch{}
+	batch.Queue(storeLastAuth,
+		column(agents, func(id domain.AgentID) pgtype.UUID { return dbID(id.UUID) }),
+		column(agents, func(id domain.AgentID) pgtype.UUID { return dbID(last[id].Organization) }),
+		column(agents, func(id domain.AgentID) time.Time { return last[id].Time }),
+		column(agents, func(id domain.AgentID) int64 { return int64(last[id].Position) }))
+	batch.Queue(countIssued,
+		column(events, func(e Event) pgtype.UUID { return dbID(e.Organization) }),
+		column(events, func(e Event) time.Time { return e.Time.UTC() }),
+		column(events, func(e Event) int64 { return int64(e.Position) }))
+	return tx.SendBatch(ctx, batch).Close()
+}
+
+const selectTokensIssued = `SELECT coalesce(sum(count), 0)::bigint FROM token_usage
+	WHERE organization_id = $1 AND day BETWEEN $2 AND $3`
+
+// TokensIssued counts the tokens of an organization issued on the UTC days
+// from one to another, both included.
+func (q *Queries) TokensIssued(ctx context.Context, id domain.OrganizationID, from, to time.Time) (int64, error) {
+	return one(ctx, q, InOrganization(id), pgx.RowTo[int64], selectTokensIssued, id.UUID, from.UTC(), to.UTC())
+}

@@ -1,0 +1,178 @@
+package projections
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/eventstore"
+)
+
+// AuditEvent is an event of the audit trail.
+type AuditEvent struct {
+	EventID        uuid.UUID
+	Timestamp      time.Time
+	Action         domain.Type
+	Outcome        Outcome
+	AgentID        domain.AgentID        // zero when about none
+	OrganizationID domain.OrganizationID // zero when nobody's
+	Actor          eventstore.Actor
+	Request        eventstore.Request // zero when no request led to it
+	Stream         string
+	Revision       int64
+	Position       eventstore.Position
+	PreviousHash   eventstore.Hash
+	Hash           eventstore.Hash
+	Metadata       json.RawMessage // what happened, without verifiers of secrets
+}
+
+// The index finds the events, the ledger tells them.
+const (
+	auditPage   = `SELECT a.position, a.agent_id, a.outcome FROM audit_events a`
+	newestAudit = ` ORDER BY a.position DESC`
+	countAudit  = `SELECT count(*) FROM audit_events a`
+
+	selectAudit = `SELECT a.agent_id, a.outcome, e.position, e.record, e.hash FROM (%s) a
+		JOIN events e ON e.position = a.position ORDER BY a.position DESC`
+
+	selectAuditEvent = `SELECT a.agent_id, a.outcome, e.position, e.record, e.hash
+		FROM events e JOIN audit_events a ON a.position = e.position`
+)
+
+func scanAuditEvent(row pgx.CollectableRow) (a AuditEvent, err error) {
+	var agent *uuid.UUID
+	var event eventstore.Event
+	var hash []byte
+	if err := row.Scan(&agent, (*string)(&a.Outcome), (*uint64)(&event.Position), &event.Record, &hash); err != nil {
+		return a, err
+	}
+	record, err := event.Decode()
+	if err != nil {
+		return a, fmt.Errorf("event at position %d: %w", event.Position, err)
+	}
+	copy(a.Hash[:], hash)
+	if agent != nil {
+		a.AgentID.UUID = *agent
+	}
+	a.EventID, a.Timestamp, a.Action = record.ID, record.Time, domain.Type(record.Type)
+	a.OrganizationID.UUID, a.Actor, a.Request = record.Organization, record.Actor, record.Request
+	a.Stream, a.Revision, a.Position, a.PreviousHash = record.Stream, record.Revision, event.Position, record.Prev
+	a.Metadata, err = withoutVerifier(record.Data)
+	return a, err
+}
+
+// withoutVerifier is an event's data less what recognizes a secret.
+func withoutVerifier(data json.RawMessage) (json.RawMessage, error) {
+	const field = "verifier"
+	if !bytes.Contains(data, []byte(field)) && !bytes.Contains(data, []byte(`\u`)) {
+		return data, nil // as nearly all events: the name does not occur, nor can it be hidden behind escapes
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(data, &fields); err != nil {
+		return nil, err
+	}
+	if _, has := fields[field]; !has {
+		return data, nil
+	}
+	delete(fields, field)
+	return json.Marshal(fields)
+}
+
+// AuditEvent finds an event of the trail by its id. The error is [ErrNotFound]
+// when the tenant has none with this id, or none since notBefore.
+func (q *Queries) AuditEvent(ctx context.Context, tenant Tenant, id uuid.UUID, notBefore time.Time) (AuditEvent, error) {
+	var c conditions
+	c.add("e.id = ?", id)
+	c.tenant(tenant, "a.organization_id")
+	if !notBefore.IsZero() {
+		c.add("a.recorded_at >= ?", notBefore)
+	}
+	return one(ctx, q, tenant, scanAuditEvent, selectAuditEvent+c.where(), c.args...)
+}
+
+// AuditFilter chooses events. Zero fields choose all.
+type AuditFilter struct {
+	AgentID   domain.AgentID
+	Action    domain.Type
+	Outcome   Outcome
+	From, To  time.Time // both included
+	NotBefore time.Time // the tenant's retention
+
+	Page         Page
+	Cursor       string // of an earlier list; then Page.Number does not count
+	WithoutTotal bool   // spares counting, which takes a while where events are many
+}
+
+// AuditList is a part of the trail, newest first.
+type AuditList struct {
+	List[AuditEvent]
+	NextCursor string // where to go on; "" at the end
+}
+
+// AuditEvents lists events of the trail. The error is [ErrBadCursor] for a
+// cursor that is not from NextCursor.
+func (q *Queries) AuditEvents(ctx context.Context, tenant Tenant, f AuditFilter) (found AuditList, err error) {
+	c := f.conditions(tenant)
+	batch := &pgx.Batch{}
+	batch.Queue(enterToSearch, tenant.role(), tenant.setting())
+	if !f.WithoutTotal {
+		batch.Queue(countAudit+c.where(), slices.Clone(c.args)...).QueryRow(func(row pgx.Row) error { return row.Scan(&found.Total) })
+	}
+	offset := f.Page.offset()
+	if f.Cursor != "" {
+		before, err := decodeCursor(f.Cursor)
+		if err != nil {
+			return found, err
+		}
+		c.add("a.position < ?", before)
+		offset = 0
+	}
+	limit := f.Page.limit()
+	args := append(c.args, limit+1, offset) // one more tells whether there is more
+	page := fmt.Sprintf("%s%s%s LIMIT $%d OFFSET $%d", auditPage, c.where(), newestAudit, len(args)-1, len(args))
+	batch.Queue(fmt.Sprintf(selectAudit, page), args...).Query(func(rows pgx.Rows) (err error) {
+		found.Items, err = pgx.CollectRows(rows, scanAuditEvent)
+		return err
+	})
+	if err := q.ask(ctx, batch); err != nil {
+		return AuditList{}, err
+	}
+	if len(found.Items) > limit {
+		found.Items = found.Items[:limit]
+		found.NextCursor = encodeCursor(found.Items[limit-1].Position)
+	}
+	return found, nil
+}
+
+func (f AuditFilter) conditions(tenant Tenant) (c conditions) {
+	c.tenant(tenant, "a.organization_id")
+	if !f.AgentID.IsZero() {
+		c.add("a.agent_id = ?", f.AgentID.UUID)
+	}
+	const common = "token.issued"
+	if f.Action != "" {
+		c.add("a.action = ?", string(f.Action))
+	}
+	if f.Outcome != "" {
+		c.add("a.outcome = ?", string(f.Outcome))
+	}
+	if f.Action != "" && f.Action != common || f.Outcome == Failure {
+		c.add("a.action <> '" + common + "'") // true anyway, and what the indexes of the rare ones ask for
+	}
+	for _, bound := range []time.Time{f.From, f.NotBefore} {
+		if !bound.IsZero() {
+			c.add("a.recorded_at >= ?", bound)
+		}
+	}
+	if !f.To.IsZero() {
+		c.add("a.recorded_at <= ?", f.To)
+	}
+	return c
+}

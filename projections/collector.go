@@ -1,0 +1,50 @@
+package projections
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Collector reports where projections are as Prometheus metrics. Register it
+// where the server's metrics are.
+type Collector struct {
+	progress *Progress
+	position *prometheus.Desc
+	lag      *prometheus.Desc
+	halted   *prometheus.Desc
+}
+
+var _ prometheus.Collector = (*Collector)(nil)
+
+// NewCollector makes a collector of a Progress.
+func NewCollector(progress *Progress) *Collector {
+	desc := func(name, help string) *prometheus.Desc {
+		return prometheus.NewDesc("agentidp_projection_"+name, help, []string{"projection"}, nil)
+	}
+	return &Collector{
+		progress: progress,
+		position: desc("position", "Ledger position up to which the projection has applied every event it wants."),
+		lag:      desc("lag_events", "Ledger positions between the projection and the newest event."),
+		halted:   desc("halted", "1 when the projection has met an event it cannot apply, else 0."),
+	}
+}
+
+// Describe implements [prometheus.Collector].
+func (c *Collector) Describe(descs chan<- *prometheus.Desc) {
+	descs <- c.position
+	descs <- c.lag
+	descs <- c.halted
+}
+
+// Collect implements [prometheus.Collector].
+func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
+	gauge := func(desc *prometheus.Desc, value float64, projection string) {
+		metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, projection)
+	}
+	for _, s := range c.progress.Status() {
+		halted := 0.0
+		if s.Halted {
+			halted = 1
+		}
+		gauge(c.position, float64(s.Position), s.Projection)
+		gauge(c.lag, float64(s.Lag), s.Projection)
+		gauge(c.halted, halted, s.Projection)
+	}
+}

@@ -1,0 +1,43 @@
+package projections
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+const (
+	connectTimeout = 3 * time.Second
+	answerTimeout  = 3 * time.Second // for statements that take no time
+)
+
+// connect makes a connection beside the pool, configured as the pool's own.
+// Its session lives as long as it is needed, so it must not go through a
+// pooler that shares sessions.
+func connect(ctx context.Context, pool *pgxpool.Pool, name string) (*pgx.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	config := pool.Config()
+	c := config.ConnConfig
+	c.RuntimeParams["application_name"] = name
+	// So that the database notices within seconds when our machine is gone, and
+	// ends the session and its locks.
+	c.RuntimeParams["tcp_keepalives_idle"] = "2"
+	c.RuntimeParams["tcp_keepalives_interval"] = "1"
+	c.RuntimeParams["tcp_keepalives_count"] = "3"
+	if config.BeforeConnect != nil {
+		if err := config.BeforeConnect(ctx, c); err != nil {
+			return nil, err
+		}
+	}
+	return pgx.ConnectConfig(ctx, c)
+}
+
+// discard closes a connection of which nothing good is expected.
+func discard(conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = conn.Close(ctx) // it is gone either way
+}

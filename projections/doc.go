@@ -1,0 +1,29 @@
+// Package projections is the read side: it folds the ledger into tables of
+// PostgreSQL and answers questions from them.
+//
+// # What it promises
+//
+//   - Rows and checkpoint of a [Projection] move in one transaction; applying
+//     an event twice is the same as applying it once; what a rebuild from
+//     position 0 makes is what live running made, row by row.
+//   - Over all processes one runner of a projection is active, others stand by
+//     and take over within a second or two ([Runner]). That is for order; what
+//     keeps a runner that lost its lease from doing harm is the checkpoint,
+//     which every transaction locks and finds where it left it.
+//   - An event that cannot be applied halts its projection right before it,
+//     and no other projection. Nothing is ever skipped.
+//   - A reader can wait for a position ([Progress]): that is how whoever wrote
+//     something reads it.
+//   - No tenant sees another's rows ([Queries], [Tenant]): the queries name the
+//     organization, and row-level security repeats it.
+//
+// [Revocations] is a read model as well, but kept in memory by every process:
+// it tells whether a token is still good, as of the moment of the question.
+//
+// # Where to start
+//
+// projection.go says what a projection is; the read models are one file each
+// (organizations.go, agents.go, credentials.go, audit.go, activity.go), with
+// their queries beside them. runner.go drives them, progress.go knows where
+// they are.
+package projections

@@ -1,0 +1,52 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// applySafely is Apply, with a panic made an error: it halts one projection,
+// not the server.
+func applySafely(ctx context.Context, tx pgx.Tx, p *Projection, events []Event) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return p.Apply(ctx, tx, events)
+}
+
+// permanent reports whether an error of Apply is the events' fault, so that
+// trying again can only fail again. Whatever may be the database's fault (it
+// is away, full, read-only, not migrated, has chosen us as a deadlock's
+// victim) is not: halting for that would be wrong, and so is skipping.
+func permanent(ctx context.Context, tx pgx.Tx, err error) bool {
+	if ctx.Err() != nil || tx.Conn().IsClosed() ||
+		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return false
+	}
+	var pgErr *pgconn.PgError
+	if !errors.As(err, &pgErr) {
+		return true // the connection is fine and the database did not object: the handler did
+	}
+	switch pgErr.Code[:min(2, len(pgErr.Code))] {
+	case "21", // cardinality violation
+		"22", // data exception
+		"23", // integrity constraint violation
+		"54": // program limit exceeded: a row too large for its index
+		return true
+	}
+	return false
+}
+
+// validText is s as PostgreSQL takes it, cut to a length in bytes.
+func validText(s string, longest int) string {
+	s = strings.ReplaceAll(s, "\x00", "")
+	return strings.ToValidUTF8(s[:min(len(s), longest)], "")
+}

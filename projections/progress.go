@@ -1,0 +1,214 @@
+package projections
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/eventstore"
+)
+
+// Progress knows how far the projections are, wherever they run, and lets
+// readers wait for them.
+//
+// Workers of this process report directly. Core projections that run elsewhere
+// announce each transaction by NOTIFY. And Progress looks for itself, each
+// second and, while somebody waits, every 10 to 100 ms: it reads the
+// checkpoints and then asks the ledger for the first event after a checkpoint
+// that its projection wants. Up to that event the projection is done, by
+// whatever its own process has or has not stored about events that do not
+// concern it. So no wait depends on another process answering, and a
+// projection that has nothing to do counts as being at the head.
+//
+// When the listening session breaks, the database may have crashed and lost
+// transactions that were not yet on disk (see projectorTx): all that was known
+// is forgotten and learned anew.
+type Progress struct {
+	pool    *pgxpool.Pool
+	store   eventstore.Store
+	options ProgressOptions
+
+	trackers []*tracker
+	head     atomic.Uint64 // newest position known
+	waiting  atomic.Int64  // readers that wait
+	nudge    chan struct{} // asks for a look at the database
+}
+
+// ProgressOptions tune a [Progress]; the zero value is good.
+type ProgressOptions struct {
+	Logger *slog.Logger  // default: discards
+	Poll   time.Duration // between looks when nobody waits; default: 1 s
+}
+
+// While somebody waits: when to look for the first time, and how often then.
+const (
+	firstLook   = 5 * time.Millisecond
+	eagerLook   = 10 * time.Millisecond
+	patientLook = 100 * time.Millisecond
+)
+
+// NewProgress knows of nothing until [Progress.Run] runs or a [Runner] reports.
+func NewProgress(pool *pgxpool.Pool, store eventstore.Store, projections []Projection, options ProgressOptions) *Progress {
+	if options.Logger == nil {
+		options.Logger = slog.New(slog.DiscardHandler)
+	}
+	if options.Poll <= 0 {
+		options.Poll = time.Second
+	}
+	p := &Progress{pool: pool, store: store, options: options, nudge: make(chan struct{}, 1)}
+	for _, projection := range projections {
+		p.trackers = append(p.trackers, newTracker(projection))
+	}
+	return p
+}
+
+// Wait waits until every core read model that wants one of the types (with
+// none given: every core read model) has reached the position. The error is a
+// [BehindError], when ctx ends or at once when one of them has halted.
+func (p *Progress) Wait(ctx context.Context, position eventstore.Position, types ...domain.Type) error {
+	return p.waitFor(ctx, position, func(projection *Projection) bool {
+		return projection.Core && (len(types) == 0 || slices.ContainsFunc(types, projection.Wants))
+	})
+}
+
+// WaitAll waits until every read model has reached the position.
+func (p *Progress) WaitAll(ctx context.Context, position eventstore.Position) error {
+	return p.waitFor(ctx, position, func(*Projection) bool { return true })
+}
+
+// WaitFor waits until the named projections have reached the position.
+func (p *Progress) WaitFor(ctx context.Context, position eventstore.Position, names ...string) error {
+	return p.waitFor(ctx, position, func(projection *Projection) bool { return slices.Contains(names, projection.Name) })
+}
+
+func (p *Progress) waitFor(ctx context.Context, position eventstore.Position, chosen func(*Projection) bool) error {
+	for _, t := range p.trackers {
+		if !chosen(&t.projection) {
+			continue
+		}
+		if err := p.await(ctx, t, position); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Progress) await(ctx context.Context, t *tracker, position eventstore.Position) error {
+	if there, err := t.at(position); there || err != nil {
+		return err
+	}
+	p.waiting.Add(1)
+	defer p.waiting.Add(-1)
+	look := time.NewTimer(firstLook)
+	defer look.Stop()
+	for {
+		t.mu.Lock()
+		changed := t.changed
+		t.mu.Unlock()
+		if there, err := t.at(position); there || err != nil {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-look.C:
+			p.lookSoon()
+		case <-ctx.Done():
+			now := t.glimpse()
+			return &BehindError{Projection: t.projection.Name, Position: now.position, Wanted: position, Cause: ctx.Err()}
+		}
+	}
+}
+
+// at reports whether the projection has reached a position, and an error when
+// it is not going to.
+func (t *tracker) at(position eventstore.Position) (bool, error) {
+	now := t.glimpse()
+	if now.position < position && now.halted {
+		return false, &BehindError{Projection: t.projection.Name, Position: now.position, Wanted: position, Halted: true}
+	}
+	return now.position >= position, nil
+}
+
+func (p *Progress) lookSoon() {
+	select {
+	case p.nudge <- struct{}{}:
+	default: // asked already
+	}
+}
+
+// Status is where a projection is, as far as this process knows.
+type Status struct {
+	Projection string
+	Position   eventstore.Position // every wanted event up to here is applied
+	Lag        uint64              // positions between it and the newest event known
+	Halted     bool
+	Error      string // why it halted, where known
+	Local      bool   // a worker of this process runs it
+}
+
+// Status lists the projections in the order they were given in.
+func (p *Progress) Status() []Status {
+	list := make([]Status, 0, len(p.trackers))
+	head := eventstore.Position(p.head.Load())
+	for _, t := range p.trackers {
+		now := t.glimpse()
+		status := Status{Projection: t.projection.Name, Position: now.position, Halted: now.halted, Error: now.reason, Local: now.led}
+		if head > now.position {
+			status.Lag = uint64(head - now.position)
+		}
+		list = append(list, status)
+	}
+	return list
+}
+
+func (p *Progress) sawHead(head eventstore.Position) {
+	for {
+		known := p.head.Load()
+		if uint64(head) <= known || p.head.CompareAndSwap(known, uint64(head)) {
+			return
+		}
+	}
+}
+
+func (p *Progress) tracker(name string) *tracker {
+	for _, t := range p.trackers {
+		if t.projection.Name == name {
+			return t
+		}
+	}
+	return nil
+}
+
+// What follows is how local workers report. Projections that Progress was not
+// made with are of no interest to anybody.
+
+func (p *Progress) lead(name string, position eventstore.Position) (term int) {
+	if t := p.tracker(name); t != nil {
+		return t.lead(position)
+	}
+	return 0
+}
+
+func (p *Progress) reached(name string, term int, position, head eventstore.Position) bool {
+	p.sawHead(head)
+	t := p.tracker(name)
+	return t == nil || t.reached(term, position)
+}
+
+func (p *Progress) halt(name string, term int, position eventstore.Position, reason string) {
+	if t := p.tracker(name); t != nil {
+		t.halt(term, position, reason)
+	}
+}
+
+func (p *Progress) resign(name string, term int) {
+	if t := p.tracker(name); t != nil {
+		t.resign(term)
+		p.lookSoon()
+	}
+}

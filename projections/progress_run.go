@@ -1,0 +1,189 @@
+package projections
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sentryagent/agentidp/eventstore"
+)
+
+// Run listens and looks until ctx ends.
+func (p *Progress) Run(ctx context.Context) {
+	var both sync.WaitGroup
+	both.Go(func() { p.hearAll(ctx) })
+	both.Go(func() { p.lookAgainAndAgain(ctx) })
+	both.Wait()
+}
+
+// hearAll listens for announcements, for ever.
+func (p *Progress) hearAll(ctx context.Context) {
+	var wait backoff
+	troubled := false
+	for ctx.Err() == nil {
+		listening, err := p.listen(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if listening {
+			wait.reset()
+			troubled = false
+			for _, t := range p.trackers {
+				t.forget()
+			}
+		}
+		if !troubled {
+			p.options.Logger.Warn("not listening to projections, polling instead", "error", err)
+			troubled = true
+		}
+		p.lookSoon()
+		pause(ctx, wait.delay())
+	}
+}
+
+// listen passes announcements on until the session is lost. It reports whether
+// it came to listening at all.
+func (p *Progress) listen(ctx context.Context) (listening bool, err error) {
+	conn, err := connect(ctx, p.pool, "agentidp progress")
+	if err != nil {
+		return false, err
+	}
+	defer discard(conn)
+	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
+		return false, err
+	}
+	p.lookSoon() // for what was committed while nobody listened
+	for {
+		n, err := conn.WaitForNotification(ctx)
+		if err != nil {
+			return true, err
+		}
+		if a, ok := parseAnnouncement(n.Payload); ok {
+			if t := p.tracker(a.name); t != nil {
+				t.hear(a)
+			}
+			p.sawHead(a.position)
+		}
+	}
+}
+
+func (p *Progress) lookAgainAndAgain(ctx context.Context) {
+	delay := eagerLook
+	troubled := false
+	for {
+		moved, err := p.look(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if (err != nil) != troubled {
+			troubled = err != nil
+			p.options.Logger.Warn("looking after projections", "error", err)
+		}
+		switch {
+		case p.waiting.Load() == 0:
+			delay = p.options.Poll
+		case moved || delay > patientLook:
+			delay = eagerLook
+		default:
+			delay = min(2*delay, patientLook)
+		}
+		if !p.pauseOrNudge(ctx, delay) {
+			return
+		}
+	}
+}
+
+func (p *Progress) pauseOrNudge(ctx context.Context, delay time.Duration) bool {
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+	case <-p.nudge:
+	}
+	return true
+}
+
+const selectCheckpoints = `SELECT name, version, position, state = 'halted', error FROM projection_checkpoints`
+
+type storedCheckpoint struct {
+	name     string
+	version  int
+	position eventstore.Position
+	halted   bool
+	reason   string
+}
+
+// look reads the checkpoints and asks the ledger what comes after them. It
+// reports whether a projection has moved.
+func (p *Progress) look(ctx context.Context) (moved bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	since := make([]glimpse, len(p.trackers))
+	for i, t := range p.trackers {
+		since[i] = t.glimpse() // before reading, so that what changes meanwhile is seen to have changed
+	}
+	rows, err := p.pool.Query(ctx, selectCheckpoints)
+	if err != nil {
+		return false, fmt.Errorf("read the checkpoints: %w", err)
+	}
+	stored, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c storedCheckpoint, err error) {
+		return c, row.Scan(&c.name, &c.version, &c.position, &c.halted, &c.reason)
+	})
+	if err != nil {
+		return false, fmt.Errorf("read the checkpoints: %w", err)
+	}
+	head, err := p.store.Head(ctx)
+	if err != nil {
+		return false, err
+	}
+	p.sawHead(head)
+	for i, t := range p.trackers {
+		for _, c := range stored {
+			if c.name != t.projection.Name || c.version != t.projection.Version {
+				continue
+			}
+			changed, err := p.lookAt(ctx, t, since[i], c, head)
+			if err != nil {
+				return moved, err
+			}
+			moved = moved || changed
+		}
+	}
+	return moved, nil
+}
+
+// lookAt finds out how far a projection is: up to the next event after its
+// checkpoint that it wants, or up to the head. The head was read before the
+// ledger is, so an event that comes meanwhile is after it.
+func (p *Progress) lookAt(ctx context.Context, t *tracker, since glimpse, c storedCheckpoint, head eventstore.Position) (bool, error) {
+	from := c.position
+	if since.led {
+		from = max(from, since.resume) // a local worker's memory is ahead of what is stored
+	}
+	position, resume := from, from
+	if from < head && t.projection.Types != nil {
+		next, err := p.firstAfter(ctx, from, t.projection.filter())
+		switch {
+		case err != nil:
+			return false, err
+		case next == 0 || next > head:
+			position, resume = head, head
+		default:
+			position = next - 1 // good to compare with, but no place that the ledger has given out
+		}
+	}
+	return t.learn(since, position, resume, c.halted, c.reason), nil
+}
+
+// firstAfter is the position of the next event that passes, 0 when there is none.
+func (p *Progress) firstAfter(ctx context.Context, position eventstore.Position, filter eventstore.Filter) (eventstore.Position, error) {
+	for e, err := range p.store.ReadAll(ctx, position, filter) {
+		return e.Position, err
+	}
+	return 0, nil
+}

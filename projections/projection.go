@@ -1,0 +1,93 @@
+package projections
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/eventstore"
+)
+
+// Projection folds events into tables of its own.
+type Projection struct {
+	Name    string        // of the checkpoint; never changes
+	Version int           // of what Apply makes of events
+	Types   []domain.Type // the events it wants; nil means all there are, also unknown ones
+	Tables  []string      // that it writes and nobody else does
+
+	// Core marks the read models of the registry: [Progress.Wait] waits for
+	// them, and each of their transactions is announced to other processes.
+	Core bool
+
+	// Pace is the least time between two transactions (or looks at the ledger):
+	// events that come faster share one. Default: 5 ms.
+	Pace time.Duration
+
+	// Apply writes what the events mean. It is called with 1 to 1,000 of them
+	// in ledger order, has no side effects but those in tx, and applying an
+	// event again changes nothing. What it cannot apply it refuses with an
+	// error that is not the database's.
+	Apply func(ctx context.Context, tx pgx.Tx, events []Event) error
+}
+
+const defaultPace = 5 * time.Millisecond
+
+// All lists the projections of this build.
+func All() []Projection {
+	return []Projection{Organizations(), Agents(), Credentials(), Audit(), Activity()}
+}
+
+// Wants reports whether the projection takes events of a type.
+func (p Projection) Wants(t domain.Type) bool {
+	return p.Types == nil || slices.Contains(p.Types, t)
+}
+
+func (p Projection) filter() eventstore.Filter {
+	var f eventstore.Filter
+	for _, t := range p.Types {
+		f.Types = append(f.Types, string(t))
+	}
+	return f
+}
+
+// Event is an event of the ledger as projections see it.
+type Event struct {
+	eventstore.Record // stream, revision, id, type, organization, actor, time, request, data, previous hash
+	Position          eventstore.Position
+	Hash              eventstore.Hash
+	Fact              domain.Event // the decoded data
+}
+
+// decode reads an event of the ledger. An error means that no build like this
+// one can ever read it.
+func decode(e eventstore.Event) (Event, error) {
+	record, err := e.Decode()
+	if err != nil {
+		return Event{}, err
+	}
+	if record.Type != e.Type {
+		return Event{}, fmt.Errorf("the engine says it is %s, its record %s", e.Type, record.Type)
+	}
+	fact, err := domain.Decode(domain.Type(record.Type), record.Schema, record.Data)
+	if err != nil {
+		return Event{}, err
+	}
+	return Event{Record: record, Position: e.Position, Hash: e.Hash, Fact: fact}, nil
+}
+
+// decodeAll reads events up to the first that cannot be read.
+func decodeAll(events []eventstore.Event) ([]Event, *poisonError) {
+	decoded := make([]Event, 0, len(events))
+	for _, e := range events {
+		d, err := decode(e)
+		if err != nil {
+			return decoded, &poisonError{position: e.Position, cause: err}
+		}
+		decoded = append(decoded, d)
+	}
+	return decoded, nil
+}

@@ -1,0 +1,236 @@
+package projections_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/eventstore/postgres"
+	"github.com/sentryagent/agentidp/internal/pgtest"
+	"github.com/sentryagent/agentidp/migrations"
+	"github.com/sentryagent/agentidp/projections"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+var template = pgtest.Template{
+	Key: migrations.Fingerprint(),
+	Prepare: func(ctx context.Context, ownerURL string) error {
+		_, err := migrations.Up(ctx, ownerURL)
+		return err
+	},
+}
+
+// world is a migrated database with a ledger in it.
+type world struct {
+	*pgtest.Database
+	pool    *pgxpool.Pool // as the server
+	admin   *pgxpool.Pool // as superuser
+	store   *postgres.Store
+	queries *projections.Queries
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	db := pgtest.New(t, template)
+	pool := pgtest.Pool(t, db.ServerURL)
+	store := postgres.New(t.Context(), pool, postgres.Options{})
+	t.Cleanup(store.Close)
+	return &world{Database: db, pool: pool, admin: pgtest.Pool(t, db.SuperuserURL), store: store, queries: projections.NewQueries(pool)}
+}
+
+// run runs projections until the returned function is called or the test ends.
+func run(t testing.TB, r interface{ Run(context.Context) }) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r.Run(ctx)
+	}()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		<-done
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+// follow runs all projections of this build and their progress.
+func (w *world) follow(t testing.TB) *projections.Progress {
+	t.Helper()
+	all := projections.All()
+	progress := projections.NewProgress(w.pool, w.store, all, projections.ProgressOptions{})
+	run(t, progress)
+	run(t, projections.NewRunner(w.pool, w.store, all, projections.RunnerOptions{Progress: progress}))
+	return progress
+}
+
+// draft makes an event as the write side would.
+func draft(t testing.TB, organization domain.OrganizationID, at time.Time, fact domain.Event) eventstore.Draft {
+	t.Helper()
+	name, schema, data, err := domain.Encode(fact)
+	if err != nil {
+		t.Fatalf("encode %T: %v", fact, err)
+	}
+	return eventstore.Draft{
+		ID: uuid.Must(uuid.NewV7()), Type: string(name), Schema: schema, Organization: organization.UUID, Time: at, Data: data,
+		Actor:   eventstore.Actor{Kind: "system", ID: "test"},
+		Request: eventstore.Request{ID: "req-1", IP: "192.0.2.7", Agent: "test/1"},
+	}
+}
+
+// record appends facts to a stream and returns the position of the last.
+func record(t testing.TB, store eventstore.Store, stream string, organization domain.OrganizationID, facts ...domain.Event) eventstore.Position {
+	t.Helper()
+	drafts := make([]eventstore.Draft, len(facts))
+	for i, fact := range facts {
+		drafts[i] = draft(t, organization, time.Now(), fact)
+	}
+	appended, err := store.Append(t.Context(), stream, eventstore.Any(), drafts...)
+	if err != nil {
+		t.Fatalf("append to %s: %v", stream, err)
+	}
+	return appended.Position()
+}
+
+func newAgentID() domain.AgentID { return domain.AgentID{UUID: uuid.Must(uuid.NewV7())} }
+func newOrganizationID() domain.OrganizationID {
+	return domain.OrganizationID{UUID: uuid.Must(uuid.NewV7())}
+}
+func newCredentialID() domain.CredentialID { return domain.CredentialID{UUID: uuid.Must(uuid.NewV7())} }
+func newTokenID() domain.TokenID           { return domain.TokenID{UUID: uuid.Must(uuid.NewV7())} }
+
+func created(id domain.AgentID, organization domain.OrganizationID) domain.AgentCreated {
+	return domain.AgentCreated{
+		AgentID: id, OrganizationID: organization, Email: id.String() + "@example.com",
+		Profile: domain.Profile{
+			AgentType: domain.AgentMonitor, Version: "1.0.0", Capabilities: []string{"logs:read", "logs:write"}, Owner: "ops",
+			DeploymentEnv: domain.EnvProduction, Description: "watches é <&>", Metadata: json.RawMessage(`{"a":{"b":[1,2]}}`),
+		},
+		Scopes: domain.DefaultScopes(), DID: "did:web:localhost:agents:" + id.String(),
+	}
+}
+
+func issued(id domain.AgentID, credential domain.CredentialID) domain.TokenIssued {
+	return domain.TokenIssued{
+		AgentID: id, TokenID: newTokenID(), CredentialID: credential, AuthMethod: domain.SecretCredential,
+		Scope: "agents:read", Audience: "https://idp.example", Algorithm: "ES256", KeyID: "k1", ExpiresAt: time.Now().Add(time.Hour),
+	}
+}
+
+// within gives a context for waits that should take milliseconds.
+func within(t testing.TB, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func waitAll(t testing.TB, progress *projections.Progress, position eventstore.Position) {
+	t.Helper()
+	if err := progress.WaitAll(within(t, 30*time.Second), position); err != nil {
+		t.Fatalf("WaitAll(%d): %v; status %+v", position, err, progress.Status())
+	}
+}
+
+// eventually asks until the answer is yes.
+func eventually(t testing.TB, what string, yes func() bool) {
+	t.Helper()
+	ctx := within(t, 30*time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !yes() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("it did not come to pass that %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+// dump is all rows of the read models, as text.
+func (w *world) dump(t testing.TB) string {
+	t.Helper()
+	var all strings.Builder
+	for _, p := range projections.All() {
+		for _, table := range p.Tables {
+			rows, err := w.admin.Query(t.Context(), `SELECT t::text FROM `+table+` t ORDER BY 1`)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for rows.Next() {
+				var row string
+				if err := rows.Scan(&row); err != nil {
+					t.Fatal(err)
+				}
+				fmt.Fprintln(&all, table, row)
+			}
+			if rows.Err() != nil {
+				t.Fatal(rows.Err())
+			}
+		}
+	}
+	return all.String()
+}
+
+// empty throws the read models away.
+func (w *world) empty(t testing.TB) {
+	t.Helper()
+	var tables []string
+	for _, p := range projections.All() {
+		tables = append(tables, p.Tables...)
+	}
+	if _, err := w.admin.Exec(t.Context(), `TRUNCATE projection_checkpoints, `+strings.Join(tables, ", ")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// logLines is a logger that counts what it is told.
+type logLines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logLines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logLines) count(part string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), part)
+}
+
+func (l *logLines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
+// projectionNamed finds a projection of this build.
+func projectionNamed(t testing.TB, name string) projections.Projection {
+	t.Helper()
+	all := projections.All()
+	i := slices.IndexFunc(all, func(p projections.Projection) bool { return p.Name == name })
+	if i < 0 {
+		t.Fatalf("no projection is named %s", name)
+	}
+	return all[i]
+}
+
+var streamCounter atomic.Int64
+
+// newStream is a stream that nobody else writes to.
+func newStream() string { return fmt.Sprintf("test-%d", streamCounter.Add(1)) }

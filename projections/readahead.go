@@ -1,0 +1,48 @@
+package projections
+
+import (
+	"context"
+	"time"
+
+	"github.com/sentryagent/agentidp/eventstore"
+)
+
+// step is a batch of a subscription, decoded.
+type step struct {
+	events   []Event
+	poison   *poisonError // the event after them, which cannot be decoded
+	position eventstore.Position
+	head     eventstore.Position
+	err      error // the store's; nothing else counts then
+}
+
+// fullEnough is how many events make the next batch come without pacing.
+const fullEnough = 500
+
+// readAhead reads and decodes the next batch while the one before is being
+// applied, until ctx ends, the store fails or an event cannot be decoded. It
+// looks at the ledger at most once in pace: what comes faster shares a batch.
+func readAhead(ctx context.Context, subscription eventstore.Subscription, pace time.Duration, steps chan<- step) {
+	for {
+		batch, err := subscription.Next(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		looked := time.Now()
+		s := step{position: batch.Position, head: batch.Head, err: err}
+		if err == nil {
+			s.events, s.poison = decodeAll(batch.Events)
+		}
+		select {
+		case steps <- s:
+		case <-ctx.Done():
+			return
+		}
+		if s.err != nil || s.poison != nil {
+			return
+		}
+		if len(batch.Events) < fullEnough && !pause(ctx, time.Until(looked.Add(pace))) {
+			return
+		}
+	}
+}

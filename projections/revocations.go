@@ -1,0 +1,221 @@
+package projections
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/eventstore"
+)
+
+// Revocations knows which tokens are dead although their signature and expiry
+// say otherwise. It is kept in memory and fed from the ledger alone, so it
+// needs nobody's cache and misses nothing.
+//
+// Whoever must be right calls [Revocations.Sync] and then [Revocations.Check]:
+// a revocation that was committed anywhere before the call of Sync is then
+// seen. Whoever may be some milliseconds late relies on [Revocations.Run].
+type Revocations struct {
+	store   eventstore.Store
+	options RevocationsOptions
+	group   syncGroup
+
+	mu            sync.RWMutex // guards what follows
+	applied       eventstore.Position
+	synced        bool // since the start, once at least
+	agents        map[domain.AgentID]fate
+	credentials   map[domain.CredentialID]fate
+	organizations map[domain.OrganizationID]fate
+	tokens        map[domain.TokenID]time.Time // revoked; until they would expire
+}
+
+// fate is what has happened to the owner of tokens.
+type fate struct {
+	dead bool                // now
+	cut  eventstore.Position // tokens issued up to here are dead, whatever it is now
+	at   time.Time           // when that was
+}
+
+// RevocationsOptions tune [Revocations]; the zero value is good.
+type RevocationsOptions struct {
+	// MinInterval is the least time from one read of the ledger to the next.
+	// Default: 0, readers wait for nothing but the read itself.
+	MinInterval time.Duration
+	// Timeout bounds one read. Default: 5 s.
+	Timeout time.Duration
+	// Keep is how long the cut of a living owner is remembered: longer than any
+	// token lives. Default: two hours.
+	Keep time.Duration
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+	// Observe is told of each read of the ledger; it must be quick.
+	Observe func(SyncObservation)
+}
+
+// SyncObservation is what one read of the ledger did.
+type SyncObservation struct {
+	Duration time.Duration
+	Callers  int                 // that waited for it
+	Events   int                 // applied
+	Position eventstore.Position // up to which the index is complete; after a failure, as before
+	Err      error
+}
+
+// RevocationsSize is how much the index holds.
+type RevocationsSize struct{ Agents, Credentials, Organizations, Tokens int }
+
+var revocationFilter = eventstore.Filter{Types: []string{
+	"agent.suspended", "agent.reactivated", "agent.decommissioned", "agent.updated",
+	"credential.rotated", "credential.revoked", "token.revoked",
+	"organization.suspended", "organization.reactivated", "organization.deleted",
+}}
+
+// NewRevocations makes an index that knows of nothing until the first Sync.
+func NewRevocations(store eventstore.Store, options RevocationsOptions) *Revocations {
+	if options.Timeout <= 0 {
+		options.Timeout = 5 * time.Second
+	}
+	if options.Keep <= 0 {
+		options.Keep = 2 * domain.TokenLifetime
+	}
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	if options.Observe == nil {
+		options.Observe = func(SyncObservation) {}
+	}
+	r := &Revocations{
+		store: store, options: options,
+		agents:        make(map[domain.AgentID]fate),
+		credentials:   make(map[domain.CredentialID]fate),
+		organizations: make(map[domain.OrganizationID]fate),
+		tokens:        make(map[domain.TokenID]time.Time),
+	}
+	r.group.read = r.read
+	return r
+}
+
+// TokenRef is what the claims of a verified token say.
+type TokenRef struct {
+	TokenID        domain.TokenID
+	AgentID        domain.AgentID
+	CredentialID   domain.CredentialID // zero where the token does not tell
+	OrganizationID domain.OrganizationID
+	Position       eventstore.Position // of its token.issued event
+	ExpiresAt      time.Time
+}
+
+// Verdict says what is wrong with a token, nothing when it is [Alive].
+type Verdict string
+
+const (
+	Alive                Verdict = ""
+	TokenExpired         Verdict = "token_expired"
+	TokenRevoked         Verdict = "token_revoked"
+	CredentialChanged    Verdict = "credential_changed" // rotated or revoked since
+	AgentChanged         Verdict = "agent_changed"      // suspended or with fewer scopes since
+	AgentInactive        Verdict = "agent_inactive"
+	OrganizationChanged  Verdict = "organization_changed" // suspended since
+	OrganizationInactive Verdict = "organization_inactive"
+	NotLoaded            Verdict = "index_not_loaded" // the ledger has not been read yet
+)
+
+// Check judges a token by what is known. It does not verify the token.
+func (r *Revocations) Check(token TokenRef) Verdict {
+	if !r.options.Now().Before(token.ExpiresAt) {
+		return TokenExpired // also what makes it safe to forget
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if !r.synced {
+		return NotLoaded
+	}
+	organization, agent := r.organizations[token.OrganizationID], r.agents[token.AgentID]
+	credential := r.credentials[token.CredentialID]
+	_, revoked := r.tokens[token.TokenID]
+	switch {
+	case organization.dead:
+		return OrganizationInactive
+	case agent.dead:
+		return AgentInactive
+	case token.Position <= organization.cut:
+		return OrganizationChanged
+	case token.Position <= agent.cut:
+		return AgentChanged
+	case credential.dead || token.Position <= credential.cut:
+		return CredentialChanged
+	case revoked:
+		return TokenRevoked
+	}
+	return Alive
+}
+
+// OrganizationActive reports whether an organization is neither suspended nor
+// deleted, as far as is known.
+func (r *Revocations) OrganizationActive(id domain.OrganizationID) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.synced && !r.organizations[id].dead
+}
+
+// Position is up to where the index is complete.
+func (r *Revocations) Position() eventstore.Position {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.applied
+}
+
+// Size is how much the index holds.
+func (r *Revocations) Size() RevocationsSize {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return RevocationsSize{len(r.agents), len(r.credentials), len(r.organizations), len(r.tokens)}
+}
+
+// Run loads the index and keeps it fresh until ctx ends: it syncs each second
+// and forgets what no living token can need.
+func (r *Revocations) Run(ctx context.Context) {
+	const interval, pruneEvery = time.Second, time.Minute
+	var wait backoff
+	var pruned time.Time
+	for {
+		delay := interval
+		if err := r.Sync(ctx); err != nil {
+			delay = wait.delay()
+		} else {
+			wait.reset()
+		}
+		if now := r.options.Now(); now.Sub(pruned) >= pruneEvery {
+			r.Prune(now)
+			pruned = now
+		}
+		if !pause(ctx, delay) {
+			return
+		}
+	}
+}
+
+// Prune forgets what no token can need that has not expired by now: revoked
+// tokens past their expiry, and old cuts. Who is dead is remembered.
+func (r *Revocations) Prune(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id, expiry := range r.tokens {
+		if !now.Before(expiry) {
+			delete(r.tokens, id)
+		}
+	}
+	oldest := now.Add(-r.options.Keep)
+	prune(r.agents, oldest)
+	prune(r.credentials, oldest)
+	prune(r.organizations, oldest)
+}
+
+func prune[ID comparable](fates map[ID]fate, oldest time.Time) {
+	for id, f := range fates {
+		if !f.dead && f.at.Before(oldest) {
+			delete(fates, id)
+		}
+	}
+}

@@ -1,0 +1,160 @@
+package projections
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/sentryagent/agentidp/domain"
+)
+
+// Sync brings the index up to date: when it returns nil, every event that was
+// committed before the call has been applied. The error matches [ErrStale], or
+// is the context's: then nothing is known, and the caller must refuse.
+//
+// Callers share reads of the ledger, but nobody joins one that began before it
+// called. The end of one caller's context is not the others' concern.
+func (r *Revocations) Sync(ctx context.Context) error { return r.group.join(ctx) }
+
+// syncGroup runs one read at a time for all who wait.
+type syncGroup struct {
+	read func(callers int) (pauseUntil time.Time, err error)
+
+	mu      sync.Mutex // guards what follows
+	next    *flight    // gathers callers; its read has not begun
+	running bool       // a goroutine takes care of next
+}
+
+// flight is one read and those who wait for it.
+type flight struct {
+	done    chan struct{} // closed when err is set
+	err     error
+	callers int
+}
+
+func (g *syncGroup) join(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	f := g.next
+	if f == nil {
+		f = &flight{done: make(chan struct{})}
+		g.next = f
+	}
+	f.callers++
+	if !g.running {
+		g.running = true
+		go g.fly()
+	}
+	g.mu.Unlock()
+	select {
+	case <-f.done:
+		return f.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// fly reads until nobody waits any more.
+func (g *syncGroup) fly() {
+	for {
+		g.mu.Lock()
+		f := g.next
+		g.next = nil // who comes from here on waits for the read after this one
+		if f == nil {
+			g.running = false
+			g.mu.Unlock()
+			return
+		}
+		g.mu.Unlock()
+
+		pauseUntil, err := g.read(f.callers)
+		f.err = err
+		close(f.done)
+		// The goroutine stays for the pause, so that callers of it gather.
+		pause(context.Background(), time.Until(pauseUntil))
+	}
+}
+
+// read applies what the ledger has beyond what is applied. The head is asked
+// for first: when all that is relevant has been read after that, the index is
+// complete up to the head, and the next read begins there.
+func (r *Revocations) read(callers int) (pauseUntil time.Time, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), r.options.Timeout)
+	defer cancel()
+	start := time.Now()
+	events, err := r.catchUp(ctx)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrStale, err)
+	}
+	r.options.Observe(SyncObservation{
+		Duration: time.Since(start), Callers: callers, Events: events, Position: r.Position(), Err: err,
+	})
+	return start.Add(r.options.MinInterval), err
+}
+
+func (r *Revocations) catchUp(ctx context.Context) (events int, err error) {
+	head, err := r.store.Head(ctx)
+	if err != nil {
+		return 0, err
+	}
+	applied := r.Position() // only we move it
+	if head > applied {
+		for stored, err := range r.store.ReadAll(ctx, applied, revocationFilter) {
+			if err != nil {
+				return events, err
+			}
+			event, err := decode(stored)
+			if err != nil {
+				return events, fmt.Errorf("event at position %d: %w", stored.Position, err)
+			}
+			r.apply(event)
+			events++
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.applied = max(r.applied, head)
+	r.synced = true
+	return events, nil
+}
+
+// apply takes one event. Where a read fails later, the next one goes on after it.
+func (r *Revocations) apply(e Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := fate{cut: e.Position, at: e.Time}
+	dead := now
+	dead.dead = true
+	switch f := e.Fact.(type) {
+	case domain.AgentSuspended:
+		r.agents[f.AgentID] = dead
+	case domain.AgentReactivated:
+		r.agents[f.AgentID] = now
+	case domain.AgentDecommissioned:
+		r.agents[f.AgentID] = dead
+	case domain.AgentUpdated:
+		if f.ScopesReduced {
+			now.dead = r.agents[f.AgentID].dead
+			r.agents[f.AgentID] = now
+		}
+	case domain.CredentialRotated:
+		now.dead = r.credentials[f.CredentialID].dead
+		r.credentials[f.CredentialID] = now
+	case domain.CredentialRevoked:
+		r.credentials[f.CredentialID] = dead
+	case domain.TokenRevoked:
+		if r.options.Now().Before(f.ExpiresAt) {
+			r.tokens[f.TokenID] = f.ExpiresAt
+		}
+	case domain.OrganizationSuspended:
+		r.organizations[f.OrganizationID] = dead
+	case domain.OrganizationReactivated:
+		r.organizations[f.OrganizationID] = now
+	case domain.OrganizationDeleted:
+		r.organizations[f.OrganizationID] = dead
+	}
+	r.applied = e.Position
+}

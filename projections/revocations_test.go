@@ -1,0 +1,293 @@
+package projections_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/eventstore/memory"
+	"github.com/sentryagent/agentidp/projections"
+)
+
+func TestRevocationVerdicts(t *testing.T) {
+	organization, agent, credential, token := newOrganizationID(), newAgentID(), newCredentialID(), newTokenID()
+	var (
+		suspended    = domain.AgentSuspended{AgentID: agent}
+		reactivated  = domain.AgentReactivated{AgentID: agent}
+		gone         = domain.AgentDecommissioned{AgentID: agent}
+		reduced      = domain.AgentUpdated{AgentID: agent, ScopesReduced: true}
+		updated      = domain.AgentUpdated{AgentID: agent}
+		rotated      = domain.CredentialRotated{AgentID: agent, CredentialID: credential}
+		revoked      = domain.CredentialRevoked{AgentID: agent, CredentialID: credential}
+		tokenRevoked = domain.TokenRevoked{AgentID: agent, TokenID: token, ExpiresAt: time.Now().Add(time.Hour)}
+		orgSuspended = domain.OrganizationSuspended{OrganizationID: organization}
+		orgBack      = domain.OrganizationReactivated{OrganizationID: organization}
+		orgDeleted   = domain.OrganizationDeleted{OrganizationID: organization}
+	)
+	for _, c := range []struct {
+		name        string
+		facts       []domain.Event
+		old, recent projections.Verdict // of tokens issued before and after
+	}{
+		{"nothing", nil, projections.Alive, projections.Alive},
+		{"agent suspended", []domain.Event{suspended}, projections.AgentInactive, projections.AgentInactive},
+		{"agent reactivated", []domain.Event{suspended, reactivated}, projections.AgentChanged, projections.Alive},
+		{"agent suspended again", []domain.Event{suspended, reactivated, suspended}, projections.AgentInactive, projections.AgentInactive},
+		{"agent decommissioned", []domain.Event{gone}, projections.AgentInactive, projections.AgentInactive},
+		{"scopes reduced", []domain.Event{reduced}, projections.AgentChanged, projections.Alive},
+		{"scopes reduced while suspended", []domain.Event{suspended, reduced}, projections.AgentInactive, projections.AgentInactive},
+		{"another update", []domain.Event{updated}, projections.Alive, projections.Alive},
+		{"credential rotated", []domain.Event{rotated}, projections.CredentialChanged, projections.Alive},
+		{"credential revoked", []domain.Event{revoked}, projections.CredentialChanged, projections.CredentialChanged},
+		{"token revoked", []domain.Event{tokenRevoked}, projections.TokenRevoked, projections.TokenRevoked},
+		{"organization suspended", []domain.Event{orgSuspended}, projections.OrganizationInactive, projections.OrganizationInactive},
+		{"organization reactivated", []domain.Event{orgSuspended, orgBack}, projections.OrganizationChanged, projections.Alive},
+		{"organization deleted", []domain.Event{orgDeleted}, projections.OrganizationInactive, projections.OrganizationInactive},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			store := memory.New()
+			ref := projections.TokenRef{TokenID: token, AgentID: agent, CredentialID: credential, OrganizationID: organization, ExpiresAt: time.Now().Add(time.Hour)}
+			ref.Position = record(t, store, newStream(), organization, issued(agent, credential))
+			for _, f := range c.facts {
+				record(t, store, newStream(), organization, f)
+			}
+			r := projections.NewRevocations(store, projections.RevocationsOptions{})
+			if got := r.Check(ref); got != projections.NotLoaded {
+				t.Errorf("before the first sync: %q, want %q", got, projections.NotLoaded)
+			}
+			if err := r.Sync(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := r.Check(ref); got != c.old {
+				t.Errorf("token from before: %q, want %q", got, c.old)
+			}
+			ref.Position = record(t, store, newStream(), organization, issued(agent, credential))
+			if got := r.Check(ref); got != c.recent {
+				t.Errorf("token from after: %q, want %q", got, c.recent)
+			}
+			other := projections.TokenRef{TokenID: newTokenID(), AgentID: newAgentID(), OrganizationID: newOrganizationID(), Position: 1, ExpiresAt: ref.ExpiresAt}
+			if got := r.Check(other); got != projections.Alive {
+				t.Errorf("somebody else's token: %q, want it alive", got)
+			}
+			ref.ExpiresAt = time.Now().Add(-time.Second)
+			if got := r.Check(ref); got != projections.TokenExpired {
+				t.Errorf("expired token: %q, want %q", got, projections.TokenExpired)
+			}
+			if got, want := r.OrganizationActive(organization), c.old != projections.OrganizationInactive; got != want {
+				t.Errorf("organization active: %v, want %v", got, want)
+			}
+		})
+	}
+}
+
+// What was revoked before Sync was called is never accepted after it.
+func TestSyncIsLinearizable(t *testing.T) {
+	for name, open := range map[string]func(t *testing.T) eventstore.Store{
+		"memory":   func(*testing.T) eventstore.Store { return memory.New() },
+		"postgres": func(t *testing.T) eventstore.Store { return newWorld(t).store },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := open(t)
+			r := projections.NewRevocations(store, projections.RevocationsOptions{})
+			const writers, readers, each = 8, 8, 60
+			refs := make([]projections.TokenRef, writers*each)
+			var next atomic.Int64
+			revoked := make(chan int, len(refs))
+			var writing, reading sync.WaitGroup
+			for range writers {
+				writing.Go(func() {
+					for i := int(next.Add(1) - 1); i < len(refs); i = int(next.Add(1) - 1) {
+						agent, credential := newAgentID(), newCredentialID()
+						e := issued(agent, credential)
+						refs[i] = projections.TokenRef{TokenID: e.TokenID, AgentID: agent, CredentialID: credential, ExpiresAt: e.ExpiresAt}
+						refs[i].Position = record(t, store, newStream(), newOrganizationID(), e)
+						record(t, store, newStream(), newOrganizationID(), []domain.Event{
+							domain.TokenRevoked{AgentID: agent, TokenID: e.TokenID, ExpiresAt: e.ExpiresAt},
+							domain.CredentialRotated{AgentID: agent, CredentialID: credential},
+							domain.AgentSuspended{AgentID: agent},
+						}[i%3])
+						revoked <- i
+					}
+				})
+			}
+			for range readers {
+				reading.Go(func() {
+					for i := range revoked {
+						if err := r.Sync(t.Context()); err != nil {
+							t.Error(err)
+							return
+						}
+						if r.Check(refs[i]) == projections.Alive {
+							t.Errorf("token %d was revoked before Sync and is alive after it", i)
+						}
+					}
+				})
+			}
+			writing.Wait()
+			close(revoked)
+			reading.Wait()
+		})
+	}
+}
+
+// failingStore can be told to fail, and holds reads until it is told to go on.
+type failingStore struct {
+	eventstore.Store
+	fails   atomic.Bool
+	reading chan struct{} // takes a token per read, when not nil
+	goOn    chan struct{}
+	reads   atomic.Int64
+}
+
+func (s *failingStore) Head(ctx context.Context) (eventstore.Position, error) {
+	s.reads.Add(1)
+	if s.reading != nil {
+		s.reading <- struct{}{}
+		<-s.goOn
+	}
+	if s.fails.Load() {
+		return 0, eventstore.ErrUnavailable
+	}
+	return s.Store.Head(ctx)
+}
+
+func (s *failingStore) ReadAll(ctx context.Context, after eventstore.Position, f eventstore.Filter) iter.Seq2[eventstore.Event, error] {
+	return s.Store.ReadAll(ctx, after, f)
+}
+
+func TestSyncFailsClosedAndRecovers(t *testing.T) {
+	store := &failingStore{Store: memory.New()}
+	var observed projections.SyncObservation
+	r := projections.NewRevocations(store, projections.RevocationsOptions{Observe: func(o projections.SyncObservation) { observed = o }})
+	store.fails.Store(true)
+	if err := r.Sync(t.Context()); !errors.Is(err, projections.ErrStale) || !errors.Is(err, eventstore.ErrUnavailable) {
+		t.Errorf("Sync on a store that is away: %v, want ErrStale and its cause", err)
+	}
+	store.fails.Store(false)
+	position := record(t, store, newStream(), newOrganizationID(), domain.AgentSuspended{AgentID: newAgentID()})
+	if err := r.Sync(t.Context()); err != nil || r.Position() != position {
+		t.Errorf("Sync on a store that is back: %v, at %d, want %d", err, r.Position(), position)
+	}
+	if observed.Callers != 1 || observed.Events != 1 || observed.Position != position || observed.Err != nil {
+		t.Errorf("observed %+v", observed)
+	}
+}
+
+func TestCallersShareTheNextReadAndNeverOneUnderWay(t *testing.T) {
+	store := &failingStore{Store: memory.New(), reading: make(chan struct{}), goOn: make(chan struct{})}
+	var callers []int
+	r := projections.NewRevocations(store, projections.RevocationsOptions{Observe: func(o projections.SyncObservation) { callers = append(callers, o.Callers) }})
+	results := make(chan error)
+	start := func() { go func() { results <- r.Sync(context.Background()) }() }
+	start()
+	<-store.reading // the first read is under way
+
+	impatient, leave := context.WithCancel(t.Context())
+	gone := make(chan error)
+	go func() { gone <- r.Sync(impatient) }()
+	const more = 5
+	for range more {
+		start()
+	}
+	leave()
+	if err := <-gone; !errors.Is(err, context.Canceled) {
+		t.Errorf("the caller that left got %v", err)
+	}
+	store.goOn <- struct{}{}
+	if err := <-results; err != nil {
+		t.Errorf("the first caller got %v", err)
+	}
+	for done := 0; done < more; {
+		select {
+		case <-store.reading:
+			store.goOn <- struct{}{}
+		case err := <-results:
+			if err != nil {
+				t.Errorf("a later caller got %v", err)
+			}
+			done++
+		}
+	}
+	if n := store.reads.Load(); n < 2 || callers[0] != 1 {
+		t.Errorf("%d reads served %v callers, want the first to serve one", n, callers)
+	}
+}
+
+func TestPruneForgetsWhatNoTokenNeeds(t *testing.T) {
+	store := memory.New()
+	now := time.Now()
+	r := projections.NewRevocations(store, projections.RevocationsOptions{Now: func() time.Time { return now }})
+	dead, agent, credential, token := newAgentID(), newAgentID(), newCredentialID(), newTokenID()
+	record(t, store, newStream(), newOrganizationID(),
+		domain.AgentSuspended{AgentID: dead}, domain.AgentReactivated{AgentID: agent},
+		domain.CredentialRotated{CredentialID: credential}, domain.TokenRevoked{TokenID: token, ExpiresAt: now.Add(time.Hour)},
+		domain.TokenRevoked{TokenID: newTokenID(), ExpiresAt: now.Add(-time.Hour)})
+	if err := r.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		after time.Duration
+		want  projections.RevocationsSize
+	}{
+		{0, projections.RevocationsSize{Agents: 2, Credentials: 1, Tokens: 1}},
+		{time.Hour + time.Second, projections.RevocationsSize{Agents: 2, Credentials: 1}},
+		{2*time.Hour + time.Minute, projections.RevocationsSize{Agents: 1}},
+	} {
+		r.Prune(now.Add(c.after))
+		if got := r.Size(); got != c.want {
+			t.Errorf("%v later it holds %+v, want %+v", c.after, got, c.want)
+		}
+	}
+}
+
+func BenchmarkSync(b *testing.B) {
+	w := newWorld(b)
+	for _, load := range []string{"quiet", "while tokens are issued"} {
+		b.Run(load, func(b *testing.B) {
+			var reads atomic.Int64
+			r := projections.NewRevocations(w.store, projections.RevocationsOptions{Observe: func(projections.SyncObservation) { reads.Add(1) }})
+			ctx, stop := context.WithCancel(b.Context())
+			var issuing sync.WaitGroup
+			if load != "quiet" {
+				d := draft(b, newOrganizationID(), time.Now(), issued(newAgentID(), newCredentialID()))
+				for i := range 4 {
+					issuing.Go(func() {
+						for ctx.Err() == nil {
+							d := d
+							d.ID = newTokenID().UUID
+							_, _ = w.store.Append(ctx, fmt.Sprint("load-", i), eventstore.Any(), d)
+						}
+					})
+				}
+			}
+			var left atomic.Int64
+			var callers sync.WaitGroup
+			b.ResetTimer()
+			left.Store(int64(b.N))
+			for range 64 {
+				callers.Go(func() {
+					for left.Add(-1) >= 0 {
+						if err := r.Sync(b.Context()); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			}
+			callers.Wait()
+			b.StopTimer()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "syncs/s")
+			b.ReportMetric(float64(reads.Load())/b.Elapsed().Seconds(), "reads/s")
+			stop()
+			issuing.Wait()
+		})
+	}
+}

@@ -1,0 +1,72 @@
+package projections
+
+import (
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/sentryagent/agentidp/eventstore"
+)
+
+// Read models are written with one statement per table and batch: arrays go
+// in, unnest makes rows of them. (COPY would be little faster and is refused
+// on tables with row-level security.)
+
+// column is one field of many rows, as an array to unnest.
+func column[R, T any](rows []R, field func(R) T) pgtype.FlatArray[T] {
+	values := make(pgtype.FlatArray[T], len(rows))
+	for i, row := range rows {
+		values[i] = field(row)
+	}
+	return values
+}
+
+// place is where a row came from and where it changed last. Events up to
+// changed are in the row already.
+type place struct {
+	created, changed eventstore.Position
+}
+
+// take reports whether an event is news to the row, and notes that it is in.
+func (p *place) take(e Event) bool {
+	if e.Position <= p.changed {
+		return false
+	}
+	if p.created == 0 {
+		p.created = e.Position
+	}
+	p.changed = e.Position
+	return true
+}
+
+func optionalTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func timeOrZero(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+// dbID is an id as PostgreSQL takes it fastest; NULL for uuid.Nil.
+func dbID(id uuid.UUID) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: id != uuid.Nil} }
+
+// joined is how a list of words travels in an array of rows: arrays of arrays
+// would have to be of one length. The words of the domain contain no space.
+func joined[S ~string](words []S) string {
+	var b strings.Builder
+	for i, w := range words {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(string(w))
+	}
+	return b.String()
+}

@@ -1,0 +1,177 @@
+package projections_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/projections"
+)
+
+// tenants gives two organizations, each with a row in every read model.
+func (w *world) tenants(t testing.TB, progress *projections.Progress) (ids [2]domain.OrganizationID, agents [2]domain.AgentID, credentials [2]domain.CredentialID) {
+	t.Helper()
+	for i := range ids {
+		ids[i], agents[i], credentials[i] = newOrganizationID(), newAgentID(), newCredentialID()
+		record(t, w.store, domain.OrganizationStream(ids[i]), ids[i],
+			domain.OrganizationCreated{OrganizationID: ids[i], Name: "n", Slug: ids[i].String(), PlanTier: domain.TierFree},
+			domain.MemberAdded{OrganizationID: ids[i], AgentID: agents[i], Role: domain.RoleAdmin})
+		last := record(t, w.store, domain.AgentStream(agents[i]), ids[i], created(agents[i], ids[i]),
+			domain.CredentialGenerated{AgentID: agents[i], CredentialID: credentials[i], Kind: domain.SecretCredential,
+				Verifier: &domain.Verifier{KeyID: "k", MAC: []byte("mac")}},
+			issued(agents[i], credentials[i]))
+		waitAll(t, progress, last)
+	}
+	return ids, agents, credentials
+}
+
+func readModels() (tables []string) {
+	for _, p := range projections.All() {
+		tables = append(tables, p.Tables...)
+	}
+	return tables
+}
+
+func TestRowLevelSecurityShowsOnlyTheTenant(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ids, _, _ := w.tenants(t, w.follow(t))
+	stranger := newOrganizationID()
+	for _, table := range readModels() {
+		count := func(setting string) (all, own int) {
+			err := pgx.BeginFunc(t.Context(), w.pool, func(tx pgx.Tx) error {
+				if setting != "unset" {
+					if _, err := tx.Exec(t.Context(), `SELECT set_config('agentidp.organization', $1, true)`, setting); err != nil {
+						return err
+					}
+				}
+				return tx.QueryRow(t.Context(), `SELECT count(*), count(*) FILTER (WHERE organization_id = $1) FROM `+table, ids[0].UUID).Scan(&all, &own)
+			})
+			if err != nil {
+				t.Fatalf("%s: %v", table, err)
+			}
+			return all, own
+		}
+		for _, setting := range []string{"unset", "", stranger.String()} {
+			if all, _ := count(setting); all != 0 {
+				t.Errorf("%s shows %d rows with the organization %q", table, all, setting)
+			}
+		}
+		if all, own := count(ids[0].String()); all == 0 || all != own {
+			t.Errorf("%s shows the tenant %d rows, of which %d are its own", table, all, own)
+		}
+	}
+}
+
+func TestServerCannotWriteReadModels(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ids, _, _ := w.tenants(t, w.follow(t))
+	for _, table := range append(readModels(), "projection_checkpoints") {
+		for _, sql := range []string{`DELETE FROM ` + table, `TRUNCATE ` + table, `INSERT INTO ` + table + ` SELECT * FROM ` + table} {
+			err := pgx.BeginFunc(t.Context(), w.pool, func(tx pgx.Tx) error {
+				if _, err := tx.Exec(t.Context(), `SELECT set_config('agentidp.organization', $1, true)`, ids[0].String()); err != nil {
+					return err
+				}
+				_, err := tx.Exec(t.Context(), sql)
+				return err
+			})
+			var refused *pgconn.PgError
+			if !errors.As(err, &refused) || refused.Code != "42501" {
+				t.Errorf("%s: %v, want insufficient_privilege", sql, err)
+			}
+		}
+	}
+}
+
+func TestQueriesStayInTheTenant(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ids, agents, credentials := w.tenants(t, w.follow(t))
+	ctx, q := t.Context(), w.queries
+	own, all, nobody := projections.InOrganization(ids[0]), projections.AllOrganizations, projections.Tenant{}
+	trail, err := q.AuditEvents(ctx, all, projections.AuditFilter{AgentID: agents[1]})
+	if err != nil || len(trail.Items) == 0 {
+		t.Fatalf("audit trail of the other: %v, %v", trail, err)
+	}
+	event := trail.Items[0].EventID
+
+	for name, find := range map[string]func(projections.Tenant, int) error{
+		"agent":        func(t projections.Tenant, i int) error { _, err := q.Agent(ctx, t, agents[i]); return err },
+		"credential":   func(t projections.Tenant, i int) error { _, err := q.Credential(ctx, t, credentials[i]); return err },
+		"organization": func(t projections.Tenant, i int) error { _, err := q.Organization(ctx, t, ids[i]); return err },
+	} {
+		for _, c := range []struct {
+			who    string
+			tenant projections.Tenant
+			which  int
+			want   error
+		}{
+			{"its tenant", own, 0, nil}, {"another tenant", own, 1, projections.ErrNotFound}, {"nobody", nobody, 0, projections.ErrNotFound},
+			{"the operator", all, 0, nil}, {"the operator", all, 1, nil},
+		} {
+			if err := find(c.tenant, c.which); !errors.Is(err, c.want) {
+				t.Errorf("%s found by %s: %v, want %v", name, c.who, err, c.want)
+			}
+		}
+	}
+	for name, count := range map[string]func(projections.Tenant) (int, error){
+		"agents": func(t projections.Tenant) (int, error) {
+			l, err := q.Agents(ctx, t, projections.AgentFilter{})
+			return l.Total + len(l.Items), err
+		},
+		"organizations": func(t projections.Tenant) (int, error) {
+			l, err := q.Organizations(ctx, t, projections.OrganizationFilter{})
+			return l.Total + len(l.Items), err
+		},
+		"members of the other": func(t projections.Tenant) (int, error) {
+			l, err := q.Members(ctx, t, ids[1], projections.Page{})
+			return (l.Total + len(l.Items)) * 2, err
+		},
+		"credentials of the other": func(t projections.Tenant) (int, error) {
+			l, err := q.Credentials(ctx, t, projections.CredentialFilter{AgentID: agents[1]})
+			return (l.Total + len(l.Items)) * 2, err
+		},
+	} {
+		for _, c := range []struct {
+			who    string
+			tenant projections.Tenant
+			want   int
+		}{{"a tenant", own, 2}, {"the operator", all, 4}, {"nobody", nobody, 0}} {
+			want := c.want
+			if c.who == "a tenant" && len(name) > 13 {
+				want = 0 // of the other
+			}
+			if got, err := count(c.tenant); err != nil || got != want {
+				t.Errorf("%s listed by %s: %d, %v, want %d", name, c.who, got, err, want)
+			}
+		}
+	}
+	if _, err := q.AuditEvent(ctx, own, event, time.Time{}); !errors.Is(err, projections.ErrNotFound) {
+		t.Errorf("audit event of another tenant: %v, want ErrNotFound", err)
+	}
+	if got, err := q.AuditEvent(ctx, projections.InOrganization(ids[1]), event, time.Time{}); err != nil || got.EventID != event {
+		t.Errorf("audit event of the tenant: %v, %v", got, err)
+	}
+	if _, err := q.AuditEvent(ctx, projections.InOrganization(ids[1]), event, time.Now().Add(time.Hour)); !errors.Is(err, projections.ErrNotFound) {
+		t.Errorf("audit event beyond the retention: %v, want ErrNotFound", err)
+	}
+	for kind, id := range map[projections.Kind]uuid.UUID{
+		projections.AgentKind: agents[1].UUID, projections.CredentialKind: credentials[1].UUID, projections.EventKind: event,
+	} {
+		if owner, err := q.OrganizationOf(ctx, kind, id); err != nil || owner != ids[1] {
+			t.Errorf("the %s belongs to %s, %v; want %s", kind, owner, err, ids[1])
+		}
+		if _, err := q.OrganizationOf(ctx, kind, uuid.Must(uuid.NewV7())); !errors.Is(err, projections.ErrNotFound) {
+			t.Errorf("owner of no %s: %v, want ErrNotFound", kind, err)
+		}
+	}
+	if n, err := q.TokensIssued(ctx, ids[0], time.Now().Add(-time.Hour), time.Now().Add(time.Hour)); err != nil || n != 1 {
+		t.Errorf("tokens issued: %d, %v, want 1", n, err)
+	}
+}

@@ -1,0 +1,176 @@
+package projections
+
+import (
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/sentryagent/agentidp/eventstore"
+)
+
+// tracker is what this process knows of one projection's place, wherever it
+// runs. What is known may be less than what is, never more.
+type tracker struct {
+	projection Projection
+
+	mu       sync.Mutex          // guards what follows
+	position eventstore.Position // every wanted event up to here is applied
+	resume   eventstore.Position // the same, and a position that the ledger has given out
+	halted   bool
+	reason   string        // why it halted
+	led      bool          // by a worker of this process
+	term     int           // changes when what was known no longer counts
+	changed  chan struct{} // closed, and replaced, at each change
+}
+
+func newTracker(p Projection) *tracker {
+	return &tracker{projection: p, changed: make(chan struct{})}
+}
+
+// set moves to a position, also backwards. The caller holds mu.
+func (t *tracker) set(position, resume eventstore.Position) {
+	if position == t.position && resume == t.resume {
+		return
+	}
+	t.position, t.resume = position, resume
+	t.announce()
+}
+
+// announce wakes who waits. The caller holds mu.
+func (t *tracker) announce() {
+	close(t.changed)
+	t.changed = make(chan struct{})
+}
+
+func (t *tracker) setHalted(halted bool, reason string) {
+	if halted != t.halted {
+		t.halted, t.reason = halted, reason
+		t.announce()
+	}
+}
+
+// lead begins a term of a local worker, which starts at its checkpoint.
+func (t *tracker) lead(position eventstore.Position) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.led = true
+	t.term++
+	t.set(position, position)
+	return t.term
+}
+
+// reached reports false when the term is over.
+func (t *tracker) reached(term int, position eventstore.Position) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if term != t.term {
+		return false
+	}
+	t.setHalted(false, "")
+	t.set(max(position, t.position), max(position, t.resume))
+	return true
+}
+
+func (t *tracker) halt(term int, position eventstore.Position, reason string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if term == t.term {
+		t.set(max(position, t.position), max(position, t.resume))
+		t.setHalted(true, reason)
+	}
+}
+
+// resign ends a term. Unless the worker has halted in good order, what it knew
+// is forgotten: the database may just have crashed and lost what was written
+// without waiting for the disk.
+func (t *tracker) resign(term int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if term != t.term {
+		return
+	}
+	t.led = false
+	t.term++
+	if !t.halted {
+		t.set(0, 0)
+	}
+}
+
+// forget is resign for everybody: nothing that was known counts any more, and
+// a local worker learns from reached that it must start over.
+func (t *tracker) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.led = false
+	t.term++
+	t.set(0, 0)
+}
+
+// hear takes what another process announced after its commit.
+func (t *tracker) hear(a announcement) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.led {
+		return // we know better
+	}
+	t.set(max(a.position, t.position), max(a.position, t.resume))
+	t.setHalted(a.halted, "")
+}
+
+// glimpse is a tracker at a moment, the start of a look at the database.
+type glimpse struct {
+	position, resume eventstore.Position
+	halted, led      bool
+	reason           string
+	term             int
+}
+
+func (t *tracker) glimpse() glimpse {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return glimpse{t.position, t.resume, t.halted, t.led, t.reason, t.term}
+}
+
+// learn takes what a look at the database has shown: the place, and state as
+// stored. It reports whether the place has changed.
+func (t *tracker) learn(since glimpse, position, resume eventstore.Position, halted bool, reason string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.term != since.term {
+		return false
+	}
+	before := t.position
+	if t.led || t.position != since.position { // moved on meanwhile
+		position, resume = max(position, t.position), max(resume, t.resume)
+	}
+	t.set(position, resume)
+	if !t.led {
+		t.setHalted(halted, reason)
+	}
+	return t.position != before
+}
+
+// announcement is the payload of a notification.
+type announcement struct {
+	name     string
+	position eventstore.Position
+	halted   bool
+}
+
+func (a announcement) String() string {
+	s := a.name + " " + strconv.FormatUint(uint64(a.position), 10)
+	if a.halted {
+		s += " halted"
+	}
+	return s
+}
+
+func parseAnnouncement(payload string) (a announcement, ok bool) {
+	name, rest, _ := strings.Cut(payload, " ")
+	number, state, _ := strings.Cut(rest, " ")
+	position, err := strconv.ParseUint(number, 10, 63)
+	if err != nil || state != "" && state != "halted" {
+		return a, false
+	}
+	return announcement{name: name, position: eventstore.Position(position), halted: state != ""}, true
+}

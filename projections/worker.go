@@ -1,0 +1,230 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/sentryagent/agentidp/eventstore"
+)
+
+// Idle advances (events were looked at, none was wanted) are kept in memory
+// and stored when they have become this many or this old.
+const (
+	idlePositions = 5000
+	idleAge       = 5 * time.Second
+)
+
+const halted = "halted"
+
+// worker runs one projection. All its fields belong to its goroutine.
+type worker struct {
+	runner     *Runner
+	leases     *leases
+	projection *Projection
+	logger     *slog.Logger
+
+	term     int                 // of leading, see Progress
+	at       eventstore.Position // what has been looked at
+	stored   eventstore.Position // where the checkpoint is
+	storedAt time.Time
+
+	trouble string // what has been logged last; "" when all is well
+	backoff backoff
+}
+
+func (w *worker) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		held, err := w.leases.acquire(ctx, w.projection.Name)
+		switch {
+		case err != nil:
+			w.report(ctx, err)
+			pause(ctx, w.backoff.delay())
+		case held == nil:
+			if w.trouble != halted { // a lease that another process tries in vain heals nothing
+				w.well("another process runs the projection")
+			}
+			pause(ctx, jitter(w.runner.options.Standby))
+		default:
+			err := w.lead(held)
+			w.leases.release(w.projection.Name)
+			w.report(ctx, err)
+			pause(ctx, w.delay(err))
+		}
+	}
+}
+
+// lead follows the ledger for as long as all goes well.
+func (w *worker) lead(ctx context.Context) error {
+	stored, err := loadCheckpoint(ctx, w.runner.pool, w.projection)
+	if err != nil {
+		return err
+	}
+	w.at, w.stored, w.storedAt = stored.position, stored.position, time.Now()
+	w.term = w.progress().lead(w.projection.Name, w.at)
+	err = w.follow(ctx)
+	w.progress().resign(w.projection.Name, w.term)
+	return err
+}
+
+func (w *worker) follow(ctx context.Context) error {
+	reading, stop := context.WithCancel(ctx)
+	steps := make(chan step, 1)
+	var reader sync.WaitGroup
+	reader.Go(func() {
+		subscription := w.runner.store.Subscribe(w.at, w.projection.filter())
+		defer subscription.Close()
+		readAhead(reading, subscription, w.pace(), steps)
+	})
+	defer reader.Wait()
+	defer stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case s := <-steps:
+			if err := w.take(ctx, s); err != nil {
+				if ctx.Err() != nil {
+					return context.Cause(ctx)
+				}
+				return err
+			}
+		}
+		w.backoff.reset()
+		w.well("running")
+	}
+}
+
+// take brings the read model to the end of a step.
+func (w *worker) take(ctx context.Context, s step) error {
+	if s.err != nil {
+		return s.err
+	}
+	to := s.position
+	if s.poison != nil {
+		to = w.at
+		if len(s.events) > 0 {
+			to = s.events[len(s.events)-1].Position
+		}
+	}
+	switch {
+	case len(s.events) > 0:
+		if err := w.apply(ctx, s.events, to); err != nil {
+			return w.stop(ctx, err)
+		}
+	case s.poison == nil && w.idleLongEnough(to):
+		if err := w.advance(ctx, nil, to); err != nil {
+			return err
+		}
+	}
+	if s.poison != nil {
+		return w.stop(ctx, s.poison)
+	}
+	w.at = to
+	return w.reached(s.head)
+}
+
+// apply applies events. When they fail together it finds out which one is to
+// blame: all before it are applied.
+func (w *worker) apply(ctx context.Context, events []Event, to eventstore.Position) error {
+	err := w.advance(ctx, events, to)
+	var poison *poisonError
+	if !errors.As(err, &poison) || len(events) == 1 {
+		return err
+	}
+	half := len(events) / 2
+	if err := w.apply(ctx, events[:half], events[half-1].Position); err != nil {
+		return err
+	}
+	return w.apply(ctx, events[half:], to)
+}
+
+func (w *worker) advance(ctx context.Context, events []Event, to eventstore.Position) error {
+	if err := advance(ctx, w.runner.pool, w.projection, w.stored, to, events); err != nil {
+		return err
+	}
+	w.at, w.stored, w.storedAt = to, to, time.Now()
+	return w.reached(to)
+}
+
+func (w *worker) idleLongEnough(to eventstore.Position) bool {
+	return to-w.stored >= idlePositions || to > w.stored && time.Since(w.storedAt) >= idleAge
+}
+
+// reached tells where we are. It fails when Progress has heard meanwhile that
+// the database may have lost what we think is stored.
+func (w *worker) reached(head eventstore.Position) error {
+	if !w.progress().reached(w.projection.Name, w.term, w.at, head) {
+		return errFenced
+	}
+	return nil
+}
+
+// stop stores that the projection cannot get past an event, if that is what
+// err is. The checkpoint may lag behind idle advances; that is harmless.
+func (w *worker) stop(ctx context.Context, err error) error {
+	var poison *poisonError
+	if !errors.As(err, &poison) {
+		return err
+	}
+	if err := halt(ctx, w.runner.pool, w.projection, w.stored, poison); err != nil {
+		return err
+	}
+	w.progress().halt(w.projection.Name, w.term, w.at, poison.cause.Error())
+	return poison
+}
+
+// delay is how long to wait after lead has ended with err.
+func (w *worker) delay(err error) time.Duration {
+	var poison *poisonError
+	var version *versionError
+	switch {
+	case errors.As(err, &poison), errors.As(err, &version):
+		return jitter(w.runner.options.HaltedRetry)
+	case errors.Is(err, errFenced):
+		return jitter(firstBackoff)
+	}
+	return w.backoff.delay()
+}
+
+// report logs why the projection does not run, once for each reason.
+func (w *worker) report(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	level, state, attrs := slog.LevelWarn, "interrupted", []slog.Attr{slog.String("error", err.Error())}
+	var poison *poisonError
+	var version *versionError
+	switch {
+	case errors.As(err, &poison):
+		level, state = slog.LevelError, halted
+		attrs = append(attrs, slog.Uint64("position", uint64(poison.position)))
+	case errors.As(err, &version):
+		level, state = slog.LevelError, "another version"
+	case errors.Is(err, errFenced):
+		state = "fenced"
+	}
+	if w.trouble != state {
+		w.trouble = state
+		w.logger.LogAttrs(ctx, level, "projection "+state, attrs...)
+	}
+}
+
+// well logs that trouble is over.
+func (w *worker) well(state string) {
+	if w.trouble != "" {
+		w.trouble = ""
+		w.logger.Info("projection recovered", "state", state)
+	}
+}
+
+func (w *worker) pace() time.Duration {
+	if w.projection.Pace > 0 {
+		return w.projection.Pace
+	}
+	return defaultPace
+}
+
+func (w *worker) progress() *Progress { return w.runner.options.Progress }
