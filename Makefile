@@ -42,12 +42,12 @@ test-race: bin/withservices c-compiler ## The same, but fail where the race dete
 	@exec $(WITH_SERVICES) go test -race $(TESTFLAGS) $(PACKAGES)
 
 .PHONY: fuzz
-fuzz: bin/withservices ## Fuzz every fuzz target for FUZZTIME (10s) each
+fuzz: go ## Fuzz every fuzz target for FUZZTIME (10s) each
 	@targets=$$(go test -list '^Fuzz' $(PACKAGES)) || { echo "$$targets"; exit 1; }; \
 	echo "$$targets" | awk '/^Fuzz/ {names = names " " $$1} /^ok/ {n = split(names, name, " "); for (i = 1; i <= n; i++) print $$2, name[i]; names = ""}' | \
 	while read -r package target; do \
 		echo "$$package $$target"; \
-		$(WITH_SERVICES) go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null || exit 1; \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null || exit 1; \
 	done
 
 .PHONY: bench

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -95,14 +96,28 @@ func (s *Server) log(c *gin.Context, level slog.Level, message string, err error
 func (s *Server) fail(c *gin.Context, err error) {
 	refusal := s.refusal(c, err)
 	status := statusOf(refusal.Code)
-	if status == http.StatusServiceUnavailable && c.Writer.Header().Get("Retry-After") == "" {
-		c.Header("Retry-After", strconv.Itoa(retryAfterSeconds))
-	}
+	s.sayWhenToRetry(c, status, refusal)
 	if isOAuthPath(c.Request.URL.Path) {
 		s.failOAuth(c, status, refusal)
 		return
 	}
 	c.AbortWithStatusJSON(status, restError{Code: refusal.Code, Message: refusal.Message, Details: refusal.Details})
+}
+
+// detailResetAt is the detail that says when a limit starts anew.
+const detailResetAt = "resetAt"
+
+func (s *Server) sayWhenToRetry(c *gin.Context, status int, refusal *domain.Error) {
+	seconds := retryAfterSeconds
+	switch {
+	case status == http.StatusTooManyRequests:
+		if reset, known := refusal.Details[detailResetAt].(time.Time); known {
+			seconds = max(seconds, int(reset.Sub(s.now()).Seconds())+1)
+		}
+	case status != http.StatusServiceUnavailable:
+		return
+	}
+	c.Header("Retry-After", strconv.Itoa(seconds))
 }
 
 type restError struct {

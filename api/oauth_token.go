@@ -37,7 +37,8 @@ func (s *Server) issueToken(c *gin.Context) {
 		return
 	}
 	command.Proof = who.proof
-	outcome, err := s.ledger.IssueToken(c.Request.Context(), s.clientOrigin(c, who.agentID), who.agentID, command)
+	outcome, err := s.ledger.IssueToken(c.Request.Context(), s.clientOrigin(c, who.agentID), who.agentID, command,
+		func(organization domain.OrganizationID) error { return s.quota.take(c.Request.Context(), organization) })
 	if err != nil {
 		s.failClient(c, s.recordFailure(c, who.agentID, err))
 		return

@@ -6,9 +6,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hashicorp/golang-lru/v2/expirable"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/ledger"
 	"github.com/sentryagent/agentidp/projections"
 )
 
@@ -19,13 +21,34 @@ import (
 type tokenQuota struct {
 	redis   *redis.Client
 	queries *projections.Queries
+	ledger  *ledger.Ledger
+	now     func() time.Time
+	limits  *expirable.LRU[domain.OrganizationID, int] // a second old at most
 
 	mu    sync.Mutex // guards local
 	local map[string]int
 }
 
-func newTokenQuota(client *redis.Client, queries *projections.Queries) *tokenQuota {
-	return &tokenQuota{redis: client, queries: queries, local: map[string]int{}}
+func newTokenQuota(client *redis.Client, queries *projections.Queries, l *ledger.Ledger, now func() time.Time) *tokenQuota {
+	const remembered, staleness = 10_000, time.Second
+	return &tokenQuota{
+		redis: client, queries: queries, ledger: l, now: now,
+		limits: expirable.NewLRU[domain.OrganizationID, int](remembered, nil, staleness),
+		local:  map[string]int{},
+	}
+}
+
+func (q *tokenQuota) limit(ctx context.Context, id domain.OrganizationID) (int, error) {
+	if limit, known := q.limits.Get(id); known {
+		return limit, nil
+	}
+	organization, err := q.ledger.Organization(ctx, id)
+	if err != nil {
+		return 0, err
+	}
+	limit := organization.Limits().MaxTokensPerMonth
+	q.limits.Add(id, limit)
+	return limit, nil
 }
 
 // countUnlessFull gives the new count, or -1 where there is none to start
@@ -42,10 +65,12 @@ const (
 )
 
 // take counts one token of the organization, or refuses it.
-func (q *tokenQuota) take(ctx context.Context, organization domain.OrganizationID, limit int, now time.Time) error {
-	if limit == domain.Unlimited {
-		return nil
+func (q *tokenQuota) take(ctx context.Context, organization domain.OrganizationID) error {
+	limit, err := q.limit(ctx, organization)
+	if err != nil || limit == domain.Unlimited {
+		return err
 	}
+	now := q.now().UTC()
 	month := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
 	key := fmt.Sprintf("quota:tokens:%s:%s", organization, month.Format("2006-01"))
 	count, err := q.count(ctx, key, limit, organization, month)
@@ -54,7 +79,7 @@ func (q *tokenQuota) take(ctx context.Context, organization domain.OrganizationI
 	}
 	if count == quotaFull {
 		return domain.Refuse(domain.CodeTierLimit, "the organization has had all the tokens of this month").
-			With("limit", limit).With("resetAt", month.AddDate(0, 1, 0).Format(time.RFC3339))
+			With("limit", limit).With(detailResetAt, month.AddDate(0, 1, 0))
 	}
 	return nil
 }

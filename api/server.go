@@ -110,7 +110,7 @@ func New(parts Parts, options Options) (*Server, error) {
 		revocations: parts.Revocations,
 		keys:        parts.Keys,
 		tokens:      tokens,
-		quota:       newTokenQuota(parts.Redis, parts.Queries),
+		quota:       newTokenQuota(parts.Redis, parts.Queries, parts.Ledger, options.Now),
 		policy:      parts.Policy,
 		redis:       parts.Redis,
 		registry:    parts.Registry,

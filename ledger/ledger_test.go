@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -87,6 +88,8 @@ func issue() domain.IssueToken {
 		Audience: "test", Algorithm: "ES256", KeyID: "k", At: time.Now(),
 	}
 }
+
+func admitAll(domain.OrganizationID) error { return nil }
 
 // parallel runs do n times at once and counts the results by code; "" is success.
 func parallel(n int, do func(i int) error) map[domain.Code]int {
@@ -255,8 +258,10 @@ func TestCommandsOnOneStreamShareAppends(t *testing.T) {
 	w.credential(t, agent.ID)
 	const tokens = 500
 	before := store.appends.Load()
+	store.awaited.Store(tokens)
 	got := parallel(tokens, func(int) error {
-		outcome, err := w.IssueToken(t.Context(), ledger.System(), agent.ID, issue())
+		store.awaited.Add(-1)
+		outcome, err := w.IssueToken(t.Context(), ledger.System(), agent.ID, issue(), admitAll)
 		if err == nil && len(outcome.Positions) != 1 {
 			return fmt.Errorf("%d positions", len(outcome.Positions))
 		}
@@ -284,14 +289,19 @@ func TestCommandsOnOneStreamShareAppends(t *testing.T) {
 	}
 }
 
-// counting slows appends down enough for others to queue up behind them.
+// counting counts appends, and holds them while callers are awaited, so that
+// those queue up behind the first.
 type counting struct {
 	eventstore.Store
 	appends atomic.Int64
+	awaited atomic.Int64
 }
 
 func (c *counting) Append(ctx context.Context, stream string, expected eventstore.ExpectedRevision, events ...eventstore.Draft) (eventstore.Appended, error) {
 	c.appends.Add(1)
+	for c.awaited.Load() > 0 {
+		runtime.Gosched()
+	}
 	return c.Store.Append(ctx, stream, expected, events...)
 }
 
@@ -302,14 +312,14 @@ func TestARevocationOnAnotherNodeStopsIssuance(t *testing.T) {
 	for round := range 100 {
 		agent := a.register(t, fmt.Sprintf("a%d@example.com", round))
 		credential := a.credential(t, agent.ID)
-		if _, err := b.IssueToken(t.Context(), ledger.System(), agent.ID, issue()); err != nil {
+		if _, err := b.IssueToken(t.Context(), ledger.System(), agent.ID, issue(), admitAll); err != nil {
 			t.Fatal(err) // and b knows the agent now
 		}
 		if _, err := a.RevokeCredential(t.Context(), ledger.System(), agent.ID, domain.RevokeCredential{Caller: a.operator, CredentialID: credential}); err != nil {
 			t.Fatal(err)
 		}
 		var failure *domain.AuthError
-		if _, err := b.IssueToken(t.Context(), ledger.System(), agent.ID, issue()); !errors.As(err, &failure) {
+		if _, err := b.IssueToken(t.Context(), ledger.System(), agent.ID, issue(), admitAll); !errors.As(err, &failure) {
 			t.Fatalf("round %d: the other node issued a token on a revoked credential (%v)", round, err)
 		}
 		if _, err := a.DecommissionAgent(t.Context(), ledger.System(), agent.ID, domain.DecommissionAgent{Caller: a.operator}); err != nil {
@@ -328,7 +338,7 @@ func TestARefusalNeverRestsOnStaleState(t *testing.T) {
 		if _, err := a.UpdateAgent(t.Context(), ledger.System(), agent.ID, domain.UpdateAgent{Caller: a.operator, Status: &status}); err != nil {
 			t.Fatal(err)
 		}
-		_, err := b.IssueToken(t.Context(), ledger.System(), agent.ID, issue())
+		_, err := b.IssueToken(t.Context(), ledger.System(), agent.ID, issue(), admitAll)
 		if (err == nil) != (status == domain.AgentActive) {
 			t.Errorf("agent %s on one node, token on the other: %v", status, err)
 		}
