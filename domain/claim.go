@@ -28,21 +28,24 @@ func ClaimStream(kind ClaimKind, value string) string {
 // value. The value is claimed first and used second; a claim whose owner never
 // came to life can be taken over.
 type Claim struct {
-	Owner uuid.UUID // uuid.Nil when unclaimed
-	Since time.Time
+	Owner          uuid.UUID      // uuid.Nil when unclaimed
+	OrganizationID OrganizationID // the owner's
+	Since          time.Time
 }
 
 // ClaimMade is stored as "claim.made", schema 1.
 type ClaimMade struct {
-	Kind  ClaimKind `json:"kind"`
-	Owner uuid.UUID `json:"owner"`
+	Kind           ClaimKind      `json:"kind"`
+	Owner          uuid.UUID      `json:"owner"`
+	OrganizationID OrganizationID `json:"organizationId"`
 }
 
 // ClaimTakenOver is stored as "claim.taken_over", schema 1.
 type ClaimTakenOver struct {
-	Kind  ClaimKind `json:"kind"`
-	Owner uuid.UUID `json:"owner"`
-	From  uuid.UUID `json:"from"`
+	Kind           ClaimKind      `json:"kind"`
+	Owner          uuid.UUID      `json:"owner"`
+	OrganizationID OrganizationID `json:"organizationId"`
+	From           uuid.UUID      `json:"from"`
 }
 
 func (ClaimMade) EventType() Type      { return "claim.made" }
@@ -60,9 +63,9 @@ func (c Claim) Decide(cmd ClaimCommand) ([]Event, error) { return cmd.decide(c) 
 func (c Claim) Evolve(e Event, at time.Time) Claim {
 	switch e := e.(type) {
 	case ClaimMade:
-		return Claim{Owner: e.Owner, Since: at}
+		return Claim{Owner: e.Owner, OrganizationID: e.OrganizationID, Since: at}
 	case ClaimTakenOver:
-		return Claim{Owner: e.Owner, Since: at}
+		return Claim{Owner: e.Owner, OrganizationID: e.OrganizationID, Since: at}
 	}
 	return c
 }
@@ -70,9 +73,10 @@ func (c Claim) Evolve(e Event, at time.Time) Claim {
 // MakeClaim claims a value for a new owner. It is refused while another has
 // it, unless that other is From, which is known to never come to life.
 type MakeClaim struct {
-	Kind  ClaimKind
-	Owner uuid.UUID
-	From  uuid.UUID
+	Kind           ClaimKind
+	Owner          uuid.UUID
+	OrganizationID OrganizationID // the owner's
+	From           uuid.UUID
 }
 
 func (m MakeClaim) decide(c Claim) ([]Event, error) {
@@ -80,7 +84,7 @@ func (m MakeClaim) decide(c Claim) ([]Event, error) {
 	case m.Owner:
 		return nil, nil
 	case uuid.Nil:
-		return []Event{ClaimMade{Kind: m.Kind, Owner: m.Owner}}, nil
+		return []Event{ClaimMade{Kind: m.Kind, Owner: m.Owner, OrganizationID: m.OrganizationID}}, nil
 	case m.From:
 		return []Event{ClaimTakenOver(m)}, nil
 	}

@@ -78,9 +78,9 @@ var golden = map[string]Event{
 	"seat.taken.1.json":    seatTaken(robot),
 	"seat.released.1.json": SeatReleased{OrganizationID: acme, AgentID: robot},
 	"seats.closed.1.json":  SeatsClosed{OrganizationID: acme},
-	"claim.made.1.json":    ClaimMade{Kind: ClaimEmail, Owner: robot.UUID},
+	"claim.made.1.json":    ClaimMade{Kind: ClaimEmail, Owner: robot.UUID, OrganizationID: acme},
 	"claim.taken_over.1.json": ClaimTakenOver{
-		Kind: ClaimSlug, Owner: acme.UUID, From: rivals.UUID,
+		Kind: ClaimSlug, Owner: acme.UUID, OrganizationID: acme, From: rivals.UUID,
 	},
 
 	"signing_key.created.1.json": SigningKeyCreated{KeyID: "2026-11", Algorithm: "ES256", PublicKey: json.RawMessage(`{"kty":"EC","crv":"P-256"}`)},

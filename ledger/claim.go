@@ -16,7 +16,8 @@ type claimant interface {
 	Abandoned() bool
 }
 
-// claim gets a unique value for a new owner.
+// claim gets a unique value for a new owner, and says whose claim was taken
+// over for it, if one was.
 //
 // A value is claimed before its owner comes to life, so a crash in between
 // leaves a claim behind whose owner never will. Such a claim is taken over:
@@ -25,42 +26,41 @@ type claimant interface {
 // to step in, never who wins: an owner that is merely slow finds itself
 // abandoned and fails.
 func (l *Ledger) claim(
-	ctx context.Context, origin Origin, kind domain.ClaimKind, value string, owner uuid.UUID, organization domain.OrganizationID,
+	ctx context.Context, origin Origin, value string, command domain.MakeClaim,
 	look func(context.Context, uuid.UUID) (claimant, error),
-	abandon func(context.Context, uuid.UUID) error,
-) (takenFrom uuid.UUID, err error) {
+	abandon func(context.Context, domain.Claim) error,
+) (takenFrom domain.Claim, err error) {
 	const recheck = 10 * time.Millisecond
-	stream := domain.ClaimStream(kind, value)
+	stream := domain.ClaimStream(command.Kind, value)
 	for {
+		command.From = takenFrom.Owner
 		_, err := l.claims.execute(ctx, stream, origin,
-			func(domain.Claim) domain.OrganizationID { return organization },
-			func(c domain.Claim) ([]domain.Event, error) {
-				return c.Decide(domain.MakeClaim{Kind: kind, Owner: owner, From: takenFrom})
-			})
+			func(domain.Claim) domain.OrganizationID { return command.OrganizationID },
+			func(c domain.Claim) ([]domain.Event, error) { return c.Decide(command) })
 		var refusal *domain.Error
 		if err == nil || !errors.As(err, &refusal) {
 			return takenFrom, err
 		}
 		current, err := l.claims.read(ctx, stream)
 		if err != nil {
-			return uuid.Nil, err
+			return domain.Claim{}, err
 		}
 		rival, err := look(ctx, current.state.Owner)
 		switch {
 		case err != nil:
-			return uuid.Nil, err
+			return domain.Claim{}, err
 		case rival.Exists():
-			return uuid.Nil, refusal
+			return domain.Claim{}, refusal
 		case rival.Abandoned():
-			takenFrom = current.state.Owner
+			takenFrom = current.state
 		case l.now().Sub(current.state.Since) < l.grace:
 			if err := pause(ctx, recheck); err != nil {
-				return uuid.Nil, err
+				return domain.Claim{}, err
 			}
 		default:
 			// If the rival comes to life right now, the next look sees it.
-			if err := abandon(ctx, current.state.Owner); err != nil && !errors.As(err, &refusal) {
-				return uuid.Nil, err
+			if err := abandon(ctx, current.state); err != nil && !errors.As(err, &refusal) {
+				return domain.Claim{}, err
 			}
 		}
 	}

@@ -15,13 +15,13 @@ func (l *Ledger) CreateOrganization(ctx context.Context, origin Origin, command 
 	if err := command.Validate(); err != nil {
 		return Outcome[domain.Organization]{}, err
 	}
-	_, err := l.claim(ctx, origin, domain.ClaimSlug, command.Slug, command.OrganizationID.UUID, command.OrganizationID,
+	_, err := l.claim(ctx, origin, command.Slug,
+		domain.MakeClaim{Kind: domain.ClaimSlug, Owner: command.OrganizationID.UUID, OrganizationID: command.OrganizationID},
 		func(ctx context.Context, id uuid.UUID) (claimant, error) {
 			return l.Organization(ctx, domain.OrganizationID{UUID: id})
 		},
-		func(ctx context.Context, id uuid.UUID) error {
-			rival := domain.OrganizationID{UUID: id}
-			_, err := l.onOrganization(ctx, System(), rival, domain.AbandonCreation{OrganizationID: rival})
+		func(ctx context.Context, dead domain.Claim) error {
+			_, err := l.onOrganization(ctx, System(), dead.OrganizationID, domain.AbandonCreation{OrganizationID: dead.OrganizationID})
 			return err
 		})
 	if err != nil {

@@ -40,17 +40,18 @@ func (l *Ledger) RegisterAgent(ctx context.Context, origin Origin, command domai
 }
 
 func (l *Ledger) claimEmail(ctx context.Context, origin Origin, command domain.RegisterAgent) error {
-	takenFrom, err := l.claim(ctx, origin, domain.ClaimEmail, command.Email, command.AgentID.UUID, command.OrganizationID,
+	takenFrom, err := l.claim(ctx, origin, command.Email,
+		domain.MakeClaim{Kind: domain.ClaimEmail, Owner: command.AgentID.UUID, OrganizationID: command.OrganizationID},
 		func(ctx context.Context, id uuid.UUID) (claimant, error) {
 			return l.Agent(ctx, domain.AgentID{UUID: id})
 		},
-		func(ctx context.Context, id uuid.UUID) error {
-			return l.abandonRegistration(ctx, command.OrganizationID, domain.AgentID{UUID: id})
+		func(ctx context.Context, dead domain.Claim) error {
+			return l.abandonRegistration(ctx, dead.OrganizationID, domain.AgentID{UUID: dead.Owner})
 		})
-	if err != nil || takenFrom == uuid.Nil {
+	if err != nil || takenFrom.Owner == uuid.Nil {
 		return err
 	}
-	return l.releaseSeat(ctx, origin, command.OrganizationID, domain.AgentID{UUID: takenFrom})
+	return l.releaseSeat(ctx, System(), takenFrom.OrganizationID, domain.AgentID{UUID: takenFrom.Owner})
 }
 
 // giveUp leaves nothing behind of a registration that was refused half way, so

@@ -109,6 +109,18 @@ CREATE INDEX audit_events_action_idx ON audit_events (organization_id, action, p
 CREATE INDEX audit_events_action_of_all_idx ON audit_events (action, position DESC)
     WHERE action <> 'token.issued';
 
+-- How many rows of audit_events there are, so that lists can say so without
+-- counting them.
+CREATE TABLE audit_counts (
+    organization_id  uuid   NOT NULL, -- the zero UUID where the event is nobody's
+    day              date   NOT NULL, -- in UTC
+    action           text   NOT NULL,
+    outcome          text   NOT NULL,
+    count            bigint NOT NULL,
+    changed_position bigint NOT NULL, -- events up to here are counted
+    PRIMARY KEY (organization_id, day, action, outcome)
+) WITH (fillfactor = 50);
+
 CREATE TABLE agent_activity (
     agent_id         uuid        PRIMARY KEY,
     organization_id  uuid        NOT NULL,
@@ -130,7 +142,7 @@ DECLARE
     model text;
 BEGIN
     FOREACH model IN ARRAY ARRAY['organizations', 'organization_members', 'agents', 'credentials',
-                                 'audit_events', 'agent_activity', 'token_usage'] LOOP
+                                 'audit_events', 'audit_counts', 'agent_activity', 'token_usage'] LOOP
         EXECUTE format('REVOKE ALL ON %I FROM PUBLIC', model);
         EXECUTE format('GRANT SELECT ON %I TO agentidp_server', model);
         EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO agentidp_projector', model);

@@ -22,7 +22,7 @@ const (
 // takes every event there is, so that one it does not know halts it instead of
 // being missing from the trail.
 func Audit() Projection {
-	return Projection{Name: "audit", Version: 1, Tables: []string{"audit_events"}, Apply: applyAudit}
+	return Projection{Name: "audit", Version: 1, Tables: []string{"audit_events", "audit_counts"}, Apply: applyAudit}
 }
 
 // audited reports whether an event is an action that the trail shows. How
@@ -95,16 +95,21 @@ func applyAudit(ctx context.Context, tx pgx.Tx, events []Event) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	_, err := tx.Exec(ctx, storeAuditRows,
-		column(rows, func(e Event) int64 { return int64(e.Position) }),
+	batch := &pgx.Batch{}
+	position := column(rows, func(e Event) int64 { return int64(e.Position) })
+	action := column(rows, func(e Event) string { return e.Type })
+	outcome := column(rows, func(e Event) string { return string(outcomeOf(e.Fact)) })
+	batch.Queue(storeAuditRows, position,
 		column(rows, func(e Event) int64 { return e.Revision }),
 		column(rows, func(e Event) time.Time { return e.Time }),
 		column(rows, func(e Event) pgtype.UUID { return dbID(e.ID) }),
 		column(rows, func(e Event) pgtype.UUID { return dbID(e.Organization) }),
 		column(rows, func(e Event) pgtype.UUID { return dbID(agentOf(e.Fact).UUID) }),
-		column(rows, func(e Event) string { return e.Type }),
-		column(rows, func(e Event) string { return string(outcomeOf(e.Fact)) }),
-		column(rows, func(e Event) string { return e.Stream }),
-	)
-	return err
+		action, outcome,
+		column(rows, func(e Event) string { return e.Stream }))
+	batch.Queue(countAudited, position,
+		column(rows, func(e Event) pgtype.UUID { return pgtype.UUID{Bytes: e.Organization, Valid: true} }),
+		column(rows, func(e Event) time.Time { return e.Time.UTC() }),
+		action, outcome)
+	return tx.SendBatch(ctx, batch).Close()
 }

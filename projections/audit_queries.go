@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -37,7 +36,6 @@ type AuditEvent struct {
 const (
 	auditPage   = `SELECT a.position, a.agent_id, a.outcome FROM audit_events a`
 	newestAudit = ` ORDER BY a.position DESC`
-	countAudit  = `SELECT count(*) FROM audit_events a`
 
 	selectAudit = `SELECT a.agent_id, a.outcome, e.position, e.record, e.hash FROM (%s) a
 		JOIN events e ON e.position = a.position ORDER BY a.position DESC`
@@ -107,7 +105,7 @@ type AuditFilter struct {
 
 	Page         Page
 	Cursor       string // of an earlier list; then Page.Number does not count
-	WithoutTotal bool   // spares counting, which takes a while where events are many
+	WithoutTotal bool   // spares counting
 }
 
 // AuditList is a part of the trail, newest first.
@@ -123,7 +121,8 @@ func (q *Queries) AuditEvents(ctx context.Context, tenant Tenant, f AuditFilter)
 	batch := &pgx.Batch{}
 	batch.Queue(enterToSearch, tenant.role(), tenant.setting())
 	if !f.WithoutTotal {
-		batch.Queue(countAudit+c.where(), slices.Clone(c.args)...).QueryRow(func(row pgx.Row) error { return row.Scan(&found.Total) })
+		sql, args := f.total(tenant)
+		batch.Queue(sql, args...).QueryRow(func(row pgx.Row) error { return row.Scan(&found.Total) })
 	}
 	offset := f.Page.offset()
 	if f.Cursor != "" {
@@ -151,28 +150,40 @@ func (q *Queries) AuditEvents(ctx context.Context, tenant Tenant, f AuditFilter)
 	return found, nil
 }
 
+// conditions choose rows of audit_events.
 func (f AuditFilter) conditions(tenant Tenant) (c conditions) {
+	f.subject(&c, tenant)
+	if from := f.from(); !from.IsZero() {
+		c.add("a.recorded_at >= ?", from)
+	}
+	if !f.To.IsZero() {
+		c.add("a.recorded_at <= ?", f.To)
+	}
+	return c
+}
+
+// subject is what of the filter has nothing to do with time.
+func (f AuditFilter) subject(c *conditions, tenant Tenant) {
 	c.tenant(tenant, "a.organization_id")
 	if !f.AgentID.IsZero() {
 		c.add("a.agent_id = ?", f.AgentID.UUID)
 	}
-	const common = "token.issued"
 	if f.Action != "" {
 		c.add("a.action = ?", string(f.Action))
 	}
 	if f.Outcome != "" {
 		c.add("a.outcome = ?", string(f.Outcome))
 	}
+	const common = "token.issued"
 	if f.Action != "" && f.Action != common || f.Outcome == Failure {
 		c.add("a.action <> '" + common + "'") // true anyway, and what the indexes of the rare ones ask for
 	}
-	for _, bound := range []time.Time{f.From, f.NotBefore} {
-		if !bound.IsZero() {
-			c.add("a.recorded_at >= ?", bound)
-		}
+}
+
+// from is the earlier bound.
+func (f AuditFilter) from() time.Time {
+	if f.NotBefore.After(f.From) {
+		return f.NotBefore
 	}
-	if !f.To.IsZero() {
-		c.add("a.recorded_at <= ?", f.To)
-	}
-	return c
+	return f.From
 }

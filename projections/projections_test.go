@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -24,7 +25,13 @@ import (
 	"github.com/sentryagent/agentidp/projections"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	// Histories take a database's time; -rapid.checks asks for more of them.
+	if err := flag.Set("rapid.checks", "15"); err != nil {
+		panic(err)
+	}
+	pgtest.Main(m)
+}
 
 var template = pgtest.Template{
 	Key: migrations.Fingerprint(),

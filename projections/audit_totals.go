@@ -1,0 +1,80 @@
+package projections
+
+import (
+	"strings"
+	"time"
+)
+
+// Events are counted by day as they come, so that the total of a list is a sum
+// over days. What is counted when it is asked for are the days that the filter
+// cuts, and the events of one agent, which have an index of their own.
+
+// countAudited adds events to the counts that are not in there already.
+const countAudited = `INSERT INTO audit_counts AS c (organization_id, day, action, outcome, count, changed_position)
+	SELECT e.organization_id, e.day, e.action, e.outcome, count(*), max(e.position)
+	FROM unnest($1::bigint[], $2::uuid[], $3::date[], $4::text[], $5::text[]) AS e(position, organization_id, day, action, outcome)
+	LEFT JOIN audit_counts counted USING (organization_id, day, action, outcome)
+	WHERE e.position > coalesce(counted.changed_position, 0)
+	GROUP BY 1, 2, 3, 4
+	ON CONFLICT (organization_id, day, action, outcome) DO UPDATE
+		SET (count, changed_position) = (c.count + excluded.count, excluded.changed_position)`
+
+const countAudit = `SELECT count(*) FROM audit_events a`
+
+// total is a query for the number of events that pass the filter.
+func (f AuditFilter) total(tenant Tenant) (sql string, args []any) {
+	if !f.AgentID.IsZero() {
+		c := f.conditions(tenant)
+		return countAudit + c.where(), c.args
+	}
+	var days conditions
+	days.tenant(tenant, "organization_id")
+	if f.Action != "" {
+		days.add("action = ?", string(f.Action))
+	}
+	if f.Outcome != "" {
+		days.add("outcome = ?", string(f.Outcome))
+	}
+	from, to := f.from(), f.To
+	if !from.IsZero() {
+		days.add("day > ?", dayOf(from))
+	}
+	if !to.IsZero() {
+		days.add("day < ?", dayOf(to))
+	}
+	terms := []string{`(SELECT coalesce(sum(count), 0) FROM audit_counts` + days.where() + `)`}
+	args = days.args
+
+	for _, cut := range cutDays(from, to) {
+		c := conditions{args: args}
+		f.subject(&c, tenant)
+		c.add("a.recorded_at >= ?", cut.from)
+		c.add("a.recorded_at <= ?", cut.to)
+		terms = append(terms, `(`+countAudit+c.where()+`)`)
+		args = c.args
+	}
+	return `SELECT (` + strings.Join(terms, " + ") + `)::bigint`, args
+}
+
+// span is a part of a day, both ends included.
+type span struct{ from, to time.Time }
+
+// cutDays are the parts of the days that bounds fall into, between the bounds.
+func cutDays(from, to time.Time) []span {
+	switch {
+	case from.IsZero() && to.IsZero():
+		return nil
+	case from.IsZero():
+		return []span{{dayOf(to), to}}
+	case to.IsZero():
+		return []span{{from, endOf(from)}}
+	case dayOf(from).Equal(dayOf(to)) || to.Before(from):
+		return []span{{from, to}}
+	}
+	return []span{{from, endOf(from)}, {dayOf(to), to}}
+}
+
+func dayOf(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
+
+// endOf is the last microsecond, the ledger's smallest unit, of a day.
+func endOf(t time.Time) time.Time { return dayOf(t).Add(24*time.Hour - time.Microsecond) }
