@@ -76,7 +76,7 @@ generate-check: go ## Check that the generated code is what the sources say
 
 .PHONY: build
 build: go ## Build bin/agentidp
-	@CGO_ENABLED=0 go build -o bin/agentidp ./cmd/agentidp
+	@go build -o bin/agentidp ./cmd/agentidp
 
 .PHONY: clean
 clean: ## Remove what was built and the data of make run
@@ -94,7 +94,7 @@ go:
 
 .PHONY: bin/withservices
 bin/withservices: go
-	@CGO_ENABLED=0 go build -o $@ ./internal/devservices/cmd/withservices
+	@go build -o $@ ./internal/devservices/cmd/withservices
 
 # The race detector is built with cgo.
 .PHONY: c-compiler

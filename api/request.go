@@ -71,8 +71,3 @@ func answer(c *gin.Context, status int, position ledger.Position, body any) {
 	}
 	c.JSON(status, body)
 }
-
-// pathID reads an id out of the path.
-func pathID[ID any](c *gin.Context, name string, parse func(string) (ID, error)) (ID, error) {
-	return parse(c.Param(name))
-}

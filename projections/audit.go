@@ -18,11 +18,15 @@ const (
 	Failure Outcome = "failure"
 )
 
+// AuditTrail names the projection that readers of the audit trail wait for,
+// with [Progress.WaitFor].
+const AuditTrail = "audit"
+
 // Audit is the projection behind the audit trail: an index of the ledger. It
 // takes every event there is, so that one it does not know halts it instead of
 // being missing from the trail.
 func Audit() Projection {
-	return Projection{Name: "audit", Version: 1, Tables: []string{"audit_events", "audit_counts"}, Apply: applyAudit}
+	return Projection{Name: AuditTrail, Version: 1, Tables: []string{"audit_events", "audit_counts"}, Apply: applyAudit}
 }
 
 // audited reports whether an event is an action that the trail shows. How

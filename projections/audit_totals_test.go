@@ -34,7 +34,9 @@ func TestTotalsAreWhatCountingGives(t *testing.T) {
 		}
 		trail, last = append(trail, h), appended.Position()
 	}
-	waitAll(t, progress, last)
+	if err := progress.WaitFor(within(t, 30*time.Second), last, "audit"); err != nil {
+		t.Fatal(err)
+	}
 
 	moment := rapid.Custom(func(rt *rapid.T) time.Time {
 		if rapid.IntRange(0, 3).Draw(rt, "open") == 0 {

@@ -118,11 +118,26 @@ func TestPoisonHaltsOnlyItsProjectionRightBeforeTheEvent(t *testing.T) {
 			if err := progress.WaitFor(within(t, 20*time.Second), 7, "victim"); err != nil {
 				t.Errorf("waiting for what was applied before: %v", err)
 			}
+			w.haltsAgain(t, "victim")
+			w.haltsAgain(t, "victim")
 			if n := log.count("projection halted"); n != 1 {
 				t.Errorf("halting was logged %d times, want once", n)
 			}
 		})
 	}
+}
+
+// haltsAgain waits until a halted projection has looked at its event once more.
+func (w *world) haltsAgain(t testing.TB, name string) {
+	t.Helper()
+	halted := func() (at time.Time) {
+		if err := w.admin.QueryRow(t.Context(), `SELECT updated_at FROM projection_checkpoints WHERE name = $1`, name).Scan(&at); err != nil {
+			t.Fatal(err)
+		}
+		return at
+	}
+	first := halted()
+	eventually(t, "it looks at the event again", func() bool { return halted().After(first) })
 }
 
 func TestHaltedProjectionGoesOnInANewerBuild(t *testing.T) {
@@ -193,13 +208,19 @@ func TestOneRunnerIsActiveAndAnotherTakesOver(t *testing.T) {
 	eventually(t, "the first node works", func() bool { return by[0].Load() == 1 })
 	stopSecond := node(1)
 	feed(50)
-	eventually(t, "all is applied", func() bool { return by[0].Load()+by[1].Load() == 51 })
+	applied := func(position int64) func() bool {
+		return func() bool { at, _, _, _ := w.checkpoint(t, "p"); return at == position }
+	}
+	eventually(t, "all is applied", applied(51))
 	if by[1].Load() != 0 {
 		t.Errorf("the second node applied %d events while the first was active", by[1].Load())
 	}
 	stopFirst()
 	feed(10)
-	eventually(t, "the second node takes over", func() bool { return by[1].Load() == 10 })
+	eventually(t, "the second node takes over", applied(61))
+	if by[0].Load() != 51 || by[1].Load() != 10 {
+		t.Errorf("the nodes applied %d and %d events, want 51 and 10", by[0].Load(), by[1].Load())
+	}
 
 	// A node that dies takes its sessions with it.
 	stopThird := w.node(t, "third", projections.RunnerOptions{}, counting("p", func(events []projections.Event) error {
@@ -212,11 +233,10 @@ func TestOneRunnerIsActiveAndAnotherTakesOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	feed(10)
-	eventually(t, "somebody goes on", func() bool { return by[0].Load()+by[1].Load() == 71 })
+	eventually(t, "somebody goes on", applied(71))
 	stopSecond()
-	if position, _, _, _ := w.checkpoint(t, "p"); position != 71 {
-		t.Errorf("the checkpoint is at %d, want 71", position)
-	}
+	feed(10)
+	eventually(t, "the third goes on alone", applied(81))
 }
 
 func TestMovedCheckpointFencesTheRunner(t *testing.T) {

@@ -97,7 +97,7 @@ func (r *redisServer) ping(ctx context.Context) error {
 		_, err = io.ReadFull(conn, got)
 	}
 	if err == nil && string(got) != want {
-		err = fmt.Errorf("Redis answered %q", got)
+		err = fmt.Errorf("got the answer %q", got)
 	}
 	return err
 }

@@ -141,7 +141,7 @@ func TestSignedTokensVerifyWithThePublishedKeys(t *testing.T) {
 			if err := json.Unmarshal(published, &set); err != nil {
 				t.Fatal(err)
 			}
-			jws, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
+			jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
 			if err != nil {
 				t.Fatal(err)
 			}
