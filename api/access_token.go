@@ -13,6 +13,7 @@ import (
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/internal/keyring"
 	"github.com/sentryagent/agentidp/ledger"
+	"github.com/sentryagent/agentidp/projections"
 )
 
 // accessTokenType is the JOSE typ of RFC 9068 section 2.1.
@@ -32,6 +33,20 @@ type accessClaims struct {
 	OrganizationID string          `json:"organization_id"`
 	CredentialID   string          `json:"credential_id"`
 	Ledger         ledger.Position `json:"ledger"` // of the event that recorded the issuance
+
+	// What follows stands in tokens that act under a delegation alone. There sub
+	// is the delegator at the root of the chain; agent_id and client_id are who
+	// acts.
+	Actor      *actorClaim     `json:"act,omitempty"`
+	Delegation string          `json:"delegation,omitempty"`       // the link that was exchanged
+	Basis      ledger.Position `json:"delegation_basis,omitempty"` // see [projections.Revocations.CheckDelegation]
+}
+
+// actorClaim is RFC 8693 section 4.1: the outermost is who acts, those inside
+// lent it the authority on.
+type actorClaim struct {
+	Subject string      `json:"sub"`
+	Actor   *actorClaim `json:"act,omitempty"`
 }
 
 // The methods by which golang-jwt checks the registered claims.
@@ -62,12 +77,30 @@ type accessToken struct {
 	agentID      domain.AgentID
 	credentialID domain.CredentialID
 	organization domain.OrganizationID
+	delegation   domain.DelegationID // zero when it acts under none
 	scopes       domain.Scopes
 	expiresAt    time.Time
 }
 
 func (t accessToken) caller() domain.Caller {
-	return domain.Caller{AgentID: t.agentID, OrganizationID: t.organization, Scopes: t.scopes}
+	return domain.Caller{AgentID: t.agentID, OrganizationID: t.organization, Scopes: t.scopes, Delegation: t.delegation}
+}
+
+// ref is what the index of revocations is asked about.
+func (t accessToken) ref() projections.TokenRef {
+	ref := projections.TokenRef{
+		TokenID:        t.tokenID,
+		AgentID:        t.agentID,
+		CredentialID:   t.credentialID,
+		OrganizationID: t.organization,
+		ExpiresAt:      t.expiresAt,
+		Position:       t.claims.Ledger,
+		Delegation:     t.delegation,
+	}
+	if !t.delegation.IsZero() {
+		ref.Position = t.claims.Basis + 1
+	}
+	return ref
 }
 
 // accessTokens signs and verifies access tokens.
@@ -151,10 +184,27 @@ func (t *accessToken) readClaims() error {
 	t.agentID, errs[1] = domain.ParseAgentID(t.claims.AgentID)
 	t.credentialID, errs[2] = domain.ParseCredentialID(t.claims.CredentialID)
 	t.organization, errs[3] = domain.ParseOrganizationID(t.claims.OrganizationID)
-	if err := errors.Join(errs[:]...); err != nil || t.claims.Subject != t.claims.AgentID {
+	if err := errors.Join(errs[:]...); err != nil {
 		return fmt.Errorf("%w: %w", errNotAccessToken, err)
+	}
+	if err := t.readDelegation(); err != nil {
+		return err
 	}
 	t.scopes = domain.ParseScopes(t.claims.Scope)
 	t.expiresAt = time.Unix(t.claims.ExpiresAt, 0)
 	return nil
+}
+
+// readDelegation makes sure that a token acts either for its own agent or
+// under a delegation, as the actor that it names.
+func (t *accessToken) readDelegation() (err error) {
+	claims := t.claims
+	switch {
+	case claims.Delegation == "" && claims.Actor == nil && claims.Subject == claims.AgentID:
+		return nil
+	case claims.Delegation == "" || claims.Actor == nil || claims.Actor.Subject != claims.AgentID || claims.Basis == 0:
+		return errNotAccessToken
+	}
+	t.delegation, err = domain.ParseDelegationID(claims.Delegation)
+	return err
 }

@@ -70,15 +70,7 @@ func (s *Server) mustBeAlive(ctx context.Context, token accessToken) error {
 	if err := s.revocations.Sync(ctx); err != nil {
 		return err
 	}
-	verdict := s.revocations.Check(projections.TokenRef{
-		TokenID:        token.tokenID,
-		AgentID:        token.agentID,
-		CredentialID:   token.credentialID,
-		OrganizationID: token.organization,
-		Position:       token.claims.Ledger,
-		ExpiresAt:      token.expiresAt,
-	})
-	if verdict != projections.Alive {
+	if verdict := s.revocations.Check(token.ref()); verdict != projections.Alive {
 		return fmt.Errorf("%w: %s", errRevoked, verdict)
 	}
 	return nil
@@ -97,9 +89,13 @@ func (s *Server) failBearer(c *gin.Context, err error) {
 	s.fail(c, err)
 }
 
-// relations says what the caller is to the thing that the path names.
+// relations says what the caller is to the thing that the path names: nothing
+// when it acts with lent authority, which is a matter of scopes alone.
 func relations(c *gin.Context, caller domain.Caller) []string {
 	var is []string
+	if caller.IsDelegated() {
+		return nil
+	}
 	if id := c.Param("agentId"); id != "" && id == caller.AgentID.String() {
 		is = append(is, "self")
 	}

@@ -41,6 +41,9 @@ func (e *protocolError) Error() string { return e.name + ": " + e.description }
 // revocation request: client_secret_basic, client_secret_post or
 // private_key_jwt, exactly one of them.
 func (s *Server) identifyClient(c *gin.Context) (client, error) {
+	if err := s.mayAuthenticate(c); err != nil {
+		return client{}, err
+	}
 	form := c.Request.PostForm
 	basicID, basicSecret, basic := c.Request.BasicAuth()
 	assertion := form.Has("client_assertion") || form.Has("client_assertion_type")
@@ -173,10 +176,11 @@ func (s *Server) authenticateClient(c *gin.Context) (domain.Agent, error) {
 	if !s.revocations.OrganizationActive(agent.OrganizationID) {
 		return agent, s.recordFailure(c, who.agentID, &domain.AuthError{Reason: domain.AuthOrganizationInactive})
 	}
-	return agent, nil
+	return agent, s.admit(c, domain.Caller{AgentID: agent.ID, OrganizationID: agent.OrganizationID})
 }
 
-// recordFailure puts a failed authentication on record and gives the error back.
+// recordFailure puts a failed authentication on record, counts it, and gives
+// the error back, or the refusal of an attempt too many.
 func (s *Server) recordFailure(c *gin.Context, id domain.AgentID, err error) error {
 	var failure *domain.AuthError
 	if !errors.As(err, &failure) {
@@ -196,6 +200,9 @@ func (s *Server) recordFailure(c *gin.Context, id domain.AgentID, err error) err
 	if recordErr := s.ledger.RecordAuthFailure(c.Request.Context(), s.origin(c), organization, clientID, failure.Reason); recordErr != nil {
 		return recordErr
 	}
+	if tooMany := s.countFailure(c); tooMany != nil {
+		return tooMany
+	}
 	return err
 }
 
@@ -203,6 +210,7 @@ func (s *Server) recordFailure(c *gin.Context, id domain.AgentID, err error) err
 // fit the protocol (RFC 6749 section 5.2). Why authentication failed stays
 // with us.
 func (s *Server) failClient(c *gin.Context, err error) {
+	err = s.limitUnadmitted(c, err)
 	var failure *domain.AuthError
 	var protocol *protocolError
 	switch {

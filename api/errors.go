@@ -21,12 +21,15 @@ const (
 	codePayloadTooLarge      domain.Code = "PAYLOAD_TOO_LARGE"
 	codeUnsupportedMediaType domain.Code = "UNSUPPORTED_MEDIA_TYPE"
 	codeMethodNotAllowed     domain.Code = "METHOD_NOT_ALLOWED"
+	codeRateLimit            domain.Code = "RATE_LIMIT_EXCEEDED"
 )
 
 // statuses is the one place where codes become HTTP statuses. What is not
 // listed is 500.
 var statuses = map[domain.Code]int{
 	domain.CodeValidation:               http.StatusBadRequest,
+	domain.CodeScopeExceedsDelegator:    http.StatusBadRequest,
+	domain.CodeCrossTenantDelegation:    http.StatusBadRequest,
 	domain.CodeUnauthorized:             http.StatusUnauthorized,
 	domain.CodeCrossTenant:              http.StatusForbidden,
 	domain.CodeInsufficientScope:        http.StatusForbidden,
@@ -38,6 +41,7 @@ var statuses = map[domain.Code]int{
 	domain.CodeAgentNotFound:            http.StatusNotFound,
 	domain.CodeCredentialNotFound:       http.StatusNotFound,
 	domain.CodeOrganizationNotFound:     http.StatusNotFound,
+	domain.CodeDelegationNotFound:       http.StatusNotFound,
 	codeMethodNotAllowed:                http.StatusMethodNotAllowed,
 	domain.CodeAgentExists:              http.StatusConflict,
 	domain.CodeSlugTaken:                http.StatusConflict,
@@ -51,6 +55,7 @@ var statuses = map[domain.Code]int{
 	codeUnsupportedMediaType:            http.StatusUnsupportedMediaType,
 	domain.CodeIdempotencyKeyReused:     http.StatusUnprocessableEntity,
 	domain.CodeTierLimit:                http.StatusTooManyRequests,
+	codeRateLimit:                       http.StatusTooManyRequests,
 	domain.CodeUnavailable:              http.StatusServiceUnavailable,
 	domain.CodeReadModelBehind:          http.StatusServiceUnavailable,
 }
@@ -94,7 +99,7 @@ func (s *Server) log(c *gin.Context, level slog.Level, message string, err error
 
 // fail ends a request with an error, in the shape that its path promises.
 func (s *Server) fail(c *gin.Context, err error) {
-	refusal := s.refusal(c, err)
+	refusal := s.refusal(c, s.limitUnadmitted(c, err))
 	status := statusOf(refusal.Code)
 	s.sayWhenToRetry(c, status, refusal)
 	if isOAuthPath(c.Request.URL.Path) {
@@ -108,17 +113,19 @@ func (s *Server) fail(c *gin.Context, err error) {
 const detailResetAt = "resetAt"
 
 func (s *Server) sayWhenToRetry(c *gin.Context, status int, refusal *domain.Error) {
-	seconds := retryAfterSeconds
+	seconds := int64(retryAfterSeconds)
 	switch {
 	case status == http.StatusTooManyRequests:
 		if reset, known := refusal.Details[detailResetAt].(time.Time); known {
-			seconds = max(seconds, int(reset.Sub(s.now()).Seconds())+1)
+			seconds = max(seconds, ceilSeconds(reset.Sub(s.now())))
 		}
 	case status != http.StatusServiceUnavailable:
 		return
 	}
-	c.Header("Retry-After", strconv.Itoa(seconds))
+	c.Header("Retry-After", strconv.FormatInt(seconds, 10))
 }
+
+func ceilSeconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
 
 type restError struct {
 	Code    domain.Code    `json:"code"`
@@ -165,8 +172,10 @@ func printable(s string) string {
 	}, s)
 }
 
+// isOAuthPath reports whether errors are those of RFC 6749. What is below the
+// token endpoint itself, delegation, is no standard's and answers as REST does.
 func isOAuthPath(path string) bool {
-	return strings.HasPrefix(path, "/oauth2/") || path == "/api/v1/token" || strings.HasPrefix(path, "/api/v1/token/")
+	return strings.HasPrefix(path, "/oauth2/") && !strings.HasPrefix(path, tokenPath+"/") || path == "/api/v1/token" || strings.HasPrefix(path, "/api/v1/token/")
 }
 
 // rejectRequest answers what the OpenAPI document does not allow.

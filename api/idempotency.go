@@ -45,7 +45,9 @@ func (s *Server) idempotent(c *gin.Context) {
 		return
 	}
 	c.Request.Body = io.NopCloser(bytes.NewReader(body))
-	request := sha256.Sum256(append([]byte(c.Request.Method+" "+c.Request.URL.Path+"\n"), body...))
+	// With lent authority the same words are another request.
+	words := c.Request.Method + " " + c.Request.URL.Path + " " + principal(c).Delegation.String() + "\n"
+	request := sha256.Sum256(append([]byte(words), body...))
 
 	original := c.Writer
 	fresh := false

@@ -20,8 +20,11 @@ type metrics struct {
 	agents         *prometheus.CounterVec
 	authFailures   *prometheus.CounterVec
 	rejectedTokens prometheus.Counter
+	limitHits      *prometheus.CounterVec
 	verification   prometheus.Histogram
 	integrity      prometheus.Gauge
+
+	delegationsCreated, delegationsVerified, delegationsRevoked prometheus.Counter
 
 	// byRoute keeps the children of a route and status, so that counting a
 	// request does not have to look labels up.
@@ -59,6 +62,9 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		rejectedTokens: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "agentidp_bearer_tokens_rejected_total", Help: "Requests refused for their bearer token.",
 		}),
+		limitHits: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "agentidp_rate_limit_hits_total", Help: "Requests refused because a limit was reached, by what was limited.",
+		}, []string{"scope"}),
 		verification: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "agentidp_verification_duration_seconds", Help: "Time to verify the ledger or a part of it.",
 			Buckets: []float64{.01, .05, .1, .5, 1, 5, 10, 30, 60, 300},
@@ -67,9 +73,21 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 			Name: "agentidp_audit_chain_integrity", Help: "1 when the last verification of the whole ledger found it intact, 0 when broken.",
 		}),
 	}
+	m.delegationsCreated = delegationCounter(registry, "created", "Delegations made.")
+	m.delegationsVerified = delegationCounter(registry, "verified", "Delegation tokens verified on request, whatever the answer.")
+	m.delegationsRevoked = delegationCounter(registry, "revoked", "Delegations revoked.")
 	m.integrity.Set(1)
-	registry.MustRegister(m.requests, m.durations, m.tokens, m.agents, m.authFailures, m.rejectedTokens, m.verification, m.integrity)
+	for _, scope := range []string{scopeClient, scopeAddress, scopeToken, scopeAuthentication, scopeVerification, scopeCalls, scopeTokens} {
+		m.limitHits.WithLabelValues(scope) // so that each is seen at 0
+	}
+	registry.MustRegister(m.limitHits, m.requests, m.durations, m.tokens, m.agents, m.authFailures, m.rejectedTokens, m.verification, m.integrity)
 	return m
+}
+
+func delegationCounter(registry prometheus.Registerer, what, help string) prometheus.Counter {
+	counter := prometheus.NewCounter(prometheus.CounterOpts{Name: "agentidp_delegations_" + what + "_total", Help: help})
+	registry.MustRegister(counter)
+	return counter
 }
 
 func (m *metrics) observeRequest(method, route string, status int, took time.Duration) {

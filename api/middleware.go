@@ -63,15 +63,15 @@ func (s *Server) withSecurityHeaders(c *gin.Context) {
 	if s.options.HSTS {
 		header.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
 	}
-	if strings.HasPrefix(c.Request.URL.Path, "/api/") {
+	if path := c.Request.URL.Path; strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, "/oauth2/") {
 		header.Set("Cache-Control", "no-store")
 	}
 }
 
 const (
-	corsMethods = "GET, POST, PATCH, DELETE"
+	corsMethods = "GET, POST, PUT, PATCH, DELETE"
 	corsHeaders = "Authorization, Content-Type, Idempotency-Key, If-Match, X-Ledger-Position, X-Request-Id"
-	corsExposed = "ETag, Location, Retry-After, X-Ledger-Position, X-Request-Id"
+	corsExposed = "ETag, Location, Retry-After, X-Ledger-Position, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-Id"
 	corsMaxAge  = 600
 )
 

@@ -27,6 +27,9 @@ type introspection struct {
 	AgentID        string `json:"agent_id,omitempty"`
 	OrganizationID string `json:"organization_id,omitempty"`
 	Ledger         uint64 `json:"ledger,omitempty"`
+
+	Actor      *actorClaim `json:"act,omitempty"`        // RFC 8693 section 4.1
+	Delegation string      `json:"delegation,omitempty"` // that the token acts under
 }
 
 // introspectToken tells a caller about a token of its own organization, or the
@@ -54,7 +57,9 @@ func (s *Server) introspectToken(c *gin.Context) {
 // introspector says on whose behalf to look; when nobody's, it has answered.
 func (s *Server) introspector(c *gin.Context) (domain.Caller, bool) {
 	if strings.HasPrefix(strings.ToLower(c.GetHeader("Authorization")), "bearer ") {
-		s.protect("POST /oauth2/introspect")(c)
+		if s.protect("POST /oauth2/introspect")(c); !c.IsAborted() {
+			s.limited(c)
+		}
 		return principal(c), !c.IsAborted()
 	}
 	agent, err := s.authenticateClient(c)
@@ -82,5 +87,6 @@ func (s *Server) introspect(ctx context.Context, caller domain.Caller, text stri
 		ExpiresAt: claims.ExpiresAt, IssuedAt: claims.IssuedAt, Subject: claims.Subject,
 		Audience: claims.Audience, Issuer: claims.Issuer, ID: claims.ID,
 		AgentID: claims.AgentID, OrganizationID: claims.OrganizationID, Ledger: uint64(claims.Ledger),
+		Actor: claims.Actor, Delegation: claims.Delegation,
 	}, nil
 }

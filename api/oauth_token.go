@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -12,20 +14,30 @@ import (
 	"github.com/sentryagent/agentidp/ledger"
 )
 
-const tokenPath = "/oauth2/token"
+const (
+	tokenPath = "/oauth2/token"
+
+	grantClientCredentials = "client_credentials"
+)
 
 type tokenResponse struct {
-	AccessToken string `json:"access_token"`
-	TokenType   string `json:"token_type"`
-	ExpiresIn   int    `json:"expires_in"`
-	Scope       string `json:"scope"`
-	IDToken     string `json:"id_token,omitempty"`
+	AccessToken     string `json:"access_token"`
+	IssuedTokenType string `json:"issued_token_type,omitempty"` // RFC 8693 section 2.2.1
+	TokenType       string `json:"token_type"`
+	ExpiresIn       int    `json:"expires_in"`
+	Scope           string `json:"scope"`
+	IDToken         string `json:"id_token,omitempty"`
 }
 
-// issueToken is the token endpoint (RFC 6749 section 4.4, client credentials).
-// The token is signed only after its issuance is durable in the ledger.
+// issueToken is the token endpoint: the client credentials of RFC 6749 section
+// 4.4, and the token exchange of RFC 8693. The token is signed only after its
+// issuance is durable in the ledger.
 func (s *Server) issueToken(c *gin.Context) {
 	c.Header("Cache-Control", "no-store")
+	if s.options.Delegation && c.Request.PostForm.Get("grant_type") == grantTokenExchange {
+		s.exchangeToken(c)
+		return
+	}
 	command, err := s.tokenRequest(c.Request.PostForm)
 	if err != nil {
 		s.failClient(c, err)
@@ -37,9 +49,9 @@ func (s *Server) issueToken(c *gin.Context) {
 		return
 	}
 	command.Proof = who.proof
-	outcome, err := s.ledger.IssueToken(c.Request.Context(), s.clientOrigin(c, who.agentID), who.agentID, command,
-		func(organization domain.OrganizationID) error { return s.quota.take(c.Request.Context(), organization) })
-	if err != nil {
+	admission := s.admission(c, who.agentID)
+	outcome, err := s.ledger.IssueToken(c.Request.Context(), s.clientOrigin(c, who.agentID), who.agentID, command, admission.take)
+	if err = admission.close(c, err); err != nil {
 		s.failClient(c, s.recordFailure(c, who.agentID, err))
 		return
 	}
@@ -55,12 +67,12 @@ func (s *Server) issueToken(c *gin.Context) {
 // tokenRequest reads what is asked for, whoever asks.
 func (s *Server) tokenRequest(form url.Values) (domain.IssueToken, error) {
 	var command domain.IssueToken
-	switch form.Get("grant_type") {
-	case "client_credentials":
-	case "":
+	switch grant := form.Get("grant_type"); {
+	case slices.Contains(s.grants(), grant):
+	case grant == "":
 		return command, &protocolError{"invalid_request", "grant_type is missing"}
 	default:
-		return command, &protocolError{"unsupported_grant_type", "grant_type must be client_credentials"}
+		return command, &protocolError{"unsupported_grant_type", "grant_type must be one of " + strings.Join(s.grants(), ", ")}
 	}
 	audience := s.audience
 	if form.Has("resource") {
@@ -80,6 +92,14 @@ func (s *Server) tokenRequest(form url.Values) (domain.IssueToken, error) {
 	command.Audience, command.Algorithm, command.KeyID = audience, s.tokens.alg, kid
 	command.At = s.now().UTC().Truncate(time.Second)
 	return command, nil
+}
+
+// grants are the values of grant_type that this server takes.
+func (s *Server) grants() []string {
+	if !s.options.Delegation {
+		return []string{grantClientCredentials}
+	}
+	return []string{grantClientCredentials, grantTokenExchange}
 }
 
 // clientOrigin names the client as the actor: it has authenticated by the time

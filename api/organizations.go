@@ -25,6 +25,8 @@ func (s *Server) createOrganization(c *gin.Context) {
 		Slug:              body.Slug,
 		PlanTier:          domain.Tier(valueOf(body.PlanTier)),
 		MaxAgents:         limitOf(body.MaxAgents),
+		MaxCallsPerDay:    limitOf(body.MaxCallsPerDay),
+		MaxTokensPerDay:   limitOf(body.MaxTokensPerDay),
 		MaxTokensPerMonth: limitOf(body.MaxTokensPerMonth),
 	})
 	if err != nil {
@@ -78,6 +80,8 @@ func (s *Server) updateOrganization(c *gin.Context) {
 		Name:              body.Name,
 		PlanTier:          (*domain.Tier)(body.PlanTier),
 		MaxAgents:         overrideOf(body.MaxAgents),
+		MaxCallsPerDay:    overrideOf(body.MaxCallsPerDay),
+		MaxTokensPerDay:   overrideOf(body.MaxTokensPerDay),
 		MaxTokensPerMonth: overrideOf(body.MaxTokensPerMonth),
 		Status:            (*domain.OrganizationStatus)(body.Status),
 		Reason:            valueOf(body.Reason),
@@ -86,6 +90,7 @@ func (s *Server) updateOrganization(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
+	s.quota.recount(c.Request.Context(), id)
 	answer(c, http.StatusOK, outcome.Position, organizationBody(outcome.State))
 }
 
@@ -134,6 +139,8 @@ func organizationBody(o domain.Organization) gen.Organization {
 		Slug:              o.Slug,
 		PlanTier:          gen.Tier(o.Tier),
 		MaxAgents:         limitOrNull(o.MaxAgents),
+		MaxCallsPerDay:    limitOrNull(o.MaxCallsPerDay),
+		MaxTokensPerDay:   limitOrNull(o.MaxTokensPerDay),
 		MaxTokensPerMonth: limitOrNull(o.MaxTokensPerMonth),
 		Status:            gen.OrganizationStatus(o.Status),
 		CreatedAt:         timestampOf(o.CreatedAt),
@@ -143,8 +150,8 @@ func organizationBody(o domain.Organization) gen.Organization {
 
 func shownOrganizationBody(o projections.Organization) gen.Organization {
 	return organizationBody(domain.Organization{
-		ID: o.ID, Name: o.Name, Slug: o.Slug, Tier: o.Tier, MaxAgents: o.MaxAgents, MaxTokensPerMonth: o.MaxTokensPerMonth,
-		Status: o.Status, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt,
+		ID: o.ID, Name: o.Name, Slug: o.Slug, Tier: o.Tier, MaxAgents: o.MaxAgents, MaxCallsPerDay: o.MaxCallsPerDay,
+		MaxTokensPerDay: o.MaxTokensPerDay, MaxTokensPerMonth: o.MaxTokensPerMonth, Status: o.Status, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt,
 	})
 }
 

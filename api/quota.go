@@ -2,130 +2,121 @@ package api
 
 import (
 	"context"
-	"fmt"
-	"sync"
+	"errors"
 	"time"
 
-	"github.com/hashicorp/golang-lru/v2/expirable"
-	"github.com/redis/go-redis/v9"
-
+	"github.com/sentryagent/agentidp/api/limits"
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/ledger"
 	"github.com/sentryagent/agentidp/projections"
 )
 
-// tokenQuota holds organizations to their tokens of a month. The count is
-// shared by all nodes in Redis and starts from what the ledger says when Redis
-// has lost it; while Redis is away every node counts for itself, from the same
-// start.
-type tokenQuota struct {
-	redis   *redis.Client
-	queries *projections.Queries
-	ledger  *ledger.Ledger
-	now     func() time.Time
-	limits  *expirable.LRU[domain.OrganizationID, int] // a second old at most
-
-	mu    sync.Mutex // guards local
-	local map[string]int
+// quotas hold organizations to what their tier allows of a day and of a month.
+// The limits are the ledger's, as of the last Sync. The counts are shared by
+// all nodes; those of tokens start from what the ledger says wherever they are
+// not known, those of calls from what the nodes remember.
+type quotas struct {
+	limiter   *limits.Limiter
+	directory *projections.Directory
+	queries   *projections.Queries
+	metrics   *metrics
+	now       func() time.Time
+	enforced  bool // the limits of a day; that of a month always holds
 }
 
-func newTokenQuota(client *redis.Client, queries *projections.Queries, l *ledger.Ledger, now func() time.Time) *tokenQuota {
-	const remembered, staleness = 10_000, time.Second
-	return &tokenQuota{
-		redis: client, queries: queries, ledger: l, now: now,
-		limits: expirable.NewLRU[domain.OrganizationID, int](remembered, nil, staleness),
-		local:  map[string]int{},
-	}
+// day is the UTC day that it is, by its name and its bounds.
+func day(now time.Time) (name string, begins, ends time.Time) {
+	now = now.UTC()
+	begins = time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, time.UTC)
+	return begins.Format(time.DateOnly), begins, begins.AddDate(0, 0, 1)
 }
 
-func (q *tokenQuota) limit(ctx context.Context, id domain.OrganizationID) (int, error) {
-	if limit, known := q.limits.Get(id); known {
-		return limit, nil
-	}
-	organization, err := q.ledger.Organization(ctx, id)
-	if err != nil {
-		return 0, err
-	}
-	limit := organization.Limits().MaxTokensPerMonth
-	q.limits.Add(id, limit)
-	return limit, nil
+func month(now time.Time) (name string, begins, ends time.Time) {
+	now = now.UTC()
+	begins = time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
+	return begins.Format("2006-01"), begins, begins.AddDate(0, 1, 0)
 }
 
-// countUnlessFull gives the new count, or -1 where there is none to start
-// from, or -2 when the limit is reached.
-var countUnlessFull = redis.NewScript(`
-local count = redis.call('GET', KEYS[1])
-if not count then return -1 end
-if tonumber(count) >= tonumber(ARGV[1]) then return -2 end
-return redis.call('INCR', KEYS[1])`)
+// calls counts the API calls of an organization.
+func (q *quotas) calls(id domain.OrganizationID, allowed domain.Limits) limits.Counter {
+	name, _, ends := day(q.now())
+	return limits.Counter{Key: "rate:tier:calls:" + id.String(), Max: q.ofDay(allowed.MaxCallsPerDay), Period: name, Ends: ends}
+}
 
-const (
-	quotaUncounted = -1
-	quotaFull      = -2
-)
+func (q *quotas) ofDay(limit int) int {
+	if limit == domain.Unlimited || !q.enforced {
+		return limits.Unbounded
+	}
+	return limit
+}
 
-// take counts one token of the organization, or refuses it.
-func (q *tokenQuota) take(ctx context.Context, organization domain.OrganizationID) error {
-	limit, err := q.limit(ctx, organization)
-	if err != nil || limit == domain.Unlimited {
-		return err
+// quota is one limit of an organization's tokens.
+type quota struct {
+	limits.Counter
+	begins time.Time
+	what   string
+}
+
+// ofTokens lists those that there are. Tokens without a limit are not counted:
+// when one is set, the count begins with what the ledger says.
+func (q *quotas) ofTokens(id domain.OrganizationID, allowed domain.Limits) []quota {
+	var list []quota
+	add := func(key string, most int, what string, name string, begins, ends time.Time) {
+		list = append(list, quota{begins: begins, what: what, Counter: limits.Counter{
+			Key: key + id.String(), Max: most, Period: name, Ends: ends, OnRecord: true, Floor: limits.Unknown,
+		}})
 	}
-	now := q.now().UTC()
-	month := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
-	key := fmt.Sprintf("quota:tokens:%s:%s", organization, month.Format("2006-01"))
-	count, err := q.count(ctx, key, limit, organization, month)
-	if err != nil {
-		return err
+	now := q.now()
+	if allowed.MaxTokensPerDay != domain.Unlimited {
+		name, begins, ends := day(now)
+		add("rate:tier:tokens:", q.ofDay(allowed.MaxTokensPerDay), "had all the tokens of this day", name, begins, ends)
 	}
-	if count == quotaFull {
-		return domain.Refuse(domain.CodeTierLimit, "the organization has had all the tokens of this month").
-			With("limit", limit).With(detailResetAt, month.AddDate(0, 1, 0))
+	if allowed.MaxTokensPerMonth != domain.Unlimited {
+		name, begins, ends := month(now)
+		add("quota:tokens:", allowed.MaxTokensPerMonth, "had all the tokens of this month", name, begins, ends)
+	}
+	return list
+}
+
+// take counts one token of the organization, and for the windows, unless one of
+// them is full: that is no error, the outcome says it.
+func (q *quotas) take(ctx context.Context, id domain.OrganizationID, windows []limits.Window) (limits.Outcome, error) {
+	standing, _ := q.directory.Standing(id)
+	quotas := q.ofTokens(id, standing.Limits)
+	demand := limits.Demand{Windows: windows, Counters: mapped(quotas, func(q quota) limits.Counter { return q.Counter })}
+	if len(windows)+len(quotas) == 0 {
+		return limits.Outcome{FullWindow: -1, FullCounter: -1}, nil
+	}
+	outcome, err := q.limiter.Take(ctx, demand)
+	if errors.Is(err, limits.ErrUncounted) {
+		if err = q.lookUp(ctx, id, quotas, demand.Counters); err == nil {
+			outcome, err = q.limiter.Take(ctx, demand)
+		}
+	}
+	if err == nil && outcome.FullWindow < 0 && outcome.FullCounter >= 0 {
+		full := quotas[outcome.FullCounter]
+		err = usedUp(q.metrics, scopeTokens, full.what, standing.Tier, full.Counter, outcome.Counts[outcome.FullCounter])
+	}
+	return outcome, err
+}
+
+// lookUp sets the floors from the ledger's read model. It may be some
+// milliseconds behind, and then some tokens too many are let through: rather
+// that than a token request that waits for a read model.
+func (q *quotas) lookUp(ctx context.Context, id domain.OrganizationID, quotas []quota, counters []limits.Counter) error {
+	for i, quota := range quotas {
+		issued, err := q.queries.TokensIssued(ctx, id, quota.begins, quota.Ends.AddDate(0, 0, -1))
+		if err != nil {
+			return err
+		}
+		counters[i].Floor = int(issued)
 	}
 	return nil
 }
 
-func (q *tokenQuota) count(ctx context.Context, key string, limit int, organization domain.OrganizationID, month time.Time) (int, error) {
-	count, err := countUnlessFull.Run(ctx, q.redis, []string{key}, limit).Int()
-	if err == nil && count == quotaUncounted {
-		count, err = q.start(ctx, key, limit, organization, month)
+// recount has the tokens of an organization counted anew: its limits have
+// changed, and where there was none they were not counted.
+func (q *quotas) recount(ctx context.Context, id domain.OrganizationID) {
+	for _, quota := range q.ofTokens(id, domain.TierFree.Limits()) {
+		q.limiter.Forget(ctx, quota.Key)
 	}
-	if err != nil {
-		return q.countHere(ctx, key, limit, organization, month)
-	}
-	return count, nil
-}
-
-// start takes the count up from the read model. Of several that do so at once
-// the first wins and all count on from there.
-func (q *tokenQuota) start(ctx context.Context, key string, limit int, organization domain.OrganizationID, month time.Time) (int, error) {
-	issued, err := q.queries.TokensIssued(ctx, organization, month, month.AddDate(0, 1, -1))
-	if err != nil {
-		return 0, err
-	}
-	const grace = 24 * time.Hour
-	if err := q.redis.SetNX(ctx, key, issued, time.Until(month.AddDate(0, 1, 0))+grace).Err(); err != nil {
-		return 0, err
-	}
-	return countUnlessFull.Run(ctx, q.redis, []string{key}, limit).Int()
-}
-
-func (q *tokenQuota) countHere(ctx context.Context, key string, limit int, organization domain.OrganizationID, month time.Time) (int, error) {
-	q.mu.Lock()
-	_, known := q.local[key]
-	q.mu.Unlock()
-	var issued int64
-	if !known {
-		var err error
-		if issued, err = q.queries.TokensIssued(ctx, organization, month, month.AddDate(0, 1, -1)); err != nil {
-			return 0, err
-		}
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.local[key] = max(q.local[key], int(issued))
-	if q.local[key] >= limit {
-		return quotaFull, nil
-	}
-	q.local[key]++
-	return q.local[key], nil
 }

@@ -29,6 +29,8 @@ func (s *Server) routes() ([]route, error) {
 		{http.MethodPatch, "/api/v1/organizations/{orgId}", nil, s.updateOrganization, false},
 		{http.MethodDelete, "/api/v1/organizations/{orgId}", nil, s.deleteOrganization, false},
 		{http.MethodPost, "/api/v1/organizations/{orgId}/members", once, s.addMember, false},
+		{http.MethodPut, "/api/v1/organizations/{orgId}/tier", nil, s.changeTier, false},
+		{http.MethodGet, "/api/v1/tiers/status", read, s.tierStatus, false},
 
 		{http.MethodPost, "/api/v1/agents", once, s.registerAgent, false},
 		{http.MethodGet, "/api/v1/agents", read, s.listAgents, false},
@@ -43,7 +45,7 @@ func (s *Server) routes() ([]route, error) {
 		{http.MethodDelete, "/api/v1/agents/{agentId}/credentials/{credentialId}", nil, s.revokeCredential, false},
 
 		{http.MethodGet, "/api/v1/audit", audited, s.listAuditEvents, false},
-		{http.MethodGet, "/api/v1/audit/verify", nil, s.verifyAudit, false},
+		{http.MethodGet, "/api/v1/audit/verify", []gin.HandlerFunc{s.limitVerification}, s.verifyAudit, false},
 		{http.MethodGet, "/api/v1/audit/{eventId}", audited, s.getAuditEvent, false},
 
 		{http.MethodPost, tokenPath, nil, s.issueToken, true},
@@ -54,6 +56,7 @@ func (s *Server) routes() ([]route, error) {
 		{http.MethodPost, "/api/v1/token/revoke", nil, s.revokeToken, true},
 
 		{http.MethodGet, "/health", nil, s.health, true},
+		{http.MethodGet, "/health/detailed", nil, s.detailedHealth, true},
 		{http.MethodGet, "/openapi.json", nil, s.spec.ServeDocument, true},
 	}
 	for path, document := range map[string]any{
@@ -68,6 +71,7 @@ func (s *Server) routes() ([]route, error) {
 		}
 		routes = append(routes, route{http.MethodGet, path, nil, handler, true})
 	}
+	routes = append(routes, s.delegationRoutes()...)
 	notFound := func(c *gin.Context) {
 		s.fail(c, domain.Refuse(domain.CodeNotFound, "there is nothing at this path; see /docs"))
 	}
@@ -81,8 +85,8 @@ func (s *Server) routes() ([]route, error) {
 	return routes, nil
 }
 
-// register puts the routes on the engine: who may, then what is well-formed,
-// then what it does. A protected route that the policy has no rule for would
+// register puts the routes on the engine: who may and how often, then what is
+// well-formed, then what it does. A protected route that the policy has no rule for would
 // be open to nobody, so it is an error here.
 func (s *Server) register() error {
 	routes, err := s.routes()
@@ -97,7 +101,7 @@ func (s *Server) register() error {
 			if !s.policy.Lists(endpoint) {
 				return fmt.Errorf("the policy has no rule for %s", endpoint)
 			}
-			chain = append(chain, s.protect(endpoint))
+			chain = append(chain, s.protect(endpoint), s.limited)
 		}
 		chain = append(append(append(chain, valid), r.steps...), r.handler)
 		s.engine.Handle(r.method, ginPattern(r.path), chain...)

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/sentryagent/agentidp/api/limits"
 	"github.com/sentryagent/agentidp/api/policy"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/internal/keyring"
@@ -28,9 +29,14 @@ type Options struct {
 	CORSOrigins    []string
 	TrustedProxies []string // whose X-Forwarded-For counts
 	HSTS           bool
+	Delegation     bool          // agents may lend each other authority
 	ReadWait       time.Duration // bound of a read's wait for the read models
 	RetentionDays  int           // of the audit query; 0: as the tier says
-	MetricsAllow   []netip.Prefix
+	RateLimit      RateLimit
+	// TierEnforcement: the daily limits of the tiers hold. They are counted
+	// either way.
+	TierEnforcement bool
+	MetricsAllow    []netip.Prefix
 	// MetricsElsewhere: /metrics is served on a port of its own.
 	MetricsElsewhere bool
 	Now              func() time.Time
@@ -45,6 +51,8 @@ type Parts struct {
 	Queries     *projections.Queries
 	Progress    *projections.Progress
 	Revocations *projections.Revocations
+	Directory   *projections.Directory // in step with Revocations
+	Limiter     *limits.Limiter
 	Keys        *keyring.Keyring
 	Policy      *policy.Policy
 	Redis       *redis.Client
@@ -65,9 +73,11 @@ type Server struct {
 	queries     *projections.Queries
 	progress    *projections.Progress
 	revocations *projections.Revocations
+	directory   *projections.Directory
+	limiter     *limits.Limiter
 	keys        *keyring.Keyring
 	tokens      *accessTokens
-	quota       *tokenQuota
+	quota       *quotas
 	policy      *policy.Policy
 	redis       *redis.Client
 	registry    *prometheus.Registry
@@ -108,9 +118,10 @@ func New(parts Parts, options Options) (*Server, error) {
 		queries:     parts.Queries,
 		progress:    parts.Progress,
 		revocations: parts.Revocations,
+		directory:   parts.Directory,
+		limiter:     parts.Limiter,
 		keys:        parts.Keys,
 		tokens:      tokens,
-		quota:       newTokenQuota(parts.Redis, parts.Queries, parts.Ledger, options.Now),
 		policy:      parts.Policy,
 		redis:       parts.Redis,
 		registry:    parts.Registry,
@@ -119,6 +130,18 @@ func New(parts Parts, options Options) (*Server, error) {
 		spec:        spec,
 		docs:        docs,
 	}
+	s.quota = &quotas{
+		limiter: parts.Limiter, directory: parts.Directory, queries: parts.Queries, metrics: s.metrics,
+		now: options.Now, enforced: options.TierEnforcement,
+	}
+	parts.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "agentidp_rate_limit_local", Help: "1 while limits are counted on this node alone, because Redis is away.",
+	}, func() float64 {
+		if parts.Limiter.Alone() {
+			return 1
+		}
+		return 0
+	}))
 	return s, s.buildRoutes()
 }
 

@@ -52,7 +52,7 @@ func (s *Server) metadata() serverMetadata {
 		JWKSURI:                  s.issuer + "/.well-known/jwks.json",
 		ScopesSupported:          domain.AllScopes(),
 		ResponseTypes:            []string{},
-		GrantTypes:               []string{"client_credentials"},
+		GrantTypes:               s.grants(),
 		SubjectTypes:             []string{"public"},
 		IDTokenAlgorithms:        algorithms,
 		TokenAuthMethods:         methods,
@@ -60,7 +60,7 @@ func (s *Server) metadata() serverMetadata {
 		IntrospectionAuthMethods: methods,
 		RevocationAuthMethods:    methods,
 		ClaimsSupported: []string{"iss", "sub", "aud", "iat", "exp", "nonce", "organization_id", "agent_type",
-			"owner", "version", "did"},
+			"owner", "version", "did", "act", "delegation"},
 		ServiceDocumentation:      s.issuer + "/docs",
 		ResourceIndicatorsAllowed: true,
 	}

@@ -6,7 +6,13 @@ type Caller struct {
 	AgentID        AgentID
 	OrganizationID OrganizationID
 	Scopes         Scopes
+	Delegation     DelegationID // that the token acts under; zero when it is the agent's own
 }
+
+// IsDelegated reports whether the caller acts with what another agent has
+// lent it: then the scopes are all it has. What the agent may do for what it
+// is (itself, an admin of its organization) was not lent.
+func (c Caller) IsDelegated() bool { return !c.Delegation.IsZero() }
 
 // IsOperator reports whether the caller runs the platform and may act in any
 // organization by naming it.

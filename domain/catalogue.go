@@ -20,6 +20,9 @@ var catalogue = map[Type]kind{
 	"token.revoked": {schema: 1, decode: decodeAs[TokenRevoked]},
 	"auth.failed":   {schema: 1, decode: decodeAs[AuthFailed]},
 
+	"delegation.created": {schema: 1, decode: decodeAs[DelegationCreated]},
+	"delegation.revoked": {schema: 1, decode: decodeAs[DelegationRevoked]},
+
 	"organization.created":            {schema: 1, decode: decodeAs[OrganizationCreated]},
 	"organization.updated":            {schema: 1, decode: decodeAs[OrganizationUpdated]},
 	"organization.suspended":          {schema: 1, decode: decodeAs[OrganizationSuspended]},

@@ -58,7 +58,7 @@ func (c GenerateCredential) decide(a Agent) ([]Event, error) {
 // mayBeOpenedBy refuses callers who would get hold of more than is theirs:
 // whoever has a credential of an operator is one.
 func (a Agent) mayBeOpenedBy(caller Caller) error {
-	if a.Scopes.Has(ScopeAdminOrgs) && caller.AgentID != a.ID {
+	if itself := caller.AgentID == a.ID && !caller.IsDelegated(); a.Scopes.Has(ScopeAdminOrgs) && !itself {
 		return caller.MayGrant(NewScopes(ScopeAdminOrgs))
 	}
 	return nil

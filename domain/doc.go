@@ -16,6 +16,8 @@
 //   - Organization: the tenant that agents belong to, its tier and members.
 //   - Seats: how many active agents an organization has; holds the cap.
 //   - Claim: the right to a unique value (an e-mail address, a slug).
+//   - Delegation: authority that one agent, the delegator, has lent another, the
+//     delegatee; one link of a chain where it was lent on.
 //   - Scope: a permission. An agent has allowed scopes; a token has some of them.
 //   - Upcaster: one step from an event's old schema to the next.
 //

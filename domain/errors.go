@@ -8,6 +8,8 @@ type Code string
 
 const (
 	CodeValidation               Code = "VALIDATION_ERROR"
+	CodeScopeExceedsDelegator    Code = "SCOPE_EXCEEDS_DELEGATOR"
+	CodeCrossTenantDelegation    Code = "CROSS_TENANT_DELEGATION"
 	CodeUnauthorized             Code = "UNAUTHORIZED"
 	CodeCrossTenant              Code = "AUTHORIZATION_ERROR"
 	CodeInsufficientScope        Code = "INSUFFICIENT_SCOPE"
@@ -19,6 +21,7 @@ const (
 	CodeAgentNotFound            Code = "AGENT_NOT_FOUND"
 	CodeCredentialNotFound       Code = "CREDENTIAL_NOT_FOUND"
 	CodeOrganizationNotFound     Code = "ORG_NOT_FOUND"
+	CodeDelegationNotFound       Code = "DELEGATION_NOT_FOUND"
 	CodeNotFound                 Code = "NOT_FOUND"
 	CodeAgentExists              Code = "AGENT_ALREADY_EXISTS"
 	CodeSlugTaken                Code = "ORG_SLUG_TAKEN"

@@ -53,19 +53,36 @@ var golden = map[string]Event{
 	"credential.rotated.1.key.json":       CredentialRotated{AgentID: robot, CredentialID: first, PublicKey: otherJWK},
 	"credential.revoked.1.json":           revoked(first),
 
-	"token.issued.1.json":  issued(KeyCredential, "agents:read openid"),
+	"token.issued.1.json": issued(KeyCredential, "agents:read openid"),
+	"token.issued.1.delegated.json": TokenIssued{
+		AgentID: sibling, TokenID: tokenID, CredentialID: first, AuthMethod: ActorToken, Scope: "agents:read",
+		Audience: "https://api.test", Algorithm: "RS256", KeyID: "k1", ExpiresAt: noon, Delegation: &lent, Subject: &robot,
+	},
 	"token.revoked.1.json": TokenRevoked{AgentID: robot, TokenID: tokenID, ExpiresAt: noon},
 	"auth.failed.1.json":   AuthFailed{ClientID: "not even a UUID", Reason: AuthUnknownClient, Suppressed: 41},
 	"auth.failed.1.minimal.json": AuthFailed{
 		ClientID: robot.String(), Reason: AuthWrongSecret,
 	},
 
+	"delegation.created.1.json": lentOn(),
+	"delegation.created.1.minimal.json": DelegationCreated{
+		DelegationID: lent, OrganizationID: acme, DelegatorID: robot, DelegateeID: sibling,
+		Scopes: NewScopes(ScopeAgentsRead), TTLSeconds: 60, ExpiresAt: noon,
+	},
+	"delegation.revoked.1.json": DelegationRevoked{DelegationID: lent, DelegatorID: robot, RevokedBy: boss, Reason: "done"},
+
 	"organization.created.1.json": OrganizationCreated{
 		OrganizationID: acme, Name: "Acme", Slug: "acme", PlanTier: TierPro, MaxAgents: ptr(3), MaxTokensPerMonth: ptr(0),
+	},
+	"organization.created.1.daily.json": OrganizationCreated{
+		OrganizationID: acme, Name: "Acme", Slug: "acme", PlanTier: TierFree, MaxCallsPerDay: ptr(0), MaxTokensPerDay: ptr(250),
 	},
 	"organization.created.1.minimal.json": acmeCreated(),
 	"organization.updated.1.json": OrganizationUpdated{
 		OrganizationID: acme, Name: ptr("Acme 2"), MaxAgents: &Override{Limit: ptr(5)}, MaxTokensPerMonth: &Override{},
+	},
+	"organization.updated.1.daily.json": OrganizationUpdated{
+		OrganizationID: acme, MaxCallsPerDay: &Override{Limit: ptr(2000)}, MaxTokensPerDay: &Override{},
 	},
 	"organization.updated.1.minimal.json":    OrganizationUpdated{OrganizationID: acme},
 	"organization.suspended.1.json":          OrganizationSuspended{OrganizationID: acme},
@@ -256,6 +273,7 @@ func TestNoEventHasRoomForASecret(t *testing.T) {
 		"PublicKey":  "public",
 
 		"MaxTokensPerMonth": "a number",
+		"MaxTokensPerDay":   "a number",
 	}
 	suspicious := []string{"secret", "password", "private", "token", "passphrase", "bearer", "assertion", "key", "seed", "cookie"}
 	var look func(path string, t reflect.Type, report func(path, field string))

@@ -18,10 +18,14 @@ type CredentialID struct{ uuid.UUID }
 // TokenID is the jti of a token (RFC 7519 section 4.1.7).
 type TokenID struct{ uuid.UUID }
 
+// DelegationID identifies a delegation: one link of a chain of them.
+type DelegationID struct{ uuid.UUID }
+
 // IsZero reports whether the id is absent.
 func (id AgentID) IsZero() bool        { return id.UUID == uuid.Nil }
 func (id OrganizationID) IsZero() bool { return id.UUID == uuid.Nil }
 func (id CredentialID) IsZero() bool   { return id.UUID == uuid.Nil }
+func (id DelegationID) IsZero() bool   { return id.UUID == uuid.Nil }
 
 // ParseAgentID reads the canonical text form of an agent's id.
 func ParseAgentID(s string) (AgentID, error) {
@@ -47,6 +51,12 @@ func ParseTokenID(s string) (TokenID, error) {
 	return TokenID{id}, err
 }
 
+// ParseDelegationID reads the canonical text form of a delegation's id.
+func ParseDelegationID(s string) (DelegationID, error) {
+	id, err := parseID("chainId", s)
+	return DelegationID{id}, err
+}
+
 func parseID(field, s string) (uuid.UUID, error) {
 	const canonical = 36 // the other forms that uuid.Parse reads are not ours
 	id, err := uuid.Parse(s)
@@ -61,6 +71,7 @@ func parseID(field, s string) (uuid.UUID, error) {
 func AgentStream(id AgentID) string               { return "agent-" + id.String() }
 func OrganizationStream(id OrganizationID) string { return "organization-" + id.String() }
 func SeatsStream(id OrganizationID) string        { return "seats-" + id.String() }
+func DelegationStream(id DelegationID) string     { return "delegation-" + id.String() }
 
 // SigningKeyStream is the life of one signing key.
 func SigningKeyStream(kid string) string { return "signing_key-" + kid }

@@ -31,8 +31,10 @@ type Organization struct {
 	Name              string
 	Slug              string
 	Tier              Tier
-	MaxAgents         *int // overrides the tier's
-	MaxTokensPerMonth *int // overrides the tier's
+	MaxAgents         *int // overrides the tier's, as do those below
+	MaxCallsPerDay    *int
+	MaxTokensPerDay   *int
+	MaxTokensPerMonth *int
 	Status            OrganizationStatus
 	Members           map[AgentID]Role
 	CreatedAt         time.Time
@@ -60,6 +62,8 @@ func (o Organization) IsAdmin(agent AgentID) bool { return o.Members[agent] == R
 func (o Organization) Limits() Limits {
 	limits := o.Tier.Limits()
 	set(&limits.MaxAgents, o.MaxAgents)
+	set(&limits.MaxCallsPerDay, o.MaxCallsPerDay)
+	set(&limits.MaxTokensPerDay, o.MaxTokensPerDay)
 	set(&limits.MaxTokensPerMonth, o.MaxTokensPerMonth)
 	return limits
 }
@@ -81,15 +85,14 @@ func (o Organization) Evolve(e Event, at time.Time) Organization {
 	case OrganizationCreated:
 		o.ID, o.Name, o.Slug, o.Tier = e.OrganizationID, e.Name, e.Slug, e.PlanTier
 		o.MaxAgents, o.MaxTokensPerMonth = e.MaxAgents, e.MaxTokensPerMonth
+		o.MaxCallsPerDay, o.MaxTokensPerDay = e.MaxCallsPerDay, e.MaxTokensPerDay
 		o.Status, o.CreatedAt = OrganizationActive, at
 	case OrganizationUpdated:
 		set(&o.Name, e.Name)
-		if e.MaxAgents != nil {
-			o.MaxAgents = e.MaxAgents.Limit
-		}
-		if e.MaxTokensPerMonth != nil {
-			o.MaxTokensPerMonth = e.MaxTokensPerMonth.Limit
-		}
+		e.MaxAgents.replace(&o.MaxAgents)
+		e.MaxCallsPerDay.replace(&o.MaxCallsPerDay)
+		e.MaxTokensPerDay.replace(&o.MaxTokensPerDay)
+		e.MaxTokensPerMonth.replace(&o.MaxTokensPerMonth)
 	case TierChanged:
 		o.Tier = e.To
 	case OrganizationSuspended:

@@ -8,6 +8,8 @@ type CreateOrganization struct {
 	Slug              string
 	PlanTier          Tier // free when empty
 	MaxAgents         *int
+	MaxCallsPerDay    *int
+	MaxTokensPerDay   *int
 	MaxTokensPerMonth *int
 }
 
@@ -25,10 +27,18 @@ func (c CreateOrganization) Validate() error {
 	if err := c.tier().validate(); err != nil {
 		return err
 	}
-	if err := validateLimit("maxAgents", c.MaxAgents); err != nil {
-		return err
+	for _, limit := range []struct {
+		field string
+		value *int
+	}{
+		{"maxAgents", c.MaxAgents}, {"maxCallsPerDay", c.MaxCallsPerDay},
+		{"maxTokensPerDay", c.MaxTokensPerDay}, {"maxTokensPerMonth", c.MaxTokensPerMonth},
+	} {
+		if err := validateLimit(limit.field, limit.value); err != nil {
+			return err
+		}
 	}
-	return validateLimit("maxTokensPerMonth", c.MaxTokensPerMonth)
+	return nil
 }
 
 func (c CreateOrganization) tier() Tier {
@@ -53,7 +63,8 @@ func (c CreateOrganization) decide(o Organization) ([]Event, error) {
 	}
 	return []Event{OrganizationCreated{
 		OrganizationID: c.OrganizationID, Name: c.Name, Slug: c.Slug, PlanTier: c.tier(),
-		MaxAgents: c.MaxAgents, MaxTokensPerMonth: c.MaxTokensPerMonth,
+		MaxAgents: c.MaxAgents, MaxCallsPerDay: c.MaxCallsPerDay, MaxTokensPerDay: c.MaxTokensPerDay,
+		MaxTokensPerMonth: c.MaxTokensPerMonth,
 	}}, nil
 }
 
@@ -64,6 +75,8 @@ type UpdateOrganization struct {
 	Name              *string
 	PlanTier          *Tier
 	MaxAgents         *Override
+	MaxCallsPerDay    *Override
+	MaxTokensPerDay   *Override
 	MaxTokensPerMonth *Override
 	Status            *OrganizationStatus // active or suspended
 	Reason            string
@@ -73,7 +86,7 @@ func (c UpdateOrganization) decide(o Organization) ([]Event, error) {
 	if err := o.mayChange(c.Caller); err != nil {
 		return nil, err
 	}
-	if c.PlanTier != nil || c.MaxAgents != nil || c.MaxTokensPerMonth != nil || c.Status != nil {
+	if c.touchesLimits() || c.Status != nil {
 		if err := mustBeOperator(c.Caller); err != nil {
 			return nil, err
 		}
@@ -91,6 +104,10 @@ func (c UpdateOrganization) decide(o Organization) ([]Event, error) {
 	return events, nil
 }
 
+func (c UpdateOrganization) touchesLimits() bool {
+	return c.PlanTier != nil || c.MaxAgents != nil || c.MaxCallsPerDay != nil || c.MaxTokensPerDay != nil || c.MaxTokensPerMonth != nil
+}
+
 func (c UpdateOrganization) decideRecord(o Organization) (Event, error) {
 	updated := OrganizationUpdated{OrganizationID: o.ID}
 	if c.Name != nil && *c.Name != o.Name {
@@ -106,6 +123,8 @@ func (c UpdateOrganization) decideRecord(o Organization) (Event, error) {
 		change **Override
 	}{
 		{"maxAgents", c.MaxAgents, o.MaxAgents, &updated.MaxAgents},
+		{"maxCallsPerDay", c.MaxCallsPerDay, o.MaxCallsPerDay, &updated.MaxCallsPerDay},
+		{"maxTokensPerDay", c.MaxTokensPerDay, o.MaxTokensPerDay, &updated.MaxTokensPerDay},
 		{"maxTokensPerMonth", c.MaxTokensPerMonth, o.MaxTokensPerMonth, &updated.MaxTokensPerMonth},
 	} {
 		if limit.wanted == nil || equal(limit.wanted.Limit, limit.have) {
@@ -123,16 +142,13 @@ func (c UpdateOrganization) decideRecord(o Organization) (Event, error) {
 }
 
 func (c UpdateOrganization) decideTier(o Organization) (Event, error) {
-	if c.PlanTier == nil || *c.PlanTier == o.Tier {
+	if c.PlanTier == nil {
 		return nil, nil
-	}
-	if err := c.PlanTier.validate(); err != nil {
-		return nil, err
 	}
 	if err := validateLine("reason", c.Reason, 0, maxReasonLength); err != nil {
 		return nil, err
 	}
-	return TierChanged{OrganizationID: o.ID, From: o.Tier, To: *c.PlanTier, Reason: c.Reason}, nil
+	return o.changeTier(*c.PlanTier, c.Reason)
 }
 
 func (c UpdateOrganization) decideStatus(o Organization) (Event, error) {

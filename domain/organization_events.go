@@ -8,6 +8,8 @@ type OrganizationCreated struct {
 	PlanTier          Tier           `json:"planTier"`
 	MaxAgents         *int           `json:"maxAgents,omitempty"`
 	MaxTokensPerMonth *int           `json:"maxTokensPerMonth,omitempty"`
+	MaxCallsPerDay    *int           `json:"maxCallsPerDay,omitempty"`
+	MaxTokensPerDay   *int           `json:"maxTokensPerDay,omitempty"`
 }
 
 // OrganizationUpdated is stored as "organization.updated", schema 1. Absent
@@ -17,11 +19,20 @@ type OrganizationUpdated struct {
 	Name              *string        `json:"name,omitempty"`
 	MaxAgents         *Override      `json:"maxAgents,omitempty"`
 	MaxTokensPerMonth *Override      `json:"maxTokensPerMonth,omitempty"`
+	MaxCallsPerDay    *Override      `json:"maxCallsPerDay,omitempty"`
+	MaxTokensPerDay   *Override      `json:"maxTokensPerDay,omitempty"`
 }
 
 // Override replaces a limit of the tier; with a nil Limit the tier's own holds again.
 type Override struct {
 	Limit *int `json:"limit"`
+}
+
+// replace sets an organization's own limit; a nil Override leaves it.
+func (o *Override) replace(limit **int) {
+	if o != nil {
+		*limit = o.Limit
+	}
 }
 
 // OrganizationSuspended is stored as "organization.suspended", schema 1. It

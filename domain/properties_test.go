@@ -252,6 +252,7 @@ func TestEvolveTakesAnyEvent(t *testing.T) {
 			Organization{}.Evolve(event, noon)
 			Seats{}.Evolve(event, noon)
 			Claim{}.Evolve(event, noon)
+			Delegation{}.Evolve(event, noon)
 			if got := (Organization{Name: "Acme"}).Evolve(unlisted{}, noon); !reflect.DeepEqual(got, Organization{Name: "Acme"}) {
 				t.Errorf("an event of another stream changed the organization: %+v", got)
 			}

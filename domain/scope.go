@@ -74,6 +74,11 @@ func (s Scopes) Beyond(other Scopes) Scopes {
 	return slices.DeleteFunc(slices.Clone(s), other.Has)
 }
 
+// Within is what the set and the other set have in common; never nil.
+func (s Scopes) Within(other Scopes) Scopes {
+	return slices.DeleteFunc(append(Scopes{}, s...), func(have Scope) bool { return !other.Has(have) })
+}
+
 // normalized is the set that the scopes make, however they were listed; never
 // nil, which would be stored as if nothing had been said of them.
 func (s Scopes) normalized() Scopes { return append(Scopes{}, NewScopes(s...)...) }

@@ -10,9 +10,10 @@ import (
 const TokenLifetime = time.Hour
 
 // TokenIssued is stored as "token.issued", schema 1. No token leaves the
-// server before this event is durable.
+// server before this event is durable. Delegation and Subject are those of a
+// token got by exchange: what it acts under and for whom.
 type TokenIssued struct {
-	AgentID      AgentID        `json:"agentId"`
+	AgentID      AgentID        `json:"agentId"` // who holds the token
 	TokenID      TokenID        `json:"jti"`
 	CredentialID CredentialID   `json:"credentialId"`
 	AuthMethod   CredentialKind `json:"authMethod"`
@@ -21,6 +22,8 @@ type TokenIssued struct {
 	Algorithm    string         `json:"alg"`
 	KeyID        string         `json:"kid"`
 	ExpiresAt    time.Time      `json:"expiresAt"`
+	Delegation   *DelegationID  `json:"delegation,omitempty"`
+	Subject      *AgentID       `json:"subject,omitempty"`
 }
 
 // TokenRevoked is stored as "token.revoked", schema 1.

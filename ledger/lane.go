@@ -64,6 +64,14 @@ func (r *repository[S]) execute(ctx context.Context, stream string, origin Origi
 	}
 }
 
+// look gives the aggregate with every event that was committed before the
+// call, as read does, but shared: of all who look at one stream at the same time
+// one asks the store, or an append by somebody among them proves what they saw.
+func (r *repository[S]) look(ctx context.Context, stream string) (S, error) {
+	outcome, err := r.execute(ctx, stream, Origin{}, nil, func(S) ([]domain.Event, error) { return nil, nil })
+	return outcome.State, err
+}
+
 // enqueue reports whether the lane is new and needs somebody to drain it.
 func (r *repository[S]) enqueue(stream string, p *pending[S]) bool {
 	r.mu.Lock()

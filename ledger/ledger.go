@@ -49,6 +49,7 @@ type Ledger struct {
 	organizations *repository[domain.Organization]
 	seats         *repository[domain.Seats]
 	claims        *repository[domain.Claim]
+	delegations   *repository[domain.Delegation]
 	failures      *failureGate
 }
 
@@ -80,6 +81,7 @@ func New(store eventstore.Store, readModels ReadModels, tenants Tenants, options
 		organizations: newRepository[domain.Organization](store, "organization/1", options),
 		seats:         newRepository[domain.Seats](store, "seats/1", options),
 		claims:        newRepository[domain.Claim](store, "claim/1", options),
+		delegations:   newRepository[domain.Delegation](store, "delegation/1", options),
 		failures:      newFailureGate(),
 	}
 }

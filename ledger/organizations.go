@@ -35,6 +35,12 @@ func (l *Ledger) UpdateOrganization(ctx context.Context, origin Origin, id domai
 	return l.changeOrganization(ctx, origin, id, command)
 }
 
+// ChangeTier moves an organization to another tier. Once it has returned, every
+// node decides by the new limits.
+func (l *Ledger) ChangeTier(ctx context.Context, origin Origin, id domain.OrganizationID, command domain.ChangeTier) (Outcome[domain.Organization], error) {
+	return l.changeOrganization(ctx, origin, id, command)
+}
+
 // AddMember gives an agent of the organization a role in it.
 func (l *Ledger) AddMember(ctx context.Context, origin Origin, id domain.OrganizationID, command domain.AddMember) (Outcome[domain.Organization], error) {
 	agent, err := l.Agent(ctx, command.AgentID)

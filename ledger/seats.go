@@ -25,6 +25,12 @@ func (l *Ledger) takeSeat(ctx context.Context, origin Origin, organization domai
 	return l.onSeats(ctx, origin, organization, command)
 }
 
+// SeatsTaken counts the agents of an organization that count towards its cap.
+func (l *Ledger) SeatsTaken(ctx context.Context, organization domain.OrganizationID) (int, error) {
+	seats, err := l.seats.read(ctx, domain.SeatsStream(organization))
+	return len(seats.state.Taken), err
+}
+
 func (l *Ledger) releaseSeat(ctx context.Context, origin Origin, organization domain.OrganizationID, agent domain.AgentID) error {
 	return l.onSeats(ctx, origin, organization, domain.ReleaseSeat{OrganizationID: organization, AgentID: agent})
 }

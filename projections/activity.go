@@ -48,7 +48,9 @@ func applyActivity(ctx context.Context, tx pgx.Tx, events []Event) error {
 		if !ok || e.Organization == uuid.Nil {
 			return fmt.Errorf("%s of organization %s counts for nobody", e.Type, e.Organization)
 		}
-		last[issued.AgentID] = e
+		if issued.Delegation == nil { // else it did not authenticate for it
+			last[issued.AgentID] = e
+		}
 	}
 	agents := slices.Collect(maps.Keys(last))
 	batch := &pgx.Batch{}

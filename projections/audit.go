@@ -77,6 +77,10 @@ func agentOf(fact domain.Event) domain.AgentID {
 		return f.AgentID
 	case domain.MemberAdded:
 		return f.AgentID
+	case domain.DelegationCreated:
+		return f.DelegatorID
+	case domain.DelegationRevoked:
+		return f.DelegatorID
 	}
 	return domain.AgentID{}
 }

@@ -23,7 +23,7 @@
 // # Where to start
 //
 // projection.go says what a projection is; the read models are one file each
-// (organizations.go, agents.go, credentials.go, audit.go, activity.go), with
-// their queries beside them. runner.go drives them, progress.go knows where
+// (organizations.go, agents.go, credentials.go, delegations.go, audit.go,
+// activity.go), with their queries beside them. runner.go drives them, progress.go knows where
 // they are.
 package projections

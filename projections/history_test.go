@@ -22,6 +22,7 @@ type history struct {
 	head          eventstore.Position
 	organizations []domain.OrganizationID
 	agents        []domain.Agent
+	delegations   []domain.Delegation
 }
 
 func (h *history) record(stream string, organization domain.OrganizationID, facts ...domain.Event) {
@@ -45,8 +46,16 @@ func (h *history) agent(i int, facts ...domain.Event) {
 	}
 }
 
+// delegation applies facts to a delegation, as recorded.
+func (h *history) delegation(i int, facts ...domain.Event) {
+	for _, f := range facts {
+		h.record(domain.DelegationStream(h.delegations[i].ID), h.delegations[i].OrganizationID, f)
+		h.delegations[i] = h.delegations[i].Evolve(f, h.at.UTC().Truncate(time.Microsecond))
+	}
+}
+
 func (h *history) step() {
-	kind := rapid.IntRange(0, 13).Draw(h.t, "kind")
+	kind := rapid.IntRange(0, 15).Draw(h.t, "kind")
 	if len(h.organizations) == 0 {
 		kind = 0
 	} else if len(h.agents) == 0 && kind > 4 {
@@ -86,6 +95,21 @@ func (h *history) step() {
 	case 13:
 		h.record(domain.SecurityStream("2026-01-01"), h.agents[i].OrganizationID,
 			domain.AuthFailed{ClientID: rapid.SampledFrom([]string{id.String(), "x"}).Draw(h.t, "client"), Reason: domain.AuthWrongSecret})
+	case 14:
+		link := delegated(h.agents[i].OrganizationID, id, h.agents[pick(len(h.agents))].ID)
+		if n := len(h.delegations); n > 0 && h.delegations[n-1].OrganizationID == link.OrganizationID {
+			link.ParentID, link.Depth = &h.delegations[n-1].ID, 1
+		}
+		h.delegations = append(h.delegations, domain.Delegation{ID: link.DelegationID, OrganizationID: link.OrganizationID})
+		h.delegation(len(h.delegations)-1, link)
+	case 15:
+		if n := len(h.delegations); n > 0 {
+			which := pick(n)
+			d := h.delegations[which]
+			exchanged := issued(d.DelegateeID, newCredentialID())
+			exchanged.Delegation, exchanged.Subject = &d.ID, &d.DelegatorID
+			h.delegation(which, exchanged, domain.DelegationRevoked{DelegationID: d.ID, DelegatorID: d.DelegatorID, RevokedBy: id})
+		}
 	}
 }
 
@@ -147,6 +171,15 @@ func TestRebuildEqualsLive(t *testing.T) {
 
 // check compares the read models with the aggregates.
 func (h *history) check(w *world) {
+	for _, want := range h.delegations {
+		got, err := w.queries.Delegation(h.tb.Context(), projections.InOrganization(want.OrganizationID), want.ID)
+		if err != nil {
+			h.t.Fatalf("delegation %s: %v", want.ID, err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			h.t.Fatalf("delegation (-aggregate +read model):\n%s", diff)
+		}
+	}
 	for _, want := range h.agents {
 		tenant := projections.InOrganization(want.OrganizationID)
 		got, err := w.queries.Agent(h.tb.Context(), tenant, want.ID)

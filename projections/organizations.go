@@ -104,19 +104,21 @@ func loadOrganizations(ctx context.Context, tx pgx.Tx, ids pgtype.FlatArray[pgty
 		}
 		found[o.ID] = &organizationRow{place: o.place, organization: domain.Organization{
 			ID: o.ID, Name: o.Name, Slug: o.Slug, Tier: o.Tier, MaxAgents: o.MaxAgents,
-			MaxTokensPerMonth: o.MaxTokensPerMonth, Status: o.Status, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt,
+			MaxCallsPerDay: o.MaxCallsPerDay, MaxTokensPerDay: o.MaxTokensPerDay, MaxTokensPerMonth: o.MaxTokensPerMonth,
+			Status: o.Status, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt,
 		}}
 	}
 	return found, rows.Err()
 }
 
 const storeOrganizationRows = `INSERT INTO organizations AS o (` + organizationColumns + `)
-	SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::int[], $6::int[], $7::text[],
-		$8::bigint[], $9::bigint[], $10::timestamptz[], $11::timestamptz[])
+	SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::int[], $6::int[], $7::int[],
+		$8::int[], $9::text[], $10::bigint[], $11::bigint[], $12::timestamptz[], $13::timestamptz[])
 	ON CONFLICT (organization_id) DO UPDATE
-		SET (name, plan_tier, max_agents, max_tokens_per_month, status, changed_position, updated_at)
-		= (excluded.name, excluded.plan_tier, excluded.max_agents, excluded.max_tokens_per_month, excluded.status,
-		excluded.changed_position, excluded.updated_at)
+		SET (name, plan_tier, max_agents, max_calls_per_day, max_tokens_per_day, max_tokens_per_month, status,
+		changed_position, updated_at)
+		= (excluded.name, excluded.plan_tier, excluded.max_agents, excluded.max_calls_per_day, excluded.max_tokens_per_day,
+		excluded.max_tokens_per_month, excluded.status, excluded.changed_position, excluded.updated_at)
 	WHERE o.changed_position < excluded.changed_position`
 
 func storeOrganizations(ctx context.Context, tx pgx.Tx, rows []*organizationRow) error {
@@ -126,13 +128,18 @@ func storeOrganizations(ctx context.Context, tx pgx.Tx, rows []*organizationRow)
 	text := func(field func(domain.Organization) string) pgtype.FlatArray[string] {
 		return column(rows, func(r *organizationRow) string { return field(r.organization) })
 	}
+	limit := func(field func(domain.Organization) *int) pgtype.FlatArray[*int] {
+		return column(rows, func(r *organizationRow) *int { return field(r.organization) })
+	}
 	_, err := tx.Exec(ctx, storeOrganizationRows,
 		column(rows, func(r *organizationRow) pgtype.UUID { return dbID(r.organization.ID.UUID) }),
 		text(func(o domain.Organization) string { return o.Name }),
 		text(func(o domain.Organization) string { return o.Slug }),
 		text(func(o domain.Organization) string { return string(o.Tier) }),
-		column(rows, func(r *organizationRow) *int { return r.organization.MaxAgents }),
-		column(rows, func(r *organizationRow) *int { return r.organization.MaxTokensPerMonth }),
+		limit(func(o domain.Organization) *int { return o.MaxAgents }),
+		limit(func(o domain.Organization) *int { return o.MaxCallsPerDay }),
+		limit(func(o domain.Organization) *int { return o.MaxTokensPerDay }),
+		limit(func(o domain.Organization) *int { return o.MaxTokensPerMonth }),
 		text(func(o domain.Organization) string { return string(o.Status) }),
 		column(rows, func(r *organizationRow) int64 { return int64(r.created) }),
 		column(rows, func(r *organizationRow) int64 { return int64(r.changed) }),

@@ -16,8 +16,10 @@ type Organization struct {
 	Name              string
 	Slug              string
 	Tier              domain.Tier
-	MaxAgents         *int // overrides the tier's
-	MaxTokensPerMonth *int // overrides the tier's
+	MaxAgents         *int // overrides the tier's, as do those below
+	MaxCallsPerDay    *int
+	MaxTokensPerDay   *int
+	MaxTokensPerMonth *int
 	Status            domain.OrganizationStatus
 	CreatedAt         time.Time
 	UpdatedAt         time.Time
@@ -32,12 +34,13 @@ type Member struct {
 	AddedAt time.Time
 }
 
-const organizationColumns = `organization_id, name, slug, plan_tier, max_agents, max_tokens_per_month, status,
+const organizationColumns = `organization_id, name, slug, plan_tier, max_agents, max_calls_per_day, max_tokens_per_day,
+	max_tokens_per_month, status,
 	created_position, changed_position, created_at, updated_at`
 
 func scanOrganization(row pgx.CollectableRow) (o Organization, err error) {
-	err = row.Scan(&o.ID.UUID, &o.Name, &o.Slug, (*string)(&o.Tier), &o.MaxAgents, &o.MaxTokensPerMonth, (*string)(&o.Status),
-		(*uint64)(&o.place.created), (*uint64)(&o.place.changed), &o.CreatedAt, &o.UpdatedAt)
+	err = row.Scan(&o.ID.UUID, &o.Name, &o.Slug, (*string)(&o.Tier), &o.MaxAgents, &o.MaxCallsPerDay, &o.MaxTokensPerDay,
+		&o.MaxTokensPerMonth, (*string)(&o.Status), (*uint64)(&o.place.created), (*uint64)(&o.place.changed), &o.CreatedAt, &o.UpdatedAt)
 	o.CreatedAt, o.UpdatedAt = o.CreatedAt.UTC(), o.UpdatedAt.UTC()
 	return o, err
 }

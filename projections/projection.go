@@ -38,7 +38,7 @@ const defaultPace = 5 * time.Millisecond
 
 // All lists the projections of this build.
 func All() []Projection {
-	return []Projection{Organizations(), Agents(), Credentials(), Audit(), Activity()}
+	return []Projection{Organizations(), Agents(), Credentials(), Delegations(), Audit(), Activity()}
 }
 
 // Wants reports whether the projection takes events of a type.

@@ -120,6 +120,7 @@ func newOrganizationID() domain.OrganizationID {
 }
 func newCredentialID() domain.CredentialID { return domain.CredentialID{UUID: uuid.Must(uuid.NewV7())} }
 func newTokenID() domain.TokenID           { return domain.TokenID{UUID: uuid.Must(uuid.NewV7())} }
+func newDelegationID() domain.DelegationID { return domain.DelegationID{UUID: uuid.Must(uuid.NewV7())} }
 
 func created(id domain.AgentID, organization domain.OrganizationID) domain.AgentCreated {
 	return domain.AgentCreated{
@@ -136,6 +137,14 @@ func issued(id domain.AgentID, credential domain.CredentialID) domain.TokenIssue
 	return domain.TokenIssued{
 		AgentID: id, TokenID: newTokenID(), CredentialID: credential, AuthMethod: domain.SecretCredential,
 		Scope: "agents:read", Audience: "https://idp.example", Algorithm: "ES256", KeyID: "k1", ExpiresAt: time.Now().Add(time.Hour),
+	}
+}
+
+// delegated is a link from one agent to another, for an hour from now.
+func delegated(organization domain.OrganizationID, from, to domain.AgentID) domain.DelegationCreated {
+	return domain.DelegationCreated{
+		DelegationID: newDelegationID(), OrganizationID: organization, DelegatorID: from, DelegateeID: to,
+		Scopes: domain.DefaultScopes(), TTLSeconds: 3600, ExpiresAt: time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond), MaxDepth: 3,
 	}
 }
 

@@ -2,6 +2,8 @@ package projections
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,6 +21,7 @@ import (
 type Revocations struct {
 	store   eventstore.Store
 	options RevocationsOptions
+	filter  eventstore.Filter
 	group   syncGroup
 
 	mu            sync.RWMutex // guards what follows
@@ -28,6 +31,7 @@ type Revocations struct {
 	credentials   map[domain.CredentialID]fate
 	organizations map[domain.OrganizationID]fate
 	tokens        map[domain.TokenID]time.Time // revoked; until they would expire
+	delegations   map[domain.DelegationID]link // until they expire
 }
 
 // fate is what has happened to the owner of tokens.
@@ -51,6 +55,16 @@ type RevocationsOptions struct {
 	Now func() time.Time
 	// Observe is told of each read of the ledger; it must be quick.
 	Observe func(SyncObservation)
+	// Also ride on the same reads: after a Sync they know what the index knows.
+	Also []Fold
+}
+
+// Fold is another index in memory that is fed from the ledger.
+type Fold struct {
+	Types []domain.Type
+	// Apply takes one event of these types, in ledger order, never two at once.
+	// It may be given an event of another type, and must be quick.
+	Apply func(Event)
 }
 
 // SyncObservation is what one read of the ledger did.
@@ -63,13 +77,26 @@ type SyncObservation struct {
 }
 
 // RevocationsSize is how much the index holds.
-type RevocationsSize struct{ Agents, Credentials, Organizations, Tokens int }
+type RevocationsSize struct{ Agents, Credentials, Organizations, Tokens, Delegations int }
 
 var revocationFilter = eventstore.Filter{Types: []string{
 	"agent.suspended", "agent.reactivated", "agent.decommissioned", "agent.updated",
 	"credential.rotated", "credential.revoked", "token.revoked",
 	"organization.suspended", "organization.reactivated", "organization.deleted",
+	"delegation.created", "delegation.revoked",
 }}
+
+// filter selects what the index and those that ride along want.
+func (o RevocationsOptions) filter() eventstore.Filter {
+	types := slices.Clone(revocationFilter.Types)
+	for _, fold := range o.Also {
+		for _, t := range fold.Types {
+			types = append(types, string(t))
+		}
+	}
+	slices.Sort(types)
+	return eventstore.Filter{Types: slices.Compact(types)}
+}
 
 // NewRevocations makes an index that knows of nothing until the first Sync.
 func NewRevocations(store eventstore.Store, options RevocationsOptions) *Revocations {
@@ -86,11 +113,12 @@ func NewRevocations(store eventstore.Store, options RevocationsOptions) *Revocat
 		options.Observe = func(SyncObservation) {}
 	}
 	r := &Revocations{
-		store: store, options: options,
+		store: store, options: options, filter: options.filter(),
 		agents:        make(map[domain.AgentID]fate),
 		credentials:   make(map[domain.CredentialID]fate),
 		organizations: make(map[domain.OrganizationID]fate),
 		tokens:        make(map[domain.TokenID]time.Time),
+		delegations:   make(map[domain.DelegationID]link),
 	}
 	r.group.read = r.read
 	return r
@@ -102,8 +130,15 @@ type TokenRef struct {
 	AgentID        domain.AgentID
 	CredentialID   domain.CredentialID // zero where the token does not tell
 	OrganizationID domain.OrganizationID
-	Position       eventstore.Position // of its token.issued event
 	ExpiresAt      time.Time
+	// Position is that of its token.issued event: who issued it knew of
+	// everything before that concerned it.
+	Position eventstore.Position
+	// Delegation is what the token acts under, zero when it is the agent's own.
+	// Then its issuance is recorded on another stream than what it rests on, and
+	// Position must be the first one that its issuer did not know, see
+	// [Revocations.CheckDelegation].
+	Delegation domain.DelegationID
 }
 
 // Verdict says what is wrong with a token, nothing when it is [Alive].
@@ -118,6 +153,7 @@ const (
 	AgentInactive        Verdict = "agent_inactive"
 	OrganizationChanged  Verdict = "organization_changed" // suspended since
 	OrganizationInactive Verdict = "organization_inactive"
+	DelegationEnded      Verdict = "delegation_ended" // revoked, expired or unknown, it or one above it
 	NotLoaded            Verdict = "index_not_loaded" // the ledger has not been read yet
 )
 
@@ -131,22 +167,36 @@ func (r *Revocations) Check(token TokenRef) Verdict {
 	if !r.synced {
 		return NotLoaded
 	}
-	organization, agent := r.organizations[token.OrganizationID], r.agents[token.AgentID]
 	credential := r.credentials[token.CredentialID]
 	_, revoked := r.tokens[token.TokenID]
+	if verdict := r.checkOwner(token.OrganizationID, token.AgentID, token.Position); verdict != Alive {
+		return verdict
+	}
+	switch {
+	case credential.dead || token.Position <= credential.cut:
+		return CredentialChanged
+	case revoked:
+		return TokenRevoked
+	case !token.Delegation.IsZero():
+		return r.checkChain(token.Delegation, token.Position)
+	}
+	return Alive
+}
+
+// checkOwner judges an agent and its organization: both must be active, and
+// nothing may have cut their tokens at the position or after it. The caller
+// holds r.mu.
+func (r *Revocations) checkOwner(organizationID domain.OrganizationID, agentID domain.AgentID, position eventstore.Position) Verdict {
+	organization, agent := r.organizations[organizationID], r.agents[agentID]
 	switch {
 	case organization.dead:
 		return OrganizationInactive
 	case agent.dead:
 		return AgentInactive
-	case token.Position <= organization.cut:
+	case position <= organization.cut:
 		return OrganizationChanged
-	case token.Position <= agent.cut:
+	case position <= agent.cut:
 		return AgentChanged
-	case credential.dead || token.Position <= credential.cut:
-		return CredentialChanged
-	case revoked:
-		return TokenRevoked
 	}
 	return Alive
 }
@@ -170,7 +220,10 @@ func (r *Revocations) Position() eventstore.Position {
 func (r *Revocations) Size() RevocationsSize {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return RevocationsSize{len(r.agents), len(r.credentials), len(r.organizations), len(r.tokens)}
+	return RevocationsSize{
+		Agents: len(r.agents), Credentials: len(r.credentials), Organizations: len(r.organizations),
+		Tokens: len(r.tokens), Delegations: len(r.delegations),
+	}
 }
 
 // Run loads the index and keeps it fresh until ctx ends: it syncs each second
@@ -197,7 +250,8 @@ func (r *Revocations) Run(ctx context.Context) {
 }
 
 // Prune forgets what no token can need that has not expired by now: revoked
-// tokens past their expiry, and old cuts. Who is dead is remembered.
+// tokens and delegations past their expiry, and old cuts. Who is dead is
+// remembered.
 func (r *Revocations) Prune(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -206,6 +260,7 @@ func (r *Revocations) Prune(now time.Time) {
 			delete(r.tokens, id)
 		}
 	}
+	maps.DeleteFunc(r.delegations, func(_ domain.DelegationID, l link) bool { return !now.Before(l.expiresAt) })
 	oldest := now.Add(-r.options.Keep)
 	prune(r.agents, oldest)
 	prune(r.credentials, oldest)

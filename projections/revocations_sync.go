@@ -102,13 +102,16 @@ func (r *Revocations) catchUp(ctx context.Context) (events int, err error) {
 	}
 	applied := r.Position() // only we move it
 	if head > applied {
-		for stored, err := range r.store.ReadAll(ctx, applied, revocationFilter) {
+		for stored, err := range r.store.ReadAll(ctx, applied, r.filter) {
 			if err != nil {
 				return events, err
 			}
 			event, err := decode(stored)
 			if err != nil {
 				return events, fmt.Errorf("event at position %d: %w", stored.Position, err)
+			}
+			for _, fold := range r.options.Also {
+				fold.Apply(event)
 			}
 			r.apply(event)
 			events++
@@ -155,6 +158,8 @@ func (r *Revocations) apply(e Event) {
 		r.organizations[f.OrganizationID] = now
 	case domain.OrganizationDeleted:
 		r.organizations[f.OrganizationID] = dead
+	case domain.DelegationCreated, domain.DelegationRevoked:
+		r.applyDelegation(f)
 	}
 	r.applied = e.Position
 }

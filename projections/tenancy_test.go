@@ -21,10 +21,12 @@ func (w *world) tenants(t testing.TB, progress *projections.Progress) (ids [2]do
 		record(t, w.store, domain.OrganizationStream(ids[i]), ids[i],
 			domain.OrganizationCreated{OrganizationID: ids[i], Name: "n", Slug: ids[i].String(), PlanTier: domain.TierFree},
 			domain.MemberAdded{OrganizationID: ids[i], AgentID: agents[i], Role: domain.RoleAdmin})
-		last := record(t, w.store, domain.AgentStream(agents[i]), ids[i], created(agents[i], ids[i]),
+		record(t, w.store, domain.AgentStream(agents[i]), ids[i], created(agents[i], ids[i]),
 			domain.CredentialGenerated{AgentID: agents[i], CredentialID: credentials[i], Kind: domain.SecretCredential,
 				Verifier: &domain.Verifier{KeyID: "k", MAC: []byte("mac")}},
 			issued(agents[i], credentials[i]))
+		link := delegated(ids[i], agents[i], newAgentID())
+		last := record(t, w.store, domain.DelegationStream(link.DelegationID), ids[i], link)
 		waitAll(t, progress, last)
 	}
 	return ids, agents, credentials
@@ -131,6 +133,14 @@ func TestQueriesStayInTheTenant(t *testing.T) {
 		},
 		"members of the other": func(t projections.Tenant) (int, error) {
 			l, err := q.Members(ctx, t, ids[1], projections.Page{})
+			return (l.Total + len(l.Items)) * 2, err
+		},
+		"delegations": func(t projections.Tenant) (int, error) {
+			l, err := q.Delegations(ctx, t, projections.DelegationFilter{})
+			return l.Total + len(l.Items), err
+		},
+		"delegations of the other": func(t projections.Tenant) (int, error) {
+			l, err := q.Delegations(ctx, t, projections.DelegationFilter{DelegatorID: agents[1]})
 			return (l.Total + len(l.Items)) * 2, err
 		},
 		"credentials of the other": func(t projections.Tenant) (int, error) {

@@ -188,6 +188,27 @@ func (e DeploymentEnv) Valid() bool {
 	}
 }
 
+// Defines values for DetailedHealthStatus.
+const (
+	DetailedHealthStatusDegraded  DetailedHealthStatus = "degraded"
+	DetailedHealthStatusHealthy   DetailedHealthStatus = "healthy"
+	DetailedHealthStatusUnhealthy DetailedHealthStatus = "unhealthy"
+)
+
+// Valid indicates whether the value is a known member of the DetailedHealthStatus enum.
+func (e DetailedHealthStatus) Valid() bool {
+	switch e {
+	case DetailedHealthStatusDegraded:
+		return true
+	case DetailedHealthStatusHealthy:
+		return true
+	case DetailedHealthStatusUnhealthy:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ErrorCode.
 const (
 	ErrorCodeAGENTALREADYDECOMMISSIONED ErrorCode = "AGENT_ALREADY_DECOMMISSIONED"
@@ -200,6 +221,8 @@ const (
 	ErrorCodeCONFLICT                   ErrorCode = "CONFLICT"
 	ErrorCodeCREDENTIALALREADYREVOKED   ErrorCode = "CREDENTIAL_ALREADY_REVOKED"
 	ErrorCodeCREDENTIALNOTFOUND         ErrorCode = "CREDENTIAL_NOT_FOUND"
+	ErrorCodeCROSSTENANTDELEGATION      ErrorCode = "CROSS_TENANT_DELEGATION"
+	ErrorCodeDELEGATIONNOTFOUND         ErrorCode = "DELEGATION_NOT_FOUND"
 	ErrorCodeFREETIERLIMITEXCEEDED      ErrorCode = "FREE_TIER_LIMIT_EXCEEDED"
 	ErrorCodeIDEMPOTENCYKEYREUSED       ErrorCode = "IDEMPOTENCY_KEY_REUSED"
 	ErrorCodeINSUFFICIENTSCOPE          ErrorCode = "INSUFFICIENT_SCOPE"
@@ -213,6 +236,7 @@ const (
 	ErrorCodePRECONDITIONFAILED         ErrorCode = "PRECONDITION_FAILED"
 	ErrorCodeRATELIMITEXCEEDED          ErrorCode = "RATE_LIMIT_EXCEEDED"
 	ErrorCodeREADMODELBEHIND            ErrorCode = "READ_MODEL_BEHIND"
+	ErrorCodeSCOPEEXCEEDSDELEGATOR      ErrorCode = "SCOPE_EXCEEDS_DELEGATOR"
 	ErrorCodeSCOPENOTALLOWED            ErrorCode = "SCOPE_NOT_ALLOWED"
 	ErrorCodeSERVICEUNAVAILABLE         ErrorCode = "SERVICE_UNAVAILABLE"
 	ErrorCodeTIERLIMITEXCEEDED          ErrorCode = "TIER_LIMIT_EXCEEDED"
@@ -244,6 +268,10 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeCREDENTIALNOTFOUND:
 		return true
+	case ErrorCodeCROSSTENANTDELEGATION:
+		return true
+	case ErrorCodeDELEGATIONNOTFOUND:
+		return true
 	case ErrorCodeFREETIERLIMITEXCEEDED:
 		return true
 	case ErrorCodeIDEMPOTENCYKEYREUSED:
@@ -269,6 +297,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeRATELIMITEXCEEDED:
 		return true
 	case ErrorCodeREADMODELBEHIND:
+		return true
+	case ErrorCodeSCOPEEXCEEDSDELEGATOR:
 		return true
 	case ErrorCodeSCOPENOTALLOWED:
 		return true
@@ -431,6 +461,24 @@ func (e OrganizationUpdateStatus) Valid() bool {
 	}
 }
 
+// Defines values for ProjectionHealthStatus.
+const (
+	ProjectionHealthStatusDegraded ProjectionHealthStatus = "degraded"
+	ProjectionHealthStatusHealthy  ProjectionHealthStatus = "healthy"
+)
+
+// Valid indicates whether the value is a known member of the ProjectionHealthStatus enum.
+func (e ProjectionHealthStatus) Valid() bool {
+	switch e {
+	case ProjectionHealthStatusDegraded:
+		return true
+	case ProjectionHealthStatusHealthy:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ProjectionsHealthStatus.
 const (
 	ProjectionsHealthStatusDegraded ProjectionsHealthStatus = "degraded"
@@ -548,6 +596,42 @@ const (
 func (e PublicKeyJwkUse) Valid() bool {
 	switch e {
 	case PublicKeyJwkUseSig:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RateLimiterHealthMode.
+const (
+	RateLimiterHealthModeInProcess RateLimiterHealthMode = "in-process"
+	RateLimiterHealthModeShared    RateLimiterHealthMode = "shared"
+)
+
+// Valid indicates whether the value is a known member of the RateLimiterHealthMode enum.
+func (e RateLimiterHealthMode) Valid() bool {
+	switch e {
+	case RateLimiterHealthModeInProcess:
+		return true
+	case RateLimiterHealthModeShared:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RateLimiterHealthStatus.
+const (
+	RateLimiterHealthStatusDegraded RateLimiterHealthStatus = "degraded"
+	RateLimiterHealthStatusHealthy  RateLimiterHealthStatus = "healthy"
+)
+
+// Valid indicates whether the value is a known member of the RateLimiterHealthStatus enum.
+func (e RateLimiterHealthStatus) Valid() bool {
+	switch e {
+	case RateLimiterHealthStatusDegraded:
+		return true
+	case RateLimiterHealthStatusHealthy:
 		return true
 	default:
 		return false
@@ -677,6 +761,21 @@ func (e Tier) Valid() bool {
 	}
 }
 
+// Defines values for TokenResponseIssuedTokenType.
+const (
+	TokenResponseIssuedTokenTypeUrnIetfParamsOauthTokenTypeAccessToken TokenResponseIssuedTokenType = "urn:ietf:params:oauth:token-type:access_token"
+)
+
+// Valid indicates whether the value is a known member of the TokenResponseIssuedTokenType enum.
+func (e TokenResponseIssuedTokenType) Valid() bool {
+	switch e {
+	case TokenResponseIssuedTokenTypeUrnIetfParamsOauthTokenTypeAccessToken:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TokenResponseTokenType.
 const (
 	TokenResponseTokenTypeBearer TokenResponseTokenType = "Bearer"
@@ -690,6 +789,13 @@ func (e TokenResponseTokenType) Valid() bool {
 	default:
 		return false
 	}
+}
+
+// Actor Who acts for `sub` (RFC 8693 section 4.1); inside, whom each was lent the authority by.
+type Actor struct {
+	// Act Who acts for `sub` (RFC 8693 section 4.1); inside, whom each was lent the authority by.
+	Act *Actor             `json:"act,omitempty"`
+	Sub openapi_types.UUID `json:"sub"`
 }
 
 // Agent A non-human identity.
@@ -1035,6 +1141,101 @@ type CredentialWithSecret struct {
 	Status CredentialStatus `json:"status"`
 }
 
+// Delegation Authority that one agent has lent another; one link of a chain where it was lent on.
+//
+// Example: {"chainId":"019a3f70-2b3c-7d4e-8f50-61728394a5b6","createdAt":"2026-11-23T07:21:00.125Z","delegateeAgentId":"019a3f5e-9d2b-7c63-8e4f-307b2d1c9e52","delegationToken":"sa_del_AW8HrkPSH5pBAZo_cCs8fU6PUGFyg5Sltg.EXAMPLEexampleEXAMPLEexampleEXAMPLEexample0","delegatorAgentId":"019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","depth":0,"expiresAt":"2026-11-23T08:21:00.123Z","issuedAt":"2026-11-23T07:21:00.123Z","maxDepth":0,"parentChainId":null,"revokedAt":null,"scopes":["agents:read"],"signature":"EXAMPLEexampleEXAMPLEexampleEXAMPLEexample0","tenantId":"019a3f5e-0b6c-7f10-8a4d-5e9b7c3d2f10","ttlSeconds":3600}
+type Delegation struct {
+	ChainID openapi_types.UUID `json:"chainId"`
+
+	// CreatedAt RFC 3339, in UTC, with milliseconds.
+	//
+	// Example: 2026-11-23T07:21:00.123Z
+	CreatedAt        Timestamp          `json:"createdAt"`
+	DelegateeAgentID openapi_types.UUID `json:"delegateeAgentId"`
+
+	// DelegationToken What the delegatee exchanges. Whoever else has it can do nothing with it.
+	//
+	// Example: sa_del_AW8HrkPSH5pBAZo_cCs8fU6PUGFyg5Sltg.EXAMPLEexampleEXAMPLEexampleEXAMPLEexample0
+	DelegationToken  DelegationToken    `json:"delegationToken"`
+	DelegatorAgentID openapi_types.UUID `json:"delegatorAgentId"`
+
+	// Depth How many links are above this one.
+	Depth int `json:"depth"`
+
+	// ExpiresAt RFC 3339, in UTC, with milliseconds.
+	//
+	// Example: 2026-11-23T07:21:00.123Z
+	ExpiresAt Timestamp `json:"expiresAt"`
+
+	// IssuedAt RFC 3339, in UTC, with milliseconds.
+	//
+	// Example: 2026-11-23T07:21:00.123Z
+	IssuedAt Timestamp `json:"issuedAt"`
+
+	// MaxDepth How many links may follow below this one.
+	MaxDepth int `json:"maxDepth"`
+
+	// ParentChainID The link above; null at the root.
+	ParentChainID nullable.Nullable[openapi_types.UUID] `json:"parentChainId"`
+
+	// RevokedAt Null when it is not.
+	RevokedAt nullable.Nullable[timestamp.Milli] `json:"revokedAt"`
+	Scopes    []Scope                            `json:"scopes"`
+
+	// Signature The part of the token after the dot: our keyed signature over the rest.
+	Signature string `json:"signature"`
+
+	// TenantID The organization of both agents.
+	TenantID   openapi_types.UUID `json:"tenantId"`
+	TTLSeconds int                `json:"ttlSeconds"`
+}
+
+// DelegationCreate defines model for DelegationCreate.
+type DelegationCreate struct {
+	// DelegateeAgentID Another active agent of the caller's organization.
+	DelegateeAgentID openapi_types.UUID `json:"delegateeAgentId"`
+
+	// MaxDepth How many links may follow below this one. Without it none: the delegatee cannot lend on.
+	MaxDepth *int `json:"maxDepth,omitempty"`
+
+	// Scopes Some of those that the caller's token holds.
+	Scopes []Scope `json:"scopes"`
+
+	// TTLSeconds How long the delegation lives; when the caller's token acts under another one, not beyond that one's end.
+	TTLSeconds int `json:"ttlSeconds"`
+}
+
+// DelegationToken What the delegatee exchanges. Whoever else has it can do nothing with it.
+//
+// Example: sa_del_AW8HrkPSH5pBAZo_cCs8fU6PUGFyg5Sltg.EXAMPLEexampleEXAMPLEexampleEXAMPLEexample0
+type DelegationToken = string
+
+// DelegationVerification All but `valid` are null unless the token is a genuine one of the caller's organization.
+//
+// Example: {"chainId":null,"delegateeAgentId":null,"delegatorAgentId":null,"expiresAt":null,"issuedAt":null,"revokedAt":null,"scopes":null,"valid":false}
+type DelegationVerification struct {
+	ChainID          nullable.Nullable[openapi_types.UUID] `json:"chainId"`
+	DelegateeAgentID nullable.Nullable[openapi_types.UUID] `json:"delegateeAgentId"`
+	DelegatorAgentID nullable.Nullable[openapi_types.UUID] `json:"delegatorAgentId"`
+	ExpiresAt        nullable.Nullable[timestamp.Milli]    `json:"expiresAt"`
+	IssuedAt         nullable.Nullable[timestamp.Milli]    `json:"issuedAt"`
+
+	// RevokedAt When the delegation itself was revoked; null when it was not.
+	RevokedAt nullable.Nullable[timestamp.Milli] `json:"revokedAt"`
+	Scopes    nullable.Nullable[[]Scope]         `json:"scopes"`
+
+	// Valid It can be used right now.
+	Valid bool `json:"valid"`
+}
+
+// DelegationVerify defines model for DelegationVerify.
+type DelegationVerify struct {
+	// DelegationToken What the delegatee exchanges. Whoever else has it can do nothing with it.
+	//
+	// Example: sa_del_AW8HrkPSH5pBAZo_cCs8fU6PUGFyg5Sltg.EXAMPLEexampleEXAMPLEexampleEXAMPLEexample0
+	DelegationToken DelegationToken `json:"delegationToken"`
+}
+
 // DependencyHealth defines model for DependencyHealth.
 type DependencyHealth struct {
 	LatencyMs *float64               `json:"latencyMs,omitempty"`
@@ -1046,6 +1247,24 @@ type DependencyHealthStatus string
 
 // DeploymentEnv Where the agent runs.
 type DeploymentEnv string
+
+// DetailedHealth Example: {"dependencies":{"database":{"latencyMs":0.6,"status":"healthy"},"rateLimiter":{"mode":"in-process","status":"degraded"},"redis":{"status":"unreachable"}},"ledgerPosition":4711,"projections":[{"lag":0,"name":"agents","position":4711,"status":"healthy"}],"status":"degraded","version":"1.0.0"}
+type DetailedHealth struct {
+	Dependencies struct {
+		Database    DependencyHealth  `json:"database"`
+		RateLimiter RateLimiterHealth `json:"rateLimiter"`
+		Redis       DependencyHealth  `json:"redis"`
+	} `json:"dependencies"`
+
+	// LedgerPosition Of the newest event; 0 when the database is unreachable.
+	LedgerPosition int64                `json:"ledgerPosition"`
+	Projections    []ProjectionHealth   `json:"projections"`
+	Status         DetailedHealthStatus `json:"status"`
+	Version        string               `json:"version"`
+}
+
+// DetailedHealthStatus defines model for DetailedHealth.Status.
+type DetailedHealthStatus string
 
 // Error Why a request was refused.
 type Error struct {
@@ -1098,14 +1317,19 @@ type IntrospectionRequest struct {
 //
 // Example: {"active":false}
 type IntrospectionResponse struct {
+	// Act Who acts for `sub` (RFC 8693 section 4.1); inside, whom each was lent the authority by.
+	Act      *Actor              `json:"act,omitempty"`
 	Active   bool                `json:"active"`
 	AgentID  *openapi_types.UUID `json:"agent_id,omitempty"`
 	Aud      *string             `json:"aud,omitempty"`
 	ClientID *string             `json:"client_id,omitempty"`
-	Exp      *int64              `json:"exp,omitempty"`
-	Iat      *int64              `json:"iat,omitempty"`
-	Iss      *string             `json:"iss,omitempty"`
-	Jti      *string             `json:"jti,omitempty"`
+
+	// Delegation The delegation that the token acts under.
+	Delegation *openapi_types.UUID `json:"delegation,omitempty"`
+	Exp        *int64              `json:"exp,omitempty"`
+	Iat        *int64              `json:"iat,omitempty"`
+	Iss        *string             `json:"iss,omitempty"`
+	Jti        *string             `json:"jti,omitempty"`
 
 	// Ledger Position of the event that recorded the issuance.
 	Ledger         *int64                          `json:"ledger,omitempty"`
@@ -1170,7 +1394,7 @@ type OpenIDConfiguration struct {
 
 // Organization A tenant.
 //
-// Example: {"createdAt":"2026-11-23T07:21:00.123Z","maxAgents":250,"maxTokensPerMonth":null,"name":"Acme Robotics","organizationId":"019a3f5e-0b6c-7f10-8a4d-5e9b7c3d2f10","planTier":"pro","slug":"acme-robotics","status":"active","updatedAt":"2026-11-23T07:21:00.123Z"}
+// Example: {"createdAt":"2026-11-23T07:21:00.123Z","maxAgents":250,"maxCallsPerDay":null,"maxTokensPerDay":null,"maxTokensPerMonth":null,"name":"Acme Robotics","organizationId":"019a3f5e-0b6c-7f10-8a4d-5e9b7c3d2f10","planTier":"pro","slug":"acme-robotics","status":"active","updatedAt":"2026-11-23T07:21:00.123Z"}
 type Organization struct {
 	// CreatedAt RFC 3339, in UTC, with milliseconds.
 	//
@@ -1179,6 +1403,12 @@ type Organization struct {
 
 	// MaxAgents Overrides the tier's limit of active agents; null when the tier's own holds.
 	MaxAgents nullable.Nullable[int64] `json:"maxAgents"`
+
+	// MaxCallsPerDay Overrides the tier's limit of API calls on a day (UTC); null when the tier's own holds.
+	MaxCallsPerDay nullable.Nullable[int64] `json:"maxCallsPerDay"`
+
+	// MaxTokensPerDay Overrides the tier's limit of tokens on a day (UTC); null when the tier's own holds.
+	MaxTokensPerDay nullable.Nullable[int64] `json:"maxTokensPerDay"`
 
 	// MaxTokensPerMonth Overrides the tier's limit of tokens in a calendar month (UTC); null when the tier's own holds.
 	MaxTokensPerMonth nullable.Nullable[int64] `json:"maxTokensPerMonth"`
@@ -1202,6 +1432,12 @@ type Organization struct {
 type OrganizationCreate struct {
 	// MaxAgents Overrides the tier's limit of active agents.
 	MaxAgents nullable.Nullable[int64] `json:"maxAgents,omitempty"`
+
+	// MaxCallsPerDay Overrides the tier's limit of API calls on a day (UTC).
+	MaxCallsPerDay nullable.Nullable[int64] `json:"maxCallsPerDay,omitempty"`
+
+	// MaxTokensPerDay Overrides the tier's limit of tokens on a day (UTC).
+	MaxTokensPerDay nullable.Nullable[int64] `json:"maxTokensPerDay,omitempty"`
 
 	// MaxTokensPerMonth Overrides the tier's limit of tokens in a calendar month (UTC).
 	MaxTokensPerMonth nullable.Nullable[int64] `json:"maxTokensPerMonth,omitempty"`
@@ -1248,6 +1484,12 @@ type OrganizationUpdate struct {
 	// MaxAgents Null removes the override.
 	MaxAgents nullable.Nullable[int64] `json:"maxAgents,omitempty"`
 
+	// MaxCallsPerDay Null removes the override.
+	MaxCallsPerDay nullable.Nullable[int64] `json:"maxCallsPerDay,omitempty"`
+
+	// MaxTokensPerDay Null removes the override.
+	MaxTokensPerDay nullable.Nullable[int64] `json:"maxTokensPerDay,omitempty"`
+
 	// MaxTokensPerMonth Null removes the override.
 	MaxTokensPerMonth nullable.Nullable[int64] `json:"maxTokensPerMonth,omitempty"`
 	Name              *string                  `json:"name,omitempty"`
@@ -1262,6 +1504,20 @@ type OrganizationUpdate struct {
 
 // OrganizationUpdateStatus defines model for OrganizationUpdate.Status.
 type OrganizationUpdateStatus string
+
+// ProjectionHealth defines model for ProjectionHealth.
+type ProjectionHealth struct {
+	// Lag Positions between it and the newest event that this node knows of.
+	Lag  int64  `json:"lag"`
+	Name string `json:"name"`
+
+	// Position Everything that concerns it up to here is in its read model.
+	Position int64                  `json:"position"`
+	Status   ProjectionHealthStatus `json:"status"`
+}
+
+// ProjectionHealthStatus defines model for ProjectionHealth.Status.
+type ProjectionHealthStatus string
 
 // ProjectionsHealth defines model for ProjectionsHealth.
 type ProjectionsHealth struct {
@@ -1319,6 +1575,19 @@ type PublicKeyJwkKty string
 // PublicKeyJwkUse defines model for PublicKeyJwk.Use.
 type PublicKeyJwkUse string
 
+// RateLimiterHealth defines model for RateLimiterHealth.
+type RateLimiterHealth struct {
+	// Mode Whether all nodes count together, or each by itself because Redis is away.
+	Mode   RateLimiterHealthMode   `json:"mode"`
+	Status RateLimiterHealthStatus `json:"status"`
+}
+
+// RateLimiterHealthMode Whether all nodes count together, or each by itself because Redis is away.
+type RateLimiterHealthMode string
+
+// RateLimiterHealthStatus defines model for RateLimiterHealth.Status.
+type RateLimiterHealthStatus string
+
 // RevocationRequest RFC 7009 section 2.1. Client authentication as at the token endpoint.
 type RevocationRequest struct {
 	ClientAssertion     *string `json:"client_assertion,omitempty"`
@@ -1367,6 +1636,49 @@ type SigningKeyUse string
 // Tier The organization's plan.
 type Tier string
 
+// TierChange defines model for TierChange.
+type TierChange struct {
+	// Reason Why, for the audit trail.
+	Reason string `json:"reason"`
+
+	// Tier The organization's plan.
+	Tier Tier `json:"tier"`
+}
+
+// TierLimits What the organization may use, its own overrides included. Null means unlimited.
+type TierLimits struct {
+	// MaxAgents Agents that are not decommissioned.
+	MaxAgents nullable.Nullable[int64] `json:"maxAgents"`
+
+	// MaxCallsPerDay API calls on a day (UTC).
+	MaxCallsPerDay nullable.Nullable[int64] `json:"maxCallsPerDay"`
+
+	// MaxTokensPerDay Tokens issued on a day (UTC).
+	MaxTokensPerDay nullable.Nullable[int64] `json:"maxTokensPerDay"`
+}
+
+// TierStatus Example: {"limits":{"maxAgents":10,"maxCallsPerDay":1000,"maxTokensPerDay":1000},"resetAt":"2026-11-24T00:00:00.000Z","tier":"free","usage":{"agentCount":3,"callsToday":417,"tokensToday":12}}
+type TierStatus struct {
+	// Limits What the organization may use, its own overrides included. Null means unlimited.
+	Limits TierLimits `json:"limits"`
+
+	// ResetAt RFC 3339, in UTC, with milliseconds.
+	//
+	// Example: 2026-11-23T07:21:00.123Z
+	ResetAt Timestamp `json:"resetAt"`
+
+	// Tier The organization's plan.
+	Tier  Tier      `json:"tier"`
+	Usage TierUsage `json:"usage"`
+}
+
+// TierUsage defines model for TierUsage.
+type TierUsage struct {
+	AgentCount  int64 `json:"agentCount"`
+	CallsToday  int64 `json:"callsToday"`
+	TokensToday int64 `json:"tokensToday"`
+}
+
 // Timestamp RFC 3339, in UTC, with milliseconds.
 //
 // Example: 2026-11-23T07:21:00.123Z
@@ -1374,6 +1686,12 @@ type Timestamp = timestamp.Milli
 
 // TokenRequest Parameters that are not listed are ignored, and those without a value count as left out (RFC 6749 section 3.2). None may be given twice.
 type TokenRequest struct {
+	// ActorToken For token exchange, an access token of the delegatee's own.
+	ActorToken *string `json:"actor_token,omitempty"`
+
+	// ActorTokenType `urn:ietf:params:oauth:token-type:access_token`
+	ActorTokenType *string `json:"actor_token_type,omitempty"`
+
 	// ClientAssertion For private_key_jwt (RFC 7523).
 	ClientAssertion *string `json:"client_assertion,omitempty"`
 
@@ -1386,17 +1704,26 @@ type TokenRequest struct {
 	// ClientSecret For client_secret_post.
 	ClientSecret *string `json:"client_secret,omitempty"`
 
-	// GrantType `client_credentials`
+	// GrantType `client_credentials` or `urn:ietf:params:oauth:grant-type:token-exchange`
 	GrantType string `json:"grant_type"`
 
 	// Nonce With the scope openid, comes back in the ID token.
 	Nonce *string `json:"nonce,omitempty"`
+
+	// RequestedTokenType `urn:ietf:params:oauth:token-type:access_token`, which is what comes without it too.
+	RequestedTokenType *string `json:"requested_token_type,omitempty"`
 
 	// Resource The resource server the token is for, an absolute URI without fragment (RFC 8707).
 	Resource *string `json:"resource,omitempty"`
 
 	// Scope Scopes with spaces between them.
 	Scope *string `json:"scope,omitempty"`
+
+	// SubjectToken For token exchange (RFC 8693), a delegation token made for the actor.
+	SubjectToken *string `json:"subject_token,omitempty"`
+
+	// SubjectTokenType `urn:sentryagent:params:oauth:token-type:delegation`
+	SubjectTokenType *string `json:"subject_token_type,omitempty"`
 }
 
 // TokenResponse RFC 6749 section 5.1.
@@ -1410,16 +1737,25 @@ type TokenResponse struct {
 	ExpiresIn int `json:"expires_in"`
 
 	// IDToken With the scope openid.
-	IDToken   *string                `json:"id_token,omitempty"`
-	Scope     string                 `json:"scope"`
-	TokenType TokenResponseTokenType `json:"token_type"`
+	IDToken *string `json:"id_token,omitempty"`
+
+	// IssuedTokenType After token exchange (RFC 8693 section 2.2.1).
+	IssuedTokenType *TokenResponseIssuedTokenType `json:"issued_token_type,omitempty"`
+	Scope           string                        `json:"scope"`
+	TokenType       TokenResponseTokenType        `json:"token_type"`
 }
+
+// TokenResponseIssuedTokenType After token exchange (RFC 8693 section 2.2.1).
+type TokenResponseIssuedTokenType string
 
 // TokenResponseTokenType defines model for TokenResponse.TokenType.
 type TokenResponseTokenType string
 
 // AgentID defines model for AgentId.
 type AgentID = openapi_types.UUID
+
+// ChainID defines model for ChainId.
+type ChainID = openapi_types.UUID
 
 // CredentialID defines model for CredentialId.
 type CredentialID = openapi_types.UUID
@@ -1484,6 +1820,28 @@ type CredentialRevoked = Error
 // CredentialRotated Example: {"clientId":"019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","clientSecret":"sk_live_EXAMPLEexampleEXAMPLEexampleEXAMPLEexample0","createdAt":"2026-11-23T07:22:00.000Z","credentialId":"019a3f60-1d2e-7a3b-8c4d-6f5e4d3c2b1a","expiresAt":null,"kind":"client_secret","revokedAt":null,"rotatedAt":null,"status":"active"}
 type CredentialRotated = CredentialWithSecret
 
+// DelegateeNotFound Why a request was refused.
+type DelegateeNotFound = Error
+
+// DelegationCreated Authority that one agent has lent another; one link of a chain where it was lent on.
+//
+// Example: {"chainId":"019a3f70-2b3c-7d4e-8f50-61728394a5b6","createdAt":"2026-11-23T07:21:00.125Z","delegateeAgentId":"019a3f5e-9d2b-7c63-8e4f-307b2d1c9e52","delegationToken":"sa_del_AW8HrkPSH5pBAZo_cCs8fU6PUGFyg5Sltg.EXAMPLEexampleEXAMPLEexampleEXAMPLEexample0","delegatorAgentId":"019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","depth":0,"expiresAt":"2026-11-23T08:21:00.123Z","issuedAt":"2026-11-23T07:21:00.123Z","maxDepth":0,"parentChainId":null,"revokedAt":null,"scopes":["agents:read"],"signature":"EXAMPLEexampleEXAMPLEexampleEXAMPLEexample0","tenantId":"019a3f5e-0b6c-7f10-8a4d-5e9b7c3d2f10","ttlSeconds":3600}
+type DelegationCreated = Delegation
+
+// DelegationForbidden Why a request was refused.
+type DelegationForbidden = Error
+
+// DelegationNotFound Why a request was refused.
+type DelegationNotFound = Error
+
+// DelegationRefused Why a request was refused.
+type DelegationRefused = Error
+
+// DelegationVerified All but `valid` are null unless the token is a genuine one of the caller's organization.
+//
+// Example: {"chainId":null,"delegateeAgentId":null,"delegatorAgentId":null,"expiresAt":null,"issuedAt":null,"revokedAt":null,"scopes":null,"valid":false}
+type DelegationVerified = DelegationVerification
+
 // Forbidden Why a request was refused.
 type Forbidden = Error
 
@@ -1519,12 +1877,12 @@ type OAuthUnavailable = OAuthError
 
 // OrganizationChanged A tenant.
 //
-// Example: {"createdAt":"2026-11-23T07:21:00.123Z","maxAgents":250,"maxTokensPerMonth":null,"name":"Acme Robotics","organizationId":"019a3f5e-0b6c-7f10-8a4d-5e9b7c3d2f10","planTier":"pro","slug":"acme-robotics","status":"active","updatedAt":"2026-11-23T07:21:00.123Z"}
+// Example: {"createdAt":"2026-11-23T07:21:00.123Z","maxAgents":250,"maxCallsPerDay":null,"maxTokensPerDay":null,"maxTokensPerMonth":null,"name":"Acme Robotics","organizationId":"019a3f5e-0b6c-7f10-8a4d-5e9b7c3d2f10","planTier":"pro","slug":"acme-robotics","status":"active","updatedAt":"2026-11-23T07:21:00.123Z"}
 type OrganizationChanged = Organization
 
 // OrganizationCreated A tenant.
 //
-// Example: {"createdAt":"2026-11-23T07:21:00.123Z","maxAgents":250,"maxTokensPerMonth":null,"name":"Acme Robotics","organizationId":"019a3f5e-0b6c-7f10-8a4d-5e9b7c3d2f10","planTier":"pro","slug":"acme-robotics","status":"active","updatedAt":"2026-11-23T07:21:00.123Z"}
+// Example: {"createdAt":"2026-11-23T07:21:00.123Z","maxAgents":250,"maxCallsPerDay":null,"maxTokensPerDay":null,"maxTokensPerMonth":null,"name":"Acme Robotics","organizationId":"019a3f5e-0b6c-7f10-8a4d-5e9b7c3d2f10","planTier":"pro","slug":"acme-robotics","status":"active","updatedAt":"2026-11-23T07:21:00.123Z"}
 type OrganizationCreated = Organization
 
 // OrganizationHasActiveAgents Why a request was refused.
@@ -1705,6 +2063,12 @@ type GetAuditEventParams struct {
 	XLedgerPosition *LedgerPosition `json:"X-Ledger-Position,omitempty"`
 }
 
+// CreateDelegationAliasParams defines parameters for CreateDelegationAlias.
+type CreateDelegationAliasParams struct {
+	// IdempotencyKey Any text unique to this request, such as a UUID. Repeating the request with the same key gets the same answer, for 24 hours.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListOrganizationsParams defines parameters for ListOrganizations.
 type ListOrganizationsParams struct {
 	// Page Which page, from 1.
@@ -1741,6 +2105,24 @@ type AddOrganizationMemberParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// GetTierStatusParams defines parameters for GetTierStatus.
+type GetTierStatusParams struct {
+	// OrganizationID For the operator, the organization to look into. Anybody else may name only its own.
+	OrganizationID *OrganizationID `form:"organizationId,omitempty" json:"organizationId,omitempty"`
+
+	// MinPosition The answer must reflect the ledger at least up to this position, or be `503 READ_MODEL_BEHIND`.
+	MinPosition *MinPosition `form:"minPosition,omitempty" json:"minPosition,omitempty"`
+
+	// XLedgerPosition The same as `minPosition`; the greater one counts.
+	XLedgerPosition *LedgerPosition `json:"X-Ledger-Position,omitempty"`
+}
+
+// CreateDelegationParams defines parameters for CreateDelegation.
+type CreateDelegationParams struct {
+	// IdempotencyKey Any text unique to this request, such as a UUID. Repeating the request with the same key gets the same answer, for 24 hours.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // RegisterAgentJSONRequestBody defines body for RegisterAgent for application/json ContentType.
 type RegisterAgentJSONRequestBody = AgentCreate
 
@@ -1756,6 +2138,12 @@ type RotateNewestCredentialJSONRequestBody = CredentialRotate
 // RotateCredentialJSONRequestBody defines body for RotateCredential for application/json ContentType.
 type RotateCredentialJSONRequestBody = CredentialRotate
 
+// CreateDelegationAliasJSONRequestBody defines body for CreateDelegationAlias for application/json ContentType.
+type CreateDelegationAliasJSONRequestBody = DelegationCreate
+
+// VerifyDelegationAliasJSONRequestBody defines body for VerifyDelegationAlias for application/json ContentType.
+type VerifyDelegationAliasJSONRequestBody = DelegationVerify
+
 // CreateOrganizationJSONRequestBody defines body for CreateOrganization for application/json ContentType.
 type CreateOrganizationJSONRequestBody = OrganizationCreate
 
@@ -1764,6 +2152,9 @@ type UpdateOrganizationJSONRequestBody = OrganizationUpdate
 
 // AddOrganizationMemberJSONRequestBody defines body for AddOrganizationMember for application/json ContentType.
 type AddOrganizationMemberJSONRequestBody = OrganizationMemberCreate
+
+// ChangeTierJSONRequestBody defines body for ChangeTier for application/json ContentType.
+type ChangeTierJSONRequestBody = TierChange
 
 // IssueTokenAliasFormdataRequestBody defines body for IssueTokenAlias for application/x-www-form-urlencoded ContentType.
 type IssueTokenAliasFormdataRequestBody = TokenRequest
@@ -1782,3 +2173,9 @@ type RevokeTokenFormdataRequestBody = RevocationRequest
 
 // IssueTokenFormdataRequestBody defines body for IssueToken for application/x-www-form-urlencoded ContentType.
 type IssueTokenFormdataRequestBody = TokenRequest
+
+// CreateDelegationJSONRequestBody defines body for CreateDelegation for application/json ContentType.
+type CreateDelegationJSONRequestBody = DelegationCreate
+
+// VerifyDelegationJSONRequestBody defines body for VerifyDelegation for application/json ContentType.
+type VerifyDelegationJSONRequestBody = DelegationVerify

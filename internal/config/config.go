@@ -36,12 +36,17 @@ type Config struct {
 	JWTSigningAlg string // JWT_SIGNING_ALG, default RS256: RS256 or ES256
 	MasterKeyFile string // MASTER_KEY_FILE, required: made at the first start where it does not exist
 	PolicyDir     string // POLICY_DIR, default "": the embedded policy
+	A2AEnabled    bool   // A2A_ENABLED, default true: agents may delegate to each other
 
 	EventStore         string        // EVENTSTORE, default postgres: the engine of the ledger
 	AuditRetentionDays int           // AUDIT_RETENTION_DAYS, default 0: as the tier says; 0 to 36,500
 	ReadWaitTimeout    time.Duration // READ_WAIT_TIMEOUT_MS, default 5,000, 1 to a minute: bound of a read-your-writes wait
 	SnapshotEvery      int           // SNAPSHOT_EVERY, default 500, 1 to 1,000,000 events of one stream between two snapshots
 	ShutdownTimeout    time.Duration // SHUTDOWN_TIMEOUT_MS, default 10,000, 0 to 10 minutes
+
+	RateLimitMaxRequests int           // RATE_LIMIT_MAX_REQUESTS, default 100, 0 to 10,000 in one window; 0: no rate limits
+	RateLimitWindow      time.Duration // RATE_LIMIT_WINDOW_MS, default 60,000, 1,000 to an hour
+	TierEnforcement      bool          // TIER_ENFORCEMENT, default true: the daily limits of the tiers hold
 
 	LogLevel  slog.Level // LOG_LEVEL, default info: debug, info, warn or error
 	LogFormat string     // LOG_FORMAT, default json: json or text
@@ -67,6 +72,7 @@ func Load(environ []string, dotenvPath string) (Config, error) {
 	r.listeners(&c)
 	r.identity(&c)
 	r.ledger(&c)
+	r.limits(&c)
 	if len(r.faults) > 0 {
 		return Config{}, r.faults
 	}
@@ -116,6 +122,7 @@ func (r *reader) identity(c *Config) {
 	c.JWTSigningAlg = r.oneOf("JWT_SIGNING_ALG", AlgRS256, AlgES256)
 	c.MasterKeyFile = r.newFile("MASTER_KEY_FILE")
 	c.PolicyDir = r.directory("POLICY_DIR")
+	c.A2AEnabled = r.oneOf("A2A_ENABLED", "true", "false") == "true"
 }
 
 func (r *reader) ledger(c *Config) {
@@ -130,4 +137,10 @@ func (r *reader) ledger(c *Config) {
 	c.AuditRetentionDays = r.integer("AUDIT_RETENTION_DAYS", 0, 0, 36_500)
 	c.ReadWaitTimeout = r.milliseconds("READ_WAIT_TIMEOUT_MS", 5_000, 1, 60_000)
 	c.SnapshotEvery = r.integer("SNAPSHOT_EVERY", 500, 1, 1_000_000)
+}
+
+func (r *reader) limits(c *Config) {
+	c.RateLimitMaxRequests = r.integer("RATE_LIMIT_MAX_REQUESTS", 100, 0, 10_000)
+	c.RateLimitWindow = r.milliseconds("RATE_LIMIT_WINDOW_MS", 60_000, 1_000, 3_600_000)
+	c.TierEnforcement = r.oneOf("TIER_ENFORCEMENT", "true", "false") == "true"
 }

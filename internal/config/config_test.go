@@ -49,10 +49,14 @@ func TestDefaults(t *testing.T) {
 		DIDWebDomain:            "localhost:3000",
 		JWTSigningAlg:           "RS256",
 		MasterKeyFile:           "/var/lib/agentidp/master.key",
+		A2AEnabled:              true,
 		EventStore:              "postgres",
 		ReadWaitTimeout:         5 * time.Second,
 		SnapshotEvery:           500,
 		ShutdownTimeout:         10 * time.Second,
+		RateLimitMaxRequests:    100,
+		RateLimitWindow:         time.Minute,
+		TierEnforcement:         true,
 		LogFormat:               "json",
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
@@ -154,11 +158,16 @@ func TestRefusedValues(t *testing.T) {
 		{"DB_POOL_IDLE_TIMEOUT_MS=-1", "DB_POOL_IDLE_TIMEOUT_MS"},
 		{"MASTER_KEY_FILE=" + os.TempDir(), "MASTER_KEY_FILE"},
 		{"POLICY_DIR=/does/not/exist", "POLICY_DIR"},
+		{"A2A_ENABLED=maybe", "A2A_ENABLED"},
 		{"EVENTSTORE=sqlite", "EVENTSTORE"},
 		{"AUDIT_RETENTION_DAYS=forever", "AUDIT_RETENTION_DAYS"},
 		{"LOG_LEVEL=loud", "LOG_LEVEL"},
 		{"LOG_FORMAT=xml", "LOG_FORMAT"},
 		{"SNAPSHOT_EVERY=0", "SNAPSHOT_EVERY"},
+		{"RATE_LIMIT_MAX_REQUESTS=10001", "RATE_LIMIT_MAX_REQUESTS"},
+		{"RATE_LIMIT_MAX_REQUESTS=-1", "RATE_LIMIT_MAX_REQUESTS"},
+		{"RATE_LIMIT_WINDOW_MS=999", "RATE_LIMIT_WINDOW_MS"},
+		{"TIER_ENFORCEMENT=yes", "TIER_ENFORCEMENT"},
 	} {
 		_, err := config.Load(least(tc.set), "")
 		var faults config.Faults

@@ -22,6 +22,8 @@ func (c Config) LogValue() slog.Value {
 		slog.String("master_key_file", c.MasterKeyFile),
 		slog.String("policy_dir", c.PolicyDir),
 		slog.String("eventstore", c.EventStore),
+		slog.Int("rate_limit_max_requests", c.RateLimitMaxRequests),
+		slog.Bool("tier_enforcement", c.TierEnforcement),
 		slog.String("log_level", c.LogLevel.String()),
 	)
 }

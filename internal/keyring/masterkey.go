@@ -13,16 +13,19 @@ const (
 	masterKeySize = 32
 	keyIDSize     = 8
 
-	purposeSealing  = "agentidp/sealing/1"
-	purposeVerifier = "agentidp/credential-verifier/1"
+	purposeSealing    = "agentidp/sealing/1"
+	purposeVerifier   = "agentidp/credential-verifier/1"
+	purposeDelegation = "agentidp/delegation-token/1"
 )
 
 // MasterKey is the root secret and the keys derived from it. It is immutable and safe for concurrent use.
 type MasterKey struct {
-	sealingID   [keyIDSize]byte
-	sealing     cipher.AEAD
-	verifierID  [keyIDSize]byte
-	verifierKey []byte
+	sealingID     [keyIDSize]byte
+	sealing       cipher.AEAD
+	verifierID    [keyIDSize]byte
+	verifierKey   []byte
+	delegationID  [keyIDSize]byte
+	delegationKey []byte
 }
 
 // KeyID names the key that [MasterKey.Seal] uses: 16 hex digits, safe to log.
@@ -42,6 +45,9 @@ func newMasterKey(secret []byte) (*MasterKey, error) {
 		return nil, err
 	}
 	if m.verifierKey, m.verifierID, err = derive(root, purposeVerifier); err != nil {
+		return nil, err
+	}
+	if m.delegationKey, m.delegationID, err = derive(root, purposeDelegation); err != nil {
 		return nil, err
 	}
 	block, err := aes.NewCipher(sealingKey)

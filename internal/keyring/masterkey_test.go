@@ -3,6 +3,7 @@ package keyring_test
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"io/fs"
 	"os"
@@ -143,8 +144,42 @@ func TestDerivationsAreFixed(t *testing.T) {
 			t.Errorf("%d: got %q, want %q", i, got[i], want[i])
 		}
 	}
+	delegationID, delegationMAC := key.DelegationMAC([]byte("example"))
+	if got, want := hex.EncodeToString(delegationID[:])+" "+base64.StdEncoding.EncodeToString(delegationMAC), "aec9a2aa6e486302 +BJpugoQ8AbLn+FYZD0yy06Unxw5SY+B3A025YxNmCk="; got != want {
+		t.Errorf("DelegationMAC: got %q, want %q", got, want)
+	}
 	verifiers := key.Verifiers("sk_live_example")
 	if len(verifiers) != 1 || verifiers[0].KeyID != id || !bytes.Equal(verifiers[0].MAC, mac) {
 		t.Errorf("Verifiers = %v, want the one of CredentialVerifier", verifiers)
+	}
+}
+
+func TestDelegationMACIsKnownByItsKeyAndEveryBit(t *testing.T) {
+	t.Parallel()
+	key, other := masterKey(t), masterKey(t)
+	payload := []byte("chain-1")
+	id, mac := key.DelegationMAC(payload)
+	if !key.VerifyDelegationMAC(id, payload, mac) {
+		t.Fatal("its own MAC does not verify")
+	}
+	if otherID, otherMAC := other.DelegationMAC(payload); otherID == id || bytes.Equal(otherMAC, mac) || key.VerifyDelegationMAC(otherID, payload, otherMAC) {
+		t.Error("the MAC of another master key verifies, or cannot be told apart")
+	}
+	if key.VerifyDelegationMAC(id, []byte("chain-2"), mac) || key.VerifyDelegationMAC(id, payload, mac[:31]) || key.VerifyDelegationMAC(id, payload, nil) {
+		t.Error("a MAC verifies for another payload, or when it is cut off")
+	}
+	for bit := range len(mac) * 8 {
+		changed := bytes.Clone(mac)
+		changed[bit/8] ^= 1 << (bit % 8)
+		if key.VerifyDelegationMAC(id, payload, changed) {
+			t.Errorf("verifies with bit %d flipped", bit)
+		}
+	}
+	for bit := range len(id) * 8 {
+		changed := id
+		changed[bit/8] ^= 1 << (bit % 8)
+		if key.VerifyDelegationMAC(changed, payload, mac) {
+			t.Errorf("verifies with bit %d of the key id flipped", bit)
+		}
 	}
 }

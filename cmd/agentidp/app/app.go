@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sentryagent/agentidp/api"
+	"github.com/sentryagent/agentidp/api/limits"
 	"github.com/sentryagent/agentidp/api/policy"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore/postgres"
@@ -38,6 +39,7 @@ import (
 type App struct {
 	config   config.Config
 	logger   *slog.Logger
+	now      func() time.Time
 	pool     *pgxpool.Pool
 	redis    *redis.Client
 	store    *postgres.Store
@@ -49,9 +51,18 @@ type App struct {
 	metrics  net.Listener // nil: /metrics is on the API's port
 }
 
+// Option changes what a server is made of.
+type Option func(*App)
+
+// WithClock has a server live at another time than the machine's.
+func WithClock(now func() time.Time) Option { return func(a *App) { a.now = now } }
+
 // Start builds a server. On error nothing is left open.
-func Start(ctx context.Context, c config.Config, version string, logger *slog.Logger) (_ *App, err error) {
-	a := &App{config: c, logger: logger, registry: prometheus.NewRegistry()}
+func Start(ctx context.Context, c config.Config, version string, logger *slog.Logger, options ...Option) (_ *App, err error) {
+	a := &App{config: c, logger: logger, now: time.Now, registry: prometheus.NewRegistry()}
+	for _, option := range options {
+		option(a)
+	}
 	defer func() {
 		if err != nil {
 			a.close()
@@ -133,7 +144,7 @@ func lastOf(err error) error {
 func impatient(options *redis.Options) *redis.Options {
 	const patience = 500 * time.Millisecond
 	options.DialTimeout, options.ReadTimeout, options.WriteTimeout = patience, patience, patience
-	options.MaxRetries = -1
+	options.MaxRetries, options.DialerRetries = -1, 1
 	return options
 }
 
@@ -143,10 +154,14 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 	readModels := projections.All()
 	progress := projections.NewProgress(a.pool, a.store, readModels, projections.ProgressOptions{Logger: logger})
 	runner := projections.NewRunner(a.pool, a.store, readModels, projections.RunnerOptions{Logger: logger, Progress: progress})
-	revocations := projections.NewRevocations(a.store, projections.RevocationsOptions{})
+	directory := projections.NewDirectory()
+	revocations := projections.NewRevocations(a.store, projections.RevocationsOptions{
+		Now: a.now, Also: []projections.Fold{directory.Fold()},
+	})
+	limiter := limits.New(a.redis, a.now, logger)
 	snapshots := ledger.NewSnapshots(a.pool, logger)
 	a.ledger = ledger.New(a.store, progress, revocations, ledger.Options{
-		SnapshotEvery: int64(c.SnapshotEvery), Snapshots: snapshots, Logger: logger,
+		SnapshotEvery: int64(c.SnapshotEvery), Snapshots: snapshots, Logger: logger, Now: a.now,
 	})
 	idempotency := ledger.NewIdempotencyKeys(a.pool, keys)
 	assertions := ledger.NewAssertions(a.pool)
@@ -161,8 +176,8 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 	server, err := api.New(api.Parts{
 		Verifier: replay.NewVerifier(a.store), Ledger: a.ledger, Idempotency: idempotency, Assertions: assertions,
 		Queries: projections.NewQueries(a.pool), Progress: progress, Revocations: revocations,
-		Keys: keys, Policy: rules, Redis: a.redis, Registry: a.registry, Logger: logger,
-	}, apiOptions(c, version))
+		Directory: directory, Limiter: limiter, Keys: keys, Policy: rules, Redis: a.redis, Registry: a.registry, Logger: logger,
+	}, apiOptions(c, version, a.now))
 	if err != nil {
 		return err
 	}
@@ -172,6 +187,7 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 		runner.Run,
 		progress.Run,
 		revocations.Run,
+		limiter.Run,
 		snapshots.Run,
 		every(10*time.Second, logger, func(ctx context.Context) error { return a.ledger.FlushAuthFailures(ctx, false) }),
 		every(time.Hour, logger, idempotency.Prune),
@@ -180,12 +196,15 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 	return nil
 }
 
-func apiOptions(c config.Config, version string) api.Options {
+func apiOptions(c config.Config, version string, now func() time.Time) api.Options {
 	return api.Options{
 		Version: version, PublicURL: c.PublicURL, Issuer: c.OIDCIssuer,
 		DID: api.DID(c.DIDWebDomain), SigningAlg: c.JWTSigningAlg,
 		CORSOrigins: c.CORSOrigins, TrustedProxies: texts(c.TrustedProxies), HSTS: strings.HasPrefix(c.PublicURL, "https://"),
 		ReadWait: c.ReadWaitTimeout, RetentionDays: c.AuditRetentionDays,
+		Delegation: c.A2AEnabled,
+		RateLimit:  api.RateLimit{Max: c.RateLimitMaxRequests, Window: c.RateLimitWindow}, TierEnforcement: c.TierEnforcement,
+		Now:          now,
 		MetricsAllow: c.MetricsAllow, MetricsElsewhere: c.MetricsPort != 0,
 	}
 }

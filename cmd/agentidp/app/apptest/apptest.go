@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/internal/config"
@@ -25,8 +26,8 @@ type World struct {
 	settings []string
 }
 
-// NewWorld makes a migrated and bootstrapped world. Settings are NAME=value
-// and win against the defaults.
+// NewWorld makes a migrated and bootstrapped world, without limits on how much
+// a test may ask for. Settings are NAME=value and win against the defaults.
 func NewWorld(tb testing.TB, settings ...string) *World {
 	tb.Helper()
 	database := Database(tb)
@@ -37,6 +38,8 @@ func NewWorld(tb testing.TB, settings ...string) *World {
 		"LISTEN_HOST=127.0.0.1",
 		"PUBLIC_URL=http://agentidp.test",
 		"JWT_SIGNING_ALG=ES256",
+		"RATE_LIMIT_MAX_REQUESTS=0",
+		"TIER_ENFORCEMENT=false",
 	}, settings...)}
 	operator, err := app.Bootstrap(tb.Context(), w.Config(tb), false)
 	if err != nil {
@@ -95,7 +98,13 @@ func lastWins(environ []string) []string {
 // when the test ends.
 func (w *World) Serve(tb testing.TB, settings ...string) string {
 	tb.Helper()
-	server, err := app.Start(tb.Context(), w.Config(tb, settings...), "test", slog.New(slog.DiscardHandler))
+	return w.ServeAt(tb, time.Now, settings...)
+}
+
+// ServeAt is [World.Serve] with a clock of the test's own.
+func (w *World) ServeAt(tb testing.TB, now func() time.Time, settings ...string) string {
+	tb.Helper()
+	server, err := app.Start(tb.Context(), w.Config(tb, settings...), "test", slog.New(slog.DiscardHandler), app.WithClock(now))
 	if err != nil {
 		tb.Fatalf("start the server: %v", err)
 	}

@@ -1,0 +1,135 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+	"github.com/oapi-codegen/nullable"
+
+	"github.com/sentryagent/agentidp/api/gen"
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/projections"
+)
+
+// delegationRoutes are none when delegation is switched off.
+func (s *Server) delegationRoutes() []route {
+	if !s.options.Delegation {
+		return nil
+	}
+	once := []gin.HandlerFunc{s.idempotent}
+	var routes []route
+	for _, base := range []string{tokenPath, "/api/v1" + tokenPath} {
+		routes = append(routes,
+			route{http.MethodPost, base + "/delegate", once, s.createDelegation, false},
+			route{http.MethodDelete, base + "/delegate/{chainId}", nil, s.revokeDelegation, false},
+			route{http.MethodPost, base + "/verify-delegation", nil, s.verifyDelegation, false},
+		)
+	}
+	return routes
+}
+
+func (s *Server) createDelegation(c *gin.Context) {
+	body, err := decode[gen.DelegationCreate](c)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	outcome, err := s.ledger.CreateDelegation(c.Request.Context(), s.origin(c), domain.CreateDelegation{
+		Caller:       principal(c),
+		DelegationID: domain.DelegationID{UUID: newID(c)},
+		DelegateeID:  domain.AgentID{UUID: body.DelegateeAgentID},
+		Scopes:       scopesOf(body.Scopes),
+		TTLSeconds:   body.TTLSeconds,
+		MaxDepth:     valueOf(body.MaxDepth),
+		At:           s.now(),
+	})
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	s.metrics.delegationsCreated.Inc()
+	answer(c, http.StatusCreated, outcome.Position, s.delegationBody(outcome.State))
+}
+
+func (s *Server) revokeDelegation(c *gin.Context) {
+	id, err := domain.ParseDelegationID(c.Param("chainId"))
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	outcome, err := s.ledger.RevokeDelegation(c.Request.Context(), s.origin(c), id,
+		domain.RevokeDelegation{Caller: principal(c), Reason: "revoked by request"})
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	if len(outcome.Events) > 0 {
+		s.metrics.delegationsRevoked.Inc()
+	}
+	answer(c, http.StatusNoContent, outcome.Position, nil)
+}
+
+// verifyDelegation tells an agent whether a delegation token can be used. What
+// is said of a genuine token of the caller's organization are the facts, also
+// when it has ended; all others are answered alike: tampered with, of another
+// organization, or of nobody.
+func (s *Server) verifyDelegation(c *gin.Context) {
+	body, err := decode[gen.DelegationVerify](c)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	id, genuine := readDelegationToken(s.keys, body.DelegationToken)
+	verdict := s.revocations.CheckDelegation(id, s.revocations.Position())
+	delegation, err := s.ledger.Delegation(c.Request.Context(), id)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	s.metrics.delegationsVerified.Inc()
+	if !genuine || !delegation.Exists() || principal(c).MayActIn(delegation.OrganizationID) != nil {
+		delegation, verdict = domain.Delegation{}, projections.DelegationEnded
+	}
+	c.JSON(http.StatusOK, verificationBody(delegation, verdict == projections.Alive))
+}
+
+// delegationBody is the one answer that holds the token.
+func (s *Server) delegationBody(d domain.Delegation) gen.Delegation {
+	token, signature := delegationToken(s.keys, d.ID)
+	return gen.Delegation{
+		ChainID:          d.ID.UUID,
+		TenantID:         d.OrganizationID.UUID,
+		DelegatorAgentID: d.DelegatorID.UUID,
+		DelegateeAgentID: d.DelegateeID.UUID,
+		Scopes:           genScopes(d.Scopes),
+		DelegationToken:  token,
+		Signature:        signature,
+		TTLSeconds:       d.TTLSeconds,
+		MaxDepth:         d.MaxDepth,
+		Depth:            d.Depth,
+		ParentChainID:    idOrNull(d.ParentID.UUID),
+		IssuedAt:         timestampOf(d.IssuedAt()),
+		ExpiresAt:        timestampOf(d.ExpiresAt),
+		RevokedAt:        timestampOrNull(d.RevokedAt),
+		CreatedAt:        timestampOf(d.CreatedAt),
+	}
+}
+
+// verificationBody has the same members whatever the answer; for the zero
+// Delegation all but one of them are null.
+func verificationBody(d domain.Delegation, valid bool) gen.DelegationVerification {
+	body := gen.DelegationVerification{
+		Valid:            valid,
+		ChainID:          idOrNull(d.ID.UUID),
+		DelegatorAgentID: idOrNull(d.DelegatorID.UUID),
+		DelegateeAgentID: idOrNull(d.DelegateeID.UUID),
+		Scopes:           nullable.NewNullNullable[[]gen.Scope](),
+		IssuedAt:         timestampOrNull(d.IssuedAt()),
+		ExpiresAt:        timestampOrNull(d.ExpiresAt),
+		RevokedAt:        timestampOrNull(d.RevokedAt),
+	}
+	if d.Exists() {
+		body.Scopes = nullable.NewNullableWithValue(genScopes(d.Scopes))
+	}
+	return body
+}

@@ -1,0 +1,197 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/sentryagent/agentidp/api/limits"
+	"github.com/sentryagent/agentidp/domain"
+)
+
+// RateLimit is how many requests a client may send in any window of time, and
+// how many an address may send that nobody is verified for. The zero value
+// limits nothing.
+type RateLimit struct {
+	Max    int
+	Window time.Duration
+}
+
+// Verifying the ledger costs more than a read: it has a window of its own.
+const (
+	maxVerifications   = 30
+	verificationWindow = time.Minute
+)
+
+// What was limited, as the metrics call it.
+const (
+	scopeClient         = "client"
+	scopeAddress        = "address"
+	scopeAuthentication = "authentication"
+	scopeToken          = "token"
+	scopeVerification   = "verification"
+	scopeCalls          = "tier_calls"
+	scopeTokens         = "tier_tokens"
+)
+
+// admittedKey marks a request that has been counted for somebody.
+const admittedKey = "admitted"
+
+// limited counts the request of the caller that protect has verified, or ends
+// it with 429.
+func (s *Server) limited(c *gin.Context) {
+	if err := s.admit(c, principal(c)); err != nil {
+		s.fail(c, err)
+	}
+}
+
+// admit counts a request of a verified caller: for the rate of its client and
+// as one of its organization's API calls of the day, in one step. The error is
+// the refusal of a request too many.
+func (s *Server) admit(c *gin.Context, caller domain.Caller) error {
+	c.Set(admittedKey, true)
+	standing, _ := s.directory.Standing(caller.OrganizationID)
+	calls := s.quota.calls(caller.OrganizationID, standing.Limits)
+	windows := s.clientWindow(caller.AgentID)
+	if len(windows) == 0 && calls.Max == limits.Unbounded {
+		s.limiter.Count(calls)
+		return nil
+	}
+	outcome, err := s.limiter.Take(c.Request.Context(), limits.Demand{Windows: windows, Counters: []limits.Counter{calls}})
+	if err != nil {
+		return err
+	}
+	for i, window := range windows {
+		announce(c, window, outcome.Windows[i])
+	}
+	switch {
+	case outcome.FullWindow >= 0:
+		return s.tooFast(scopeClient, windows[outcome.FullWindow], outcome.Windows[outcome.FullWindow])
+	case outcome.FullCounter >= 0:
+		return usedUp(s.metrics, scopeCalls, "made all the API calls of this day", standing.Tier, calls, outcome.Counts[0])
+	}
+	return nil
+}
+
+// clientWindow is none when there are no rate limits.
+func (s *Server) clientWindow(id domain.AgentID) []limits.Window {
+	return s.window("rate:client:"+id.String(), s.options.RateLimit.Max, s.options.RateLimit.Window)
+}
+
+// tokenWindow is apart from clientWindow: who has sent too many requests can
+// still get the token for the next ones.
+func (s *Server) tokenWindow(id domain.AgentID) []limits.Window {
+	return s.window("rate:token:"+id.String(), s.options.RateLimit.Max, s.options.RateLimit.Window)
+}
+
+func (s *Server) window(key string, most int, span time.Duration) []limits.Window {
+	if s.options.RateLimit.Max == 0 {
+		return nil
+	}
+	return []limits.Window{{Key: key, Max: most, Span: span}}
+}
+
+// limitVerification lets a client verify the ledger 30 times a minute.
+func (s *Server) limitVerification(c *gin.Context) {
+	key := "rate:verification:" + principal(c).AgentID.String()
+	if err := s.take(c, scopeVerification, s.window(key, maxVerifications, verificationWindow)); err != nil {
+		s.fail(c, err)
+	}
+}
+
+func (s *Server) take(c *gin.Context, scope string, windows []limits.Window) error {
+	if len(windows) == 0 {
+		return nil
+	}
+	outcome, err := s.limiter.Take(c.Request.Context(), limits.Demand{Windows: windows})
+	if err != nil {
+		return err
+	}
+	announce(c, windows[0], outcome.Windows[0])
+	if outcome.Passed() {
+		return nil
+	}
+	return s.tooFast(scope, windows[0], outcome.Windows[0])
+}
+
+// limitUnadmitted counts a request that is about to be refused although it has
+// not been counted for anybody, and gives the error to refuse it with: the one
+// it has, or that of a request too many. A caller that was verified but may not
+// do this is counted as itself. Everybody else is counted by address: so an
+// address can use up only its refusals, and never lock out the clients behind
+// it that get things right.
+func (s *Server) limitUnadmitted(c *gin.Context, err error) error {
+	if c.GetBool(admittedKey) || !isLimited(c.FullPath()) || !isCallersFault(err) {
+		return err
+	}
+	var tooMany error
+	if caller := principal(c); !caller.AgentID.IsZero() {
+		tooMany = s.admit(c, caller)
+	} else {
+		c.Set(admittedKey, true)
+		tooMany = s.take(c, scopeAddress, s.addressWindow(c))
+	}
+	if tooMany == nil {
+		return err
+	}
+	c.Writer.Header().Del("WWW-Authenticate")
+	return tooMany
+}
+
+func (s *Server) addressWindow(c *gin.Context) []limits.Window {
+	return s.window("rate:address:"+addressOf(c), s.options.RateLimit.Max, s.options.RateLimit.Window)
+}
+
+// isLimited: health, metrics, metadata and documentation never are.
+func isLimited(pattern string) bool {
+	return strings.HasPrefix(pattern, "/api/") || strings.HasPrefix(pattern, "/oauth2/")
+}
+
+func isCallersFault(err error) bool {
+	var refusal *domain.Error
+	var failure *domain.AuthError
+	var protocol *protocolError
+	if errors.As(err, &refusal) {
+		return statusOf(refusal.Code) < http.StatusTooManyRequests
+	}
+	return errors.As(err, &failure) || errors.As(err, &protocol)
+}
+
+// addressOf is what stands for a caller that is not known otherwise. Whoever
+// has an IPv6 address has a /64 of them.
+func addressOf(c *gin.Context) string {
+	const ipv6Site = 64
+	address, err := netip.ParseAddr(c.ClientIP())
+	if err != nil {
+		return "unknown"
+	}
+	if address = address.Unmap().WithZone(""); address.Is4() {
+		return address.String()
+	}
+	return netip.PrefixFrom(address, ipv6Site).Masked().String()
+}
+
+// announce says on the answer how a window stands.
+func announce(c *gin.Context, window limits.Window, state limits.State) {
+	header := c.Writer.Header()
+	header.Set("X-RateLimit-Limit", strconv.Itoa(window.Max))
+	header.Set("X-RateLimit-Remaining", strconv.Itoa(max(0, window.Max-state.Count)))
+	header.Set("X-RateLimit-Reset", strconv.FormatInt(ceilSeconds(time.Duration(state.Frees.UnixNano())), 10))
+}
+
+func (s *Server) tooFast(scope string, window limits.Window, state limits.State) error {
+	s.metrics.limitHits.WithLabelValues(scope).Inc()
+	return domain.Refuse(codeRateLimit, "too many requests; slow down").
+		With("limit", window.Max).With("windowMs", window.Span.Milliseconds()).With(detailResetAt, state.Frees.UTC())
+}
+
+func usedUp(m *metrics, scope, what string, tier domain.Tier, counter limits.Counter, count int) error {
+	m.limitHits.WithLabelValues(scope).Inc()
+	return domain.Refuse(domain.CodeTierLimit, "the organization has %s", what).
+		With("tier", tier).With("limit", counter.Max).With("current", count).With(detailResetAt, counter.Ends)
+}

@@ -1,0 +1,71 @@
+package domain
+
+import "time"
+
+// Bounds of a delegation.
+const (
+	MinDelegationTTL   = 60     // seconds
+	MaxDelegationTTL   = 86_400 // seconds
+	MaxDelegationDepth = 3      // links below the first
+)
+
+// Delegation is the aggregate of one delegation-<id> stream: a link by which
+// one agent, the delegator, lends another, the delegatee, some of its scopes
+// for a time. Where it allows that, the delegatee lends on what it was lent, by
+// a link below this one; never more, never longer. The zero Delegation does not
+// exist.
+//
+// Tokens got by exchange are events of this stream, so that none is issued on
+// a link that was revoked before. What the links above and the two agents have
+// come to is not known here: it ends tokens in use.
+type Delegation struct {
+	ID             DelegationID
+	OrganizationID OrganizationID
+	DelegatorID    AgentID
+	DelegateeID    AgentID
+	ParentID       DelegationID // the link above; zero at the root
+	Scopes         Scopes
+	TTLSeconds     int
+	MaxDepth       int // how many links may follow below this one
+	Depth          int // how many are above it
+	CreatedAt      time.Time
+	ExpiresAt      time.Time
+	RevokedAt      time.Time // zero when it is not
+}
+
+// DelegationCommand is a command to one delegation.
+type DelegationCommand interface {
+	decide(Delegation) ([]Event, error)
+}
+
+// Decide says what the command leads to, or refuses with an [*Error].
+func (d Delegation) Decide(cmd DelegationCommand) ([]Event, error) { return cmd.decide(d) }
+
+// Exists reports whether the delegation was ever made.
+func (d Delegation) Exists() bool { return !d.ID.IsZero() }
+
+// IssuedAt is from when on it can be used.
+func (d Delegation) IssuedAt() time.Time {
+	return d.ExpiresAt.Add(-time.Duration(d.TTLSeconds) * time.Second)
+}
+
+// usableAt reports whether it is neither revoked nor expired.
+func (d Delegation) usableAt(at time.Time) bool {
+	return d.Exists() && d.RevokedAt.IsZero() && at.Before(d.ExpiresAt)
+}
+
+// Evolve applies an event of the delegation's stream, recorded at the given time.
+func (d Delegation) Evolve(e Event, at time.Time) Delegation {
+	switch e := e.(type) {
+	case DelegationCreated:
+		d = Delegation{
+			ID: e.DelegationID, OrganizationID: e.OrganizationID, DelegatorID: e.DelegatorID, DelegateeID: e.DelegateeID,
+			Scopes: e.Scopes, TTLSeconds: e.TTLSeconds, MaxDepth: e.MaxDepth, Depth: e.Depth,
+			CreatedAt: at, ExpiresAt: e.ExpiresAt,
+		}
+		set(&d.ParentID, e.ParentID)
+	case DelegationRevoked:
+		d.RevokedAt = at
+	}
+	return d
+}

@@ -1,0 +1,31 @@
+package domain
+
+import "time"
+
+// DelegationCreated is stored as "delegation.created", schema 1. ParentID is
+// the link that the delegator itself was lent the scopes by; absent where they
+// are its own.
+type DelegationCreated struct {
+	DelegationID   DelegationID   `json:"chainId"`
+	OrganizationID OrganizationID `json:"organizationId"`
+	DelegatorID    AgentID        `json:"delegatorAgentId"`
+	DelegateeID    AgentID        `json:"delegateeAgentId"`
+	Scopes         Scopes         `json:"scopes"`
+	TTLSeconds     int            `json:"ttlSeconds"`
+	ExpiresAt      time.Time      `json:"expiresAt"`
+	MaxDepth       int            `json:"maxDepth"`
+	Depth          int            `json:"depth"`
+	ParentID       *DelegationID  `json:"parentChainId,omitempty"`
+}
+
+// DelegationRevoked is stored as "delegation.revoked", schema 1. It ends every
+// link below this one too, and every token issued under any of them.
+type DelegationRevoked struct {
+	DelegationID DelegationID `json:"chainId"`
+	DelegatorID  AgentID      `json:"delegatorAgentId"`
+	RevokedBy    AgentID      `json:"revokedBy"`
+	Reason       string       `json:"reason"`
+}
+
+func (DelegationCreated) EventType() Type { return "delegation.created" }
+func (DelegationRevoked) EventType() Type { return "delegation.revoked" }

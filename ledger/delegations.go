@@ -1,0 +1,60 @@
+package ledger
+
+import (
+	"context"
+
+	"github.com/sentryagent/agentidp/domain"
+)
+
+// Delegation reads a delegation as the ledger knows it now.
+func (l *Ledger) Delegation(ctx context.Context, id domain.DelegationID) (domain.Delegation, error) {
+	delegation, err := l.delegations.read(ctx, domain.DelegationStream(id))
+	return delegation.state, err
+}
+
+// CreateDelegation lends authority to another agent. Both agents, and the
+// delegation that the caller acts under if it acts under one, are looked at as
+// they are now. Repeating the command with the same DelegationID is harmless.
+func (l *Ledger) CreateDelegation(ctx context.Context, origin Origin, command domain.CreateDelegation) (_ Outcome[domain.Delegation], err error) {
+	var none Outcome[domain.Delegation]
+	if err := command.Validate(); err != nil {
+		return none, err
+	}
+	if command.Delegator, err = l.Agent(ctx, command.Caller.AgentID); err != nil {
+		return none, err
+	}
+	if command.Delegatee, err = l.Agent(ctx, command.DelegateeID); err != nil {
+		return none, err
+	}
+	if command.Caller.IsDelegated() {
+		if command.Parent, err = l.Delegation(ctx, command.Caller.Delegation); err != nil {
+			return none, err
+		}
+	}
+	outcome, err := l.onDelegation(ctx, origin, command.DelegationID, command)
+	if err != nil {
+		return none, err
+	}
+	return settle(ctx, l, outcome)
+}
+
+// RevokeDelegation ends a delegation. Once it has returned, no node exchanges
+// it, or one below it, and no node accepts a token issued under any of them.
+func (l *Ledger) RevokeDelegation(ctx context.Context, origin Origin, id domain.DelegationID, command domain.RevokeDelegation) (_ Outcome[domain.Delegation], err error) {
+	var none Outcome[domain.Delegation]
+	if command.Organization, err = l.Organization(ctx, command.Caller.OrganizationID); err != nil {
+		return none, err
+	}
+	outcome, err := l.onDelegation(ctx, origin, id, command)
+	if err != nil {
+		return none, err
+	}
+	return settle(ctx, l, outcome)
+}
+
+func (l *Ledger) onDelegation(ctx context.Context, origin Origin, id domain.DelegationID, command domain.DelegationCommand) (Outcome[domain.Delegation], error) {
+	return l.delegations.execute(ctx, domain.DelegationStream(id), origin, organizationOfDelegation,
+		func(d domain.Delegation) ([]domain.Event, error) { return d.Decide(command) })
+}
+
+func organizationOfDelegation(d domain.Delegation) domain.OrganizationID { return d.OrganizationID }

@@ -1,0 +1,133 @@
+package ledger_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/eventstore/memory"
+	"github.com/sentryagent/agentidp/eventstore/storetest"
+	"github.com/sentryagent/agentidp/ledger"
+)
+
+// lend registers two agents and has the first lend the second all it has.
+func (w *world) lend(t *testing.T, name string) (from, to domain.Agent, link domain.DelegationID) {
+	t.Helper()
+	from, to = w.register(t, "from-"+name), w.register(t, "to-"+name)
+	outcome, err := w.CreateDelegation(t.Context(), ledger.System(), w.delegation(from, to))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return from, to, outcome.State.ID
+}
+
+func (w *world) delegation(from, to domain.Agent) domain.CreateDelegation {
+	return domain.CreateDelegation{
+		Caller:       domain.Caller{AgentID: from.ID, OrganizationID: w.organization, Scopes: from.Scopes},
+		DelegationID: domain.DelegationID{UUID: ledger.NewID()}, DelegateeID: to.ID, Scopes: from.Scopes, TTLSeconds: 3600, At: time.Now(),
+	}
+}
+
+func (w *world) exchange(to domain.Agent) domain.ExchangeDelegation {
+	return domain.ExchangeDelegation{
+		Actor:   domain.Caller{AgentID: to.ID, OrganizationID: w.organization},
+		TokenID: domain.TokenID{UUID: ledger.NewID()}, At: time.Now().Truncate(time.Second),
+	}
+}
+
+func TestADelegationRepeatedWithItsIDIsMadeOnce(t *testing.T) {
+	w := newWorld(t, memory.New(), 10)
+	from, to := w.register(t, "from@example.com"), w.register(t, "to@example.com")
+	command := w.delegation(from, to)
+	for range 3 {
+		outcome, err := w.CreateDelegation(t.Context(), ledger.System(), command)
+		if err != nil || outcome.State.ID != command.DelegationID {
+			t.Fatalf("got %v, %v", outcome.State.ID, err)
+		}
+	}
+}
+
+// What another node has committed counts, whatever this one remembers.
+func TestAnExchangeRestsOnWhatIsNow(t *testing.T) {
+	store := memory.New()
+	a := newWorld(t, store, 1000)
+	b := ledger.New(store, nil, allActive{}, ledger.Options{})
+	less, asleep := domain.NewScopes(domain.ScopeAuditRead), domain.AgentIsSuspended
+	for name, test := range map[string]struct {
+		change  func(from domain.Agent, link domain.DelegationID) error
+		want    string
+		refused bool
+	}{
+		"revoked": {func(from domain.Agent, link domain.DelegationID) error {
+			_, err := a.RevokeDelegation(t.Context(), ledger.System(), link, domain.RevokeDelegation{Caller: a.operator})
+			return err
+		}, "", true},
+		"the delegator lost scopes": {func(from domain.Agent, _ domain.DelegationID) error {
+			_, err := a.UpdateAgent(t.Context(), ledger.System(), from.ID, domain.UpdateAgent{Caller: a.operator, Scopes: &less})
+			return err
+		}, "audit:read", false},
+		"the delegator is suspended": {func(from domain.Agent, _ domain.DelegationID) error {
+			_, err := a.UpdateAgent(t.Context(), ledger.System(), from.ID, domain.UpdateAgent{Caller: a.operator, Status: &asleep})
+			return err
+		}, "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for round := range 50 {
+				from, to, link := a.lend(t, fmt.Sprintf("%x-%d@example.com", name, round))
+				got, err := b.ExchangeDelegation(t.Context(), ledger.System(), link, a.exchange(to), admitAll)
+				if err != nil || got.Issued.Scope != "agents:read audit:read" || len(got.Actors) != 1 || got.Actors[0] != to.ID || *got.Issued.Subject != from.ID {
+					t.Fatalf("exchanged for %+v, %v", got, err) // and b knows them all now
+				}
+				if err := test.change(from, link); err != nil {
+					t.Fatal(err)
+				}
+				got, err = b.ExchangeDelegation(t.Context(), ledger.System(), link, a.exchange(to), admitAll)
+				if (err != nil) != test.refused || got.Issued.Scope != test.want {
+					t.Fatalf("round %d: the other node gave %q, %v", round, got.Issued.Scope, err)
+				}
+			}
+		})
+	}
+	storetest.Verify(t, store)
+}
+
+func TestEveryExchangeIsAdmittedOnce(t *testing.T) {
+	w := newWorld(t, memory.New(), 10)
+	_, to, link := w.lend(t, "hot@example.com")
+	full := errors.New("the quota is used up")
+	admitted := make(chan struct{}, 40)
+	got := parallel(100, func(int) error {
+		_, err := w.ExchangeDelegation(t.Context(), ledger.System(), link, w.exchange(to), func(domain.OrganizationID) error {
+			select {
+			case admitted <- struct{}{}:
+				return nil
+			default:
+				return full
+			}
+		})
+		return err
+	})
+	if got[""] != 40 || got[domain.Code(full.Error())] != 60 {
+		t.Errorf("100 exchanges with a quota of 40: %v", got)
+	}
+	issued := 0
+	for _, e := range storetest.Verify(t, w.store) {
+		if e.Type == "token.issued" {
+			issued++
+		}
+	}
+	if issued != 40 {
+		t.Errorf("%d tokens on record, want 40", issued)
+	}
+}
+
+func TestNothingIsExchangedForWhatNeverWas(t *testing.T) {
+	w := newWorld(t, memory.New(), 10)
+	to := w.register(t, "to@example.com")
+	_, err := w.ExchangeDelegation(t.Context(), ledger.System(), domain.DelegationID{UUID: ledger.NewID()}, w.exchange(to), admitAll)
+	if !isCode(err, domain.CodeValidation) {
+		t.Errorf("got %v", err)
+	}
+}

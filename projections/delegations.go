@@ -1,0 +1,125 @@
+package projections
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/sentryagent/agentidp/domain"
+)
+
+// Delegations is the projection behind the lists of what agents have lent each
+// other. Whether a delegation can be used [Revocations] tells.
+func Delegations() Projection {
+	return Projection{
+		Name: "delegations", Version: 1, Core: true, Tables: []string{"delegations"}, Apply: applyDelegations,
+		Types: []domain.Type{"delegation.created", "delegation.revoked"},
+	}
+}
+
+// delegationRow is a row of the table while events are folded into it, by the
+// aggregate itself.
+type delegationRow struct {
+	place
+	domain.Delegation
+}
+
+func applyDelegations(ctx context.Context, tx pgx.Tx, events []Event) error {
+	rows, err := loadDelegations(ctx, tx, column(events, func(e Event) pgtype.UUID { return dbID(delegationOf(e.Fact).UUID) }))
+	if err != nil {
+		return err
+	}
+	changed := make(map[domain.DelegationID]*delegationRow)
+	for _, e := range events {
+		id := delegationOf(e.Fact)
+		row := rows[id]
+		if row == nil {
+			if _, isFirst := e.Fact.(domain.DelegationCreated); !isFirst {
+				return fmt.Errorf("%s of delegation %s: %w", e.Type, id, errNoBeginning)
+			}
+			row = &delegationRow{}
+			rows[id] = row
+		}
+		if row.take(e) {
+			row.Delegation = row.Evolve(e.Fact, e.Time)
+			changed[id] = row
+		}
+	}
+	return storeDelegations(ctx, tx, slices.Collect(maps.Values(changed)))
+}
+
+// delegationOf is the delegation that an event is about.
+func delegationOf(fact domain.Event) domain.DelegationID {
+	switch f := fact.(type) {
+	case domain.DelegationCreated:
+		return f.DelegationID
+	case domain.DelegationRevoked:
+		return f.DelegationID
+	}
+	return domain.DelegationID{}
+}
+
+const selectDelegationRows = `SELECT ` + delegationColumns + ` FROM delegations WHERE chain_id = ANY($1)`
+
+func loadDelegations(ctx context.Context, tx pgx.Tx, ids pgtype.FlatArray[pgtype.UUID]) (map[domain.DelegationID]*delegationRow, error) {
+	rows, err := tx.Query(ctx, selectDelegationRows, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	found := make(map[domain.DelegationID]*delegationRow, len(ids))
+	for rows.Next() {
+		d, err := scanDelegationRow(rows)
+		if err != nil {
+			return nil, err
+		}
+		found[d.ID] = &d
+	}
+	return found, rows.Err()
+}
+
+const storeDelegationRows = `INSERT INTO delegations AS d (` + delegationColumns + `)
+	SELECT e.chain_id, e.organization_id, e.delegator, e.delegatee, e.parent, string_to_array(e.scopes, ' '), e.ttl_seconds,
+		e.max_depth, e.depth, e.created_position, e.changed_position, e.created_at, e.expires_at, e.revoked_at
+	FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::int[], $8::int[], $9::int[],
+		$10::bigint[], $11::bigint[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[])
+		AS e(chain_id, organization_id, delegator, delegatee, parent, scopes, ttl_seconds, max_depth, depth,
+		created_position, changed_position, created_at, expires_at, revoked_at)
+	ON CONFLICT (chain_id) DO UPDATE
+		SET (changed_position, revoked_at) = (excluded.changed_position, excluded.revoked_at)
+	WHERE d.changed_position < excluded.changed_position`
+
+func storeDelegations(ctx context.Context, tx pgx.Tx, rows []*delegationRow) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	ids := func(field func(*delegationRow) uuid.UUID) pgtype.FlatArray[pgtype.UUID] {
+		return column(rows, func(r *delegationRow) pgtype.UUID { return dbID(field(r)) })
+	}
+	numbers := func(field func(*delegationRow) int) pgtype.FlatArray[int32] {
+		return column(rows, func(r *delegationRow) int32 { return int32(field(r)) })
+	}
+	_, err := tx.Exec(ctx, storeDelegationRows,
+		ids(func(r *delegationRow) uuid.UUID { return r.ID.UUID }),
+		ids(func(r *delegationRow) uuid.UUID { return r.OrganizationID.UUID }),
+		ids(func(r *delegationRow) uuid.UUID { return r.DelegatorID.UUID }),
+		ids(func(r *delegationRow) uuid.UUID { return r.DelegateeID.UUID }),
+		ids(func(r *delegationRow) uuid.UUID { return r.ParentID.UUID }),
+		column(rows, func(r *delegationRow) string { return joined(r.Scopes) }),
+		numbers(func(r *delegationRow) int { return r.TTLSeconds }),
+		numbers(func(r *delegationRow) int { return r.MaxDepth }),
+		numbers(func(r *delegationRow) int { return r.Depth }),
+		column(rows, func(r *delegationRow) int64 { return int64(r.created) }),
+		column(rows, func(r *delegationRow) int64 { return int64(r.changed) }),
+		column(rows, func(r *delegationRow) time.Time { return r.CreatedAt }),
+		column(rows, func(r *delegationRow) time.Time { return r.ExpiresAt }),
+		column(rows, func(r *delegationRow) *time.Time { return optionalTime(r.RevokedAt) }),
+	)
+	return err
+}

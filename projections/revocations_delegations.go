@@ -1,0 +1,86 @@
+package projections
+
+import (
+	"time"
+
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/eventstore"
+)
+
+// link is a delegation that has not expired: what it takes to tell whether it
+// can be used.
+type link struct {
+	parent       domain.DelegationID // zero at the root
+	delegator    domain.AgentID
+	delegatee    domain.AgentID
+	organization domain.OrganizationID
+	expiresAt    time.Time
+	revoked      bool
+}
+
+// CheckDelegation judges a delegation by what is known: it and every link
+// above it must be neither revoked nor expired, the organization and every
+// agent on the way must be active, and none of them may have been suspended or
+// have lost scopes after the basis. It does not verify a token.
+//
+// The basis is up to where a decision knew the ledger: [Revocations.Position]
+// after a Sync and before anything else is read. A token got by exchange keeps
+// it for all its life. The position of the token's own issuance would not do:
+// that event is on the delegation's stream, so that an append conflict keeps
+// it apart from a revocation of that link, but not from a suspension of one of
+// the agents, a loss of scopes, a rotation or a revocation further up, which
+// may commit on their streams between the decision and the append. Measured by
+// the basis, such a one ends the token whichever came first; at worst a token
+// dies of something that its issuer did see.
+//
+// Whoever asks without such a history gives the current position.
+func (r *Revocations) CheckDelegation(id domain.DelegationID, basis eventstore.Position) Verdict {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if !r.synced {
+		return NotLoaded
+	}
+	return r.checkChain(id, basis+1)
+}
+
+// checkChain goes up from a link to the root. A link that is not known has
+// expired or never was. Position is the first that was not known when what is
+// checked was decided. The caller holds r.mu.
+func (r *Revocations) checkChain(id domain.DelegationID, position eventstore.Position) Verdict {
+	now := r.options.Now()
+	for range domain.MaxDelegationDepth + 1 {
+		l, known := r.delegations[id]
+		if !known || l.revoked || !now.Before(l.expiresAt) {
+			return DelegationEnded
+		}
+		for _, agent := range [...]domain.AgentID{l.delegator, l.delegatee} {
+			if verdict := r.checkOwner(l.organization, agent, position); verdict != Alive {
+				return verdict
+			}
+		}
+		if id = l.parent; id.IsZero() {
+			return Alive
+		}
+	}
+	return DelegationEnded
+}
+
+// applyDelegation takes an event of a delegation. The caller holds r.mu.
+func (r *Revocations) applyDelegation(fact domain.Event) {
+	switch f := fact.(type) {
+	case domain.DelegationCreated:
+		if !r.options.Now().Before(f.ExpiresAt) {
+			return
+		}
+		l := link{delegator: f.DelegatorID, delegatee: f.DelegateeID, organization: f.OrganizationID, expiresAt: f.ExpiresAt}
+		if f.ParentID != nil {
+			l.parent = *f.ParentID
+		}
+		r.delegations[f.DelegationID] = l
+	case domain.DelegationRevoked:
+		if l, known := r.delegations[f.DelegationID]; known {
+			l.revoked = true
+			r.delegations[f.DelegationID] = l
+		}
+	}
+}
