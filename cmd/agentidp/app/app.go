@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -111,21 +112,25 @@ func OpenDatabase(ctx context.Context, c config.Config) (*pgxpool.Pool, error) {
 		if strings.Contains(err.Error(), serverRole) {
 			return nil, migrations.ErrBehind
 		}
-		return nil, fmt.Errorf("the database at %s:%d cannot be reached: check DATABASE_URL and that PostgreSQL runs (%w)",
-			options.ConnConfig.Host, options.ConnConfig.Port, lastOf(err))
+		return nil, fmt.Errorf("the database at %s:%d cannot be reached: check DATABASE_URL and that PostgreSQL runs (%s)",
+			options.ConnConfig.Host, options.ConnConfig.Port, reason(err))
 	}
 	return pool, nil
 }
 
-// lastOf is the innermost cause: one line, without the connection string.
-func lastOf(err error) error {
-	for {
-		inner := errors.Unwrap(err)
-		if inner == nil {
-			return errors.New(strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; "))
-		}
-		err = inner
+// reason is why a connection failed, in a few words and without its URL.
+func reason(err error) string {
+	var refused *pgconn.PgError
+	var network *net.OpError
+	switch {
+	case errors.As(err, &refused):
+		return refused.Message
+	case errors.As(err, &network):
+		return network.Err.Error()
+	case errors.Is(err, context.DeadlineExceeded):
+		return "no answer in time"
 	}
+	return "no connection"
 }
 
 // impatient has a Redis that is away noticed at once: nothing that needs it
