@@ -183,7 +183,11 @@ func (s *Server) recordFailure(c *gin.Context, id domain.AgentID, err error) err
 		return err
 	}
 	s.metrics.authFailures.WithLabelValues(string(failure.Reason)).Inc()
-	clientID := c.Request.PostForm.Get("client_id")
+	// What is no client id may well be a secret in the wrong field.
+	clientID := "(not a client id)"
+	if presented, err := domain.ParseAgentID(c.Request.PostForm.Get("client_id")); err == nil {
+		clientID = presented.String()
+	}
 	if !id.IsZero() {
 		clientID = id.String()
 	}
