@@ -14,16 +14,19 @@ import (
 // atLeast makes a read wait, within bounds, for the place in the ledger that
 // the caller names in X-Ledger-Position or minPosition.
 func (s *Server) atLeast(c *gin.Context) {
-	wanted := c.Query("minPosition")
-	if wanted == "" {
-		wanted = c.GetHeader(headerPosition)
+	var position uint64 // the greater one counts
+	for _, wanted := range []string{c.Query("minPosition"), c.GetHeader(headerPosition)} {
+		if wanted == "" {
+			continue
+		}
+		named, err := strconv.ParseUint(wanted, 10, 64)
+		if err != nil {
+			s.fail(c, domain.Invalid("minPosition", "must be a position that X-Ledger-Position gave", nil))
+			return
+		}
+		position = max(position, named)
 	}
-	if wanted == "" {
-		return
-	}
-	position, err := strconv.ParseUint(wanted, 10, 64)
-	if err != nil {
-		s.fail(c, domain.Invalid("minPosition", "must be a position that X-Ledger-Position gave", nil))
+	if position == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), s.options.ReadWait)

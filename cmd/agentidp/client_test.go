@@ -66,6 +66,11 @@ func (c *client) form(ctx context.Context, path, id, secret string, form url.Val
 
 // call sends a request with a bearer token, and a JSON body where there is one.
 func (c *client) call(ctx context.Context, method, path, token string, body any) (reply, error) {
+	return c.callOnce(ctx, "", method, path, token, body)
+}
+
+// callOnce is call with an Idempotency-Key, unless that is empty.
+func (c *client) callOnce(ctx context.Context, key, method, path, token string, body any) (reply, error) {
 	var content io.Reader
 	if body != nil {
 		encoded, err := json.Marshal(body)
@@ -83,6 +88,9 @@ func (c *client) call(ctx context.Context, method, path, token string, body any)
 	}
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
+	}
+	if key != "" {
+		request.Header.Set("Idempotency-Key", key)
 	}
 	return c.send(request)
 }

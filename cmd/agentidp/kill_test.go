@@ -134,6 +134,40 @@ func TestRegistrationThatWasCutOffSucceedsOnRetry(t *testing.T) {
 	}
 }
 
+// With an Idempotency-Key the request that was cut off holds the key for a
+// while: until it can be taken for dead, a retry is told that it is being
+// worked on.
+func TestIdempotentRegistrationThatWasCutOffSucceedsOnRetry(t *testing.T) {
+	t.Parallel()
+	const key, leaseAndMore = "registration-1", 45 * time.Second
+	w := newWorld(t)
+	s := w.serve(t)
+	owner := s.tenantWith(t, w, map[string]any{"planTier": "enterprise", "maxAgents": 2})
+	registration := owner.registration("cut-off")
+	cutOff(t, w, s, "agent.created", func(ctx context.Context) {
+		_, _ = s.callOnce(ctx, key, http.MethodPost, "/api/v1/agents", owner.operatorToken, registration)
+	})
+	s = w.serveOn(t, s.port)
+	begin := time.Now()
+	var registered reply
+	awaitWithin(t, leaseAndMore, "the retry to succeed", func(ctx context.Context) (err error) {
+		registered, err = s.callOnce(ctx, key, http.MethodPost, "/api/v1/agents", owner.operatorToken, registration)
+		if err == nil && registered.status == http.StatusConflict && registered.text("code") == "CONFLICT" {
+			return fmt.Errorf("%v", registered)
+		}
+		return err
+	})
+	t.Logf("the retry succeeded after %s", time.Since(begin).Round(time.Millisecond))
+	again, err := s.callOnce(within(t, patience), key, http.MethodPost, "/api/v1/agents", owner.operatorToken, registration)
+	if err != nil || registered.status != http.StatusCreated || again.String() != registered.String() {
+		t.Errorf("the retry got %v, once more it got %v (%v); want 201 and the same", registered, again, err)
+	}
+	list := s.must(t, http.StatusOK, http.MethodGet, "/api/v1/agents?organizationId="+owner.organization, owner.operatorToken, nil)
+	if list.body["total"] != 2.0 {
+		t.Errorf("agents of the organization: %v, want the first and the one registered", list)
+	}
+}
+
 // cutOff kills a server while the event that work leads to is being written,
 // so that it never is.
 func cutOff(t *testing.T, w *world, s *server, eventType string, work func(context.Context)) {

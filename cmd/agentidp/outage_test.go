@@ -38,6 +38,12 @@ func TestPostgresRestartedUnderLoadIsSurvived(t *testing.T) {
 		}
 		t.Logf("%s: %d answers, %d refusals", kind, load.answers[kind], len(answers))
 	}
+	for line := range strings.Lines(s.stderr.String()) {
+		if strings.Contains(line, `"msg":"internal error"`) {
+			t.Errorf("the server was at a loss: %s", line)
+			break
+		}
+	}
 	s.healthy(t, patience)
 	// Writing works again, and what was written while it did not is not lost.
 	s.must(t, http.StatusCreated, http.MethodPost, "/api/v1/agents", owner.operatorToken, owner.registration("after-the-restart"))

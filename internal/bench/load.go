@@ -30,14 +30,73 @@ type sample struct {
 	client  float64 // share of all cores that the clients took
 }
 
+// meeting is one stretch of a load.
+type meeting struct {
+	took   []time.Duration // for each answer
+	length time.Duration
+	cpu    time.Duration // that the clients took
+}
+
+// summarize makes one sample of some stretches.
+func summarize(meetings ...meeting) sample {
+	var took []time.Duration
+	var length, cpu time.Duration
+	for _, m := range meetings {
+		took = append(took, m.took...)
+		length += m.length
+		cpu += m.cpu
+	}
+	slices.Sort(took)
+	at := func(share float64) float64 {
+		if len(took) == 0 {
+			return 0
+		}
+		return milliseconds(took[int(share*float64(len(took)-1))])
+	}
+	return sample{
+		rate:    float64(len(took)) / length.Seconds(),
+		latency: latency{at(.5), at(.95), at(.99)},
+		client:  cpu.Seconds() / length.Seconds() / float64(runtime.NumCPU()),
+	}
+}
+
+// sendInTurns runs a load, and beside it something else that gives a rate. The
+// two take turns, so that whatever else the machine does meets both.
+func (b *bench) sendInTurns(ctx context.Context, l load, other func() (float64, error)) (s sample, beside float64, err error) {
+	turns := 3
+	if b.profile != "" {
+		turns = 1 // a profile is of one stretch
+	}
+	var all []meeting
+	for turn := range turns {
+		warmUp := b.warmUp
+		if turn > 0 {
+			warmUp /= 4
+		}
+		m, err := b.send(ctx, l, warmUp, b.duration/time.Duration(turns))
+		if err != nil {
+			return s, 0, err
+		}
+		all = append(all, m)
+		if other != nil {
+			rate, err := other()
+			if err != nil {
+				return s, 0, err
+			}
+			beside += rate / float64(turns)
+		}
+	}
+	return summarize(all...), beside, nil
+}
+
 // send runs a load. The clients share the machine with the server, so they do
 // as little as can be done: requests are made before, and of an answer only the
 // status and the length are looked at. An answer other than 200 ends the run.
-func (b *bench) send(ctx context.Context, l load) (sample, error) {
+func (b *bench) send(ctx context.Context, l load, warmUp, duration time.Duration) (meeting, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	begin := time.Now().Add(b.warmUp)
-	end := begin.Add(b.duration)
+	begin := time.Now().Add(warmUp)
+	end := begin.Add(duration)
 	took, errs := make([][]time.Duration, len(l.requests)), make([]error, len(l.requests))
 	var all sync.WaitGroup
 	for i, request := range l.requests {
@@ -56,24 +115,8 @@ func (b *bench) send(ctx context.Context, l load) (sample, error) {
 		cpu <- cpuTime() - before
 	}()
 	all.Wait()
-	used := <-cpu
-	if err := errors.Join(errs...); err != nil {
-		return sample{}, err
-	}
-	s := summarize(slices.Concat(took...), b.duration)
-	s.client = used.Seconds() / b.duration.Seconds() / float64(runtime.NumCPU())
-	return s, nil
-}
-
-func summarize(took []time.Duration, duration time.Duration) sample {
-	slices.Sort(took)
-	at := func(share float64) float64 {
-		if len(took) == 0 {
-			return 0
-		}
-		return milliseconds(took[int(share*float64(len(took)-1))])
-	}
-	return sample{rate: float64(len(took)) / duration.Seconds(), latency: latency{at(.5), at(.95), at(.99)}}
+	m := meeting{took: slices.Concat(took...), length: duration, cpu: <-cpu}
+	return m, errors.Join(errs...)
 }
 
 // keepAsking notes how long each answer took that came between begin and end.

@@ -38,7 +38,7 @@ func (b *bench) describeMachine(ctx context.Context) error {
 		{"Go", runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH},
 		{"PostgreSQL", version + ", fsync on, synchronous_commit on"},
 		{"fsync", fmt.Sprintf("8 KiB in %.2f ms (median), %.2f ms (p95)", milliseconds(synced.P50), milliseconds(synced.P95))},
-		{"measured", fmt.Sprintf("each for %s after %s of warming up, at %s", b.duration, b.warmUp, time.Now().UTC().Format(time.RFC3339))},
+		{"measured", fmt.Sprintf("each for %s after %s of warming up, in turns with its baseline; %s", b.duration, b.warmUp, time.Now().UTC().Format(time.RFC3339))},
 	}
 	return nil
 }
