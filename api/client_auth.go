@@ -45,7 +45,7 @@ func (s *Server) identifyClient(c *gin.Context) (client, error) {
 	basicID, basicSecret, basic := c.Request.BasicAuth()
 	assertion := form.Has("client_assertion") || form.Has("client_assertion_type")
 	switch {
-	case count(basic, form.Has("client_secret"), assertion) > 1:
+	case count(c.GetHeader("Authorization") != "", form.Has("client_secret"), assertion) > 1:
 		return client{}, &protocolError{"invalid_request", "use one way of client authentication, not several"}
 	case assertion:
 		return s.identifyByAssertion(c)

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
@@ -62,7 +63,7 @@ func Start(ctx context.Context, c config.Config, version string, logger *slog.Lo
 	if err := domain.CheckCatalogue(); err != nil {
 		return nil, err
 	}
-	if a.pool, err = OpenDatabase(ctx, c); err != nil {
+	if a.pool, err = openDatabase(ctx, c, observeQueries(a.registry)); err != nil {
 		return nil, err
 	}
 	if err := migrations.Check(ctx, a.pool); err != nil {
@@ -73,6 +74,7 @@ func Start(ctx context.Context, c config.Config, version string, logger *slog.Lo
 		return nil, errors.New("REDIS_URL is not a Redis URL")
 	}
 	a.redis = redis.NewClient(impatient(redisOptions))
+	a.redis.AddHook(observeCommands(a.registry))
 	keys, err := keyring.Open(ctx, a.pool, c.MasterKeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("signing keys: %w", err)
@@ -89,6 +91,11 @@ func Start(ctx context.Context, c config.Config, version string, logger *slog.Lo
 
 // OpenDatabase connects as the server's role and makes sure that somebody answers.
 func OpenDatabase(ctx context.Context, c config.Config) (*pgxpool.Pool, error) {
+	return openDatabase(ctx, c, nil)
+}
+
+// openDatabase measures queries where observe is not nil.
+func openDatabase(ctx context.Context, c config.Config, observe pgx.QueryTracer) (*pgxpool.Pool, error) {
 	const serverRole = "agentidp_server"
 	options, err := pgxpool.ParseConfig(c.DatabaseURL)
 	if err != nil {
@@ -101,6 +108,9 @@ func OpenDatabase(ctx context.Context, c config.Config) (*pgxpool.Pool, error) {
 	// of the server's role.
 	options.ConnConfig.RuntimeParams["role"] = serverRole
 	options.ConnConfig.RuntimeParams["application_name"] = "agentidp"
+	if observe != nil {
+		options.ConnConfig.Tracer = observe
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, options)
 	if err != nil {
 		return nil, fmt.Errorf("database: %w", err)
@@ -139,6 +149,7 @@ func impatient(options *redis.Options) *redis.Options {
 	const patience = 500 * time.Millisecond
 	options.DialTimeout, options.ReadTimeout, options.WriteTimeout = patience, patience, patience
 	options.MaxRetries = -1
+	options.DialerRetries = 1
 	return options
 }
 
