@@ -189,7 +189,7 @@ func (l *mixedLoad) take(kind string, r reply, err error) {
 func (l *mixedLoad) awaitMore(tb testing.TB, more int) {
 	tb.Helper()
 	before := l.counts()
-	awaitWithin(tb, 20*time.Second, fmt.Sprintf("%d answers more of every kind", more), func(context.Context) error {
+	await(tb, fmt.Sprintf("%d answers more of every kind", more), func(context.Context) error {
 		now := l.counts()
 		for i := range now {
 			if now[i]-before[i] < more {

@@ -115,17 +115,46 @@ func openDatabase(ctx context.Context, c config.Config, observe pgx.QueryTracer)
 	if err != nil {
 		return nil, fmt.Errorf("database: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.DBPoolConnectionTimeout)
-	defer cancel()
-	if err := pool.Ping(ctx); err != nil {
+	if err := reach(ctx, c, options.ConnConfig, pool.Ping); err != nil {
 		pool.Close()
 		if strings.Contains(err.Error(), serverRole) {
 			return nil, migrations.ErrBehind
 		}
-		return nil, fmt.Errorf("the database at %s:%d cannot be reached: check DATABASE_URL and that PostgreSQL runs (%s)",
-			options.ConnConfig.Host, options.ConnConfig.Port, reason(err))
+		return nil, err
 	}
 	return pool, nil
+}
+
+// Migrate brings the schema up to date, as the owner of the database, and names
+// the migrations that were applied.
+func Migrate(ctx context.Context, c config.Config) (applied []string, err error) {
+	options, err := pgx.ParseConfig(c.MigrateDatabaseURL)
+	if err != nil {
+		return nil, errors.New("MIGRATE_DATABASE_URL is not a PostgreSQL URL")
+	}
+	err = reach(ctx, c, options, func(ctx context.Context) error {
+		connection, err := pgx.ConnectConfig(ctx, options)
+		if err == nil {
+			err = connection.Close(ctx)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return migrations.Up(ctx, c.MigrateDatabaseURL)
+}
+
+// reach tries a connection within the bound of the configuration. The error is
+// one line that says where, and what to look at.
+func reach(ctx context.Context, c config.Config, options *pgx.ConnConfig, try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, c.DBPoolConnectionTimeout)
+	defer cancel()
+	if err := try(ctx); err != nil {
+		return fmt.Errorf("the database at %s:%d cannot be reached: check DATABASE_URL and that PostgreSQL runs (%s)",
+			options.Host, options.Port, reason(err))
+	}
+	return nil
 }
 
 // reason is why a connection failed, in a few words and without its URL.
