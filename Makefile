@@ -31,13 +31,13 @@ demo: build ## Tell the whole journey on a live server, and catch a forger in th
 	@exec bin/agentidp demo
 
 .PHONY: test
-test: bin/withservices c-compiler ## Run all tests, against a private PostgreSQL and Redis
+test: bin/withservices c-compiler curl ## Run all tests, against a private PostgreSQL and Redis
 	@race=-race; \
 	command -v cc >/dev/null 2>&1 || { race=; echo >&2 '*** No C compiler: the tests run WITHOUT the race detector. ***'; }; \
 	exec $(WITH_SERVICES) go test $$race $(TESTFLAGS) $(PACKAGES)
 
 .PHONY: test-race
-test-race: bin/withservices c-compiler ## The same, but fail where the race detector cannot run
+test-race: bin/withservices c-compiler curl ## The same, but fail where the race detector cannot run
 	@command -v cc >/dev/null 2>&1 || { echo >&2 'The race detector needs a C compiler: install gcc.'; exit 1; }
 	@exec $(WITH_SERVICES) go test -race $(TESTFLAGS) $(PACKAGES)
 
@@ -104,3 +104,12 @@ c-compiler:
 		echo >&2 'installing gcc, for the race detector' && \
 		DEBIAN_FRONTEND=noninteractive apt-get update -qq && \
 		DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends gcc libc6-dev >/dev/null; } || true
+
+# What the README tells its readers to type is typed by a test.
+.PHONY: curl
+curl:
+	@command -v curl >/dev/null 2>&1 || { \
+		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 && \
+		echo >&2 'installing curl, which the README is tested with' && \
+		DEBIAN_FRONTEND=noninteractive apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends curl >/dev/null; } || true

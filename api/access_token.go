@@ -27,6 +27,7 @@ type accessClaims struct {
 	ClientID       string          `json:"client_id"`
 	IssuedAt       int64           `json:"iat"`
 	ExpiresAt      int64           `json:"exp"`
+	NotBefore      int64           `json:"nbf,omitempty"` // ours have none: they are valid from the start
 	ID             string          `json:"jti"`
 	Scope          string          `json:"scope"`
 	AgentID        string          `json:"agent_id"`
@@ -57,7 +58,10 @@ func (c *accessClaims) GetAudience() (jwt.ClaimStrings, error) {
 	return jwt.ClaimStrings{c.Audience}, nil
 }
 func (c *accessClaims) GetNotBefore() (*jwt.NumericDate, error) {
-	return nil, nil //nolint:nilnil // our tokens have no nbf: they are valid from the start
+	if c.NotBefore == 0 {
+		return nil, nil //nolint:nilnil // absent
+	}
+	return jwt.NewNumericDate(time.Unix(c.NotBefore, 0)), nil
 }
 func (c *accessClaims) GetIssuedAt() (*jwt.NumericDate, error) {
 	return jwt.NewNumericDate(time.Unix(c.IssuedAt, 0)), nil

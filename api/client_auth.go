@@ -48,7 +48,7 @@ func (s *Server) identifyClient(c *gin.Context) (client, error) {
 	basicID, basicSecret, basic := c.Request.BasicAuth()
 	assertion := form.Has("client_assertion") || form.Has("client_assertion_type")
 	switch {
-	case count(basic, form.Has("client_secret"), assertion) > 1:
+	case count(c.GetHeader("Authorization") != "", form.Has("client_secret"), assertion) > 1:
 		return client{}, &protocolError{"invalid_request", "use one way of client authentication, not several"}
 	case assertion:
 		return s.identifyByAssertion(c)
@@ -187,7 +187,11 @@ func (s *Server) recordFailure(c *gin.Context, id domain.AgentID, err error) err
 		return err
 	}
 	s.metrics.authFailures.WithLabelValues(string(failure.Reason)).Inc()
-	clientID := c.Request.PostForm.Get("client_id")
+	// What is no client id may well be a secret in the wrong field.
+	clientID := "(not a client id)"
+	if presented, err := domain.ParseAgentID(c.Request.PostForm.Get("client_id")); err == nil {
+		clientID = presented.String()
+	}
 	if !id.IsZero() {
 		clientID = id.String()
 	}

@@ -8,24 +8,30 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/ledger"
+	"github.com/sentryagent/agentidp/projections"
 )
 
 // atLeast makes a read wait, within bounds, for the place in the ledger that
 // the caller names in X-Ledger-Position or minPosition.
 func (s *Server) atLeast(c *gin.Context) {
-	wanted := c.Query("minPosition")
-	if wanted == "" {
-		wanted = c.GetHeader(headerPosition)
+	var position uint64 // the greater one counts
+	for _, wanted := range []string{c.Query("minPosition"), c.GetHeader(headerPosition)} {
+		if wanted == "" {
+			continue
+		}
+		named, err := strconv.ParseUint(wanted, 10, 64)
+		if err != nil {
+			s.fail(c, domain.Invalid("minPosition", "must be a position that X-Ledger-Position gave", nil))
+			return
+		}
+		position = max(position, named)
 	}
-	if wanted == "" {
+	if position == 0 {
 		return
 	}
-	position, err := strconv.ParseUint(wanted, 10, 64)
-	if err != nil {
-		s.fail(c, domain.Invalid("minPosition", "must be a position that X-Ledger-Position gave", nil))
-		return
-	}
-	if err := s.waitFor(c.Request.Context(), ledger.Position(position)); err != nil {
+	ctx, cancel := context.WithTimeout(c.Request.Context(), s.options.ReadWait)
+	defer cancel()
+	if err := s.progress.Wait(ctx, ledger.Position(position)); err != nil {
 		s.fail(c, err)
 	}
 }
@@ -33,17 +39,13 @@ func (s *Server) atLeast(c *gin.Context) {
 // atHead makes a read of the audit trail wait for everything that was in the
 // ledger when the read came in.
 func (s *Server) atHead(c *gin.Context) {
-	head, err := s.ledger.Head(c.Request.Context())
+	ctx, cancel := context.WithTimeout(c.Request.Context(), s.options.ReadWait)
+	defer cancel()
+	head, err := s.ledger.Head(ctx)
 	if err == nil {
-		err = s.waitFor(c.Request.Context(), head)
+		err = s.progress.WaitFor(ctx, head, projections.AuditTrail)
 	}
 	if err != nil {
 		s.fail(c, err)
 	}
-}
-
-func (s *Server) waitFor(ctx context.Context, position ledger.Position) error {
-	ctx, cancel := context.WithTimeout(ctx, s.options.ReadWait)
-	defer cancel()
-	return s.progress.WaitAll(ctx, position)
 }

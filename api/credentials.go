@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"time"
 
@@ -85,7 +86,7 @@ func (s *Server) rotateCredential(c *gin.Context) {
 		At:           s.now(),
 	})
 	if err != nil {
-		s.fail(c, err)
+		s.fail(c, s.notTheAgents(c, err, credentialID))
 		return
 	}
 	rotated, _ := outcome.Events[0].(domain.CredentialRotated)
@@ -106,10 +107,19 @@ func (s *Server) revokeCredential(c *gin.Context) {
 	outcome, err := s.ledger.RevokeCredential(c.Request.Context(), s.origin(c), id,
 		domain.RevokeCredential{Caller: principal(c), CredentialID: credentialID, Reason: "revoked by request"})
 	if err != nil {
-		s.fail(c, err)
+		s.fail(c, s.notTheAgents(c, err, credentialID))
 		return
 	}
 	answer(c, http.StatusNoContent, outcome.Position, nil)
+}
+
+// notTheAgents tells a credential that the agent does not have from one that
+// belongs to another organization.
+func (s *Server) notTheAgents(c *gin.Context, err error, id domain.CredentialID) error {
+	if id.IsZero() || !errors.Is(err, &domain.Error{Code: domain.CodeCredentialNotFound}) {
+		return err
+	}
+	return s.notVisible(c, projections.ErrNotFound, projections.CredentialKind, id.UUID, domain.CodeCredentialNotFound)
 }
 
 func (s *Server) listCredentials(c *gin.Context) {

@@ -145,8 +145,15 @@ func New(parts Parts, options Options) (*Server, error) {
 	return s, s.buildRoutes()
 }
 
-// ServeHTTP implements [http.Handler].
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.engine.ServeHTTP(w, r) }
+// ServeHTTP implements [http.Handler]. HEAD is answered as GET is, and net/http
+// leaves the body out (RFC 9110 section 9.3.2).
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodHead {
+		r = r.WithContext(r.Context()) // a copy: net/http still has to know
+		r.Method = http.MethodGet
+	}
+	s.engine.ServeHTTP(w, r)
+}
 
 func (s *Server) buildRoutes() error {
 	gin.SetMode(gin.ReleaseMode)

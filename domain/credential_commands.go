@@ -56,12 +56,13 @@ func (c GenerateCredential) decide(a Agent) ([]Event, error) {
 }
 
 // mayBeOpenedBy refuses callers who would get hold of more than is theirs:
-// whoever has a credential of an operator is one.
+// whoever has a credential of an agent has all of its scopes. An agent's own
+// credentials are its own affair.
 func (a Agent) mayBeOpenedBy(caller Caller) error {
-	if itself := caller.AgentID == a.ID && !caller.IsDelegated(); a.Scopes.Has(ScopeAdminOrgs) && !itself {
-		return caller.MayGrant(NewScopes(ScopeAdminOrgs))
+	if caller.AgentID == a.ID && !caller.IsDelegated() {
+		return nil
 	}
-	return nil
+	return caller.MayGrant(a.Scopes)
 }
 
 // hasRoom refuses one more active credential when there are enough.

@@ -169,18 +169,24 @@ func TestActiveCredentialsAreBounded(t *testing.T) {
 	})
 }
 
-// A credential of an operator makes an operator of whoever holds it.
-func TestNobodyGetsHoldOfAnOperatorsCredential(t *testing.T) {
+// Whoever holds a credential of an agent holds all of its scopes.
+func TestNobodyGetsHoldOfScopesThroughACredential(t *testing.T) {
+	for _, scopes := range []Scopes{NewScopes(ScopeAdminOrgs, ScopeAgentsWrite), NewScopes(ScopeAuditRead)} {
+		t.Run(scopes.String(), func(t *testing.T) { nobodyGetsHoldOf(t, scopes) })
+	}
+}
+
+func nobodyGetsHoldOf(t *testing.T, scopes Scopes) {
 	admin := created()
-	admin.Scopes = NewScopes(ScopeAdminOrgs, ScopeAgentsWrite)
+	admin.Scopes = scopes
 	itself := Caller{AgentID: robot, OrganizationID: acme, Scopes: NewScopes(ScopeAgentsWrite)}
 	for name, test := range map[string]struct {
 		caller  Caller
 		refused bool
 	}{
-		"a colleague":           {colleague, true},
-		"another operator":      {operator, false},
-		"the operator's itself": {itself, false},
+		"a colleague":      {colleague, true},
+		"the operator":     {operator, false},
+		"the agent itself": {itself, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := givenAgent(t, admin, generated(first, "s1"))

@@ -17,7 +17,8 @@ import (
 
 const (
 	idempotencyKept  = 24 * time.Hour
-	idempotencyLease = 30 * time.Second // a request that takes longer is taken for dead
+	idempotencyLease = 3 * time.Second // without being renewed: then the server is taken for dead
+	idempotencyRenew = time.Second
 )
 
 var errInProgress = domain.Refuse(domain.CodeConflict,
@@ -57,7 +58,9 @@ func (k *IdempotencyKeys) Once(
 	if err != nil || entry.answer != nil {
 		return entry.answer, err
 	}
+	stopRenewing := k.renew(ctx, entry)
 	answer, keep := work(ctx, entry.seed)
+	stopRenewing()
 	if !keep {
 		return answer, k.release(ctx, entry)
 	}
@@ -67,7 +70,7 @@ func (k *IdempotencyKeys) Once(
 // acquireOrWait gives the first request some time to finish.
 func (k *IdempotencyKeys) acquireOrWait(ctx context.Context, client domain.AgentID, key, request [sha256.Size]byte) (idempotencyEntry, error) {
 	const (
-		patience = 5 * time.Second
+		patience = idempotencyLease + 2*time.Second // long enough to outlast a server that died
 		recheck  = 20 * time.Millisecond
 	)
 	for waited := time.Duration(0); ; waited += recheck {
@@ -86,29 +89,30 @@ type idempotencyEntry struct {
 	client domain.AgentID
 	key    [sha256.Size]byte
 	seed   uuid.UUID
-	lease  time.Time
+	holder uuid.UUID
 	answer []byte
 }
 
 const insertIdempotencyKey = `
-INSERT INTO idempotency_keys AS k (client, key, request, seed, lease_until, created_at)
-VALUES ($1, $2, $3, $4, now() + $5, now())
+INSERT INTO idempotency_keys AS k (client, key, request, seed, holder, lease_until, created_at)
+VALUES ($1, $2, $3, $4, $7, now() + $5, now())
 ON CONFLICT (client, key) DO UPDATE
-   SET lease_until = EXCLUDED.lease_until,
+   SET holder = EXCLUDED.holder,
+       lease_until = EXCLUDED.lease_until,
        request = EXCLUDED.request,
        seed = CASE WHEN k.created_at < now() - $6::interval THEN EXCLUDED.seed ELSE k.seed END,
        answer = NULL,
        created_at = CASE WHEN k.created_at < now() - $6::interval THEN now() ELSE k.created_at END
  WHERE k.created_at < now() - $6::interval
     OR (k.answer IS NULL AND k.lease_until < now() AND k.request = EXCLUDED.request)
-RETURNING seed, lease_until`
+RETURNING seed`
 
 const selectIdempotencyKey = `SELECT request, answer FROM idempotency_keys WHERE client = $1 AND key = $2`
 
 func (k *IdempotencyKeys) acquire(ctx context.Context, client domain.AgentID, key, request [sha256.Size]byte) (idempotencyEntry, error) {
-	entry := idempotencyEntry{client: client, key: key}
-	err := k.pool.QueryRow(ctx, insertIdempotencyKey, client.UUID, key[:], request[:], NewID(), idempotencyLease, idempotencyKept).
-		Scan(&entry.seed, &entry.lease)
+	entry := idempotencyEntry{client: client, key: key, holder: NewID()}
+	err := k.pool.QueryRow(ctx, insertIdempotencyKey,
+		client.UUID, key[:], request[:], NewID(), idempotencyLease, idempotencyKept, entry.holder).Scan(&entry.seed)
 	if err == nil {
 		return entry, nil
 	}
@@ -129,23 +133,38 @@ func (k *IdempotencyKeys) acquire(ctx context.Context, client domain.AgentID, ke
 	return entry, err
 }
 
+const renewIdempotencyLease = `
+UPDATE idempotency_keys SET lease_until = now() + $4 WHERE client = $1 AND key = $2 AND holder = $3`
+
+// renew keeps the lease while the request is worked on. Where that fails for
+// too long another may take over, and completes the same thing.
+func (k *IdempotencyKeys) renew(ctx context.Context, entry idempotencyEntry) (stop func()) {
+	ctx, stop = context.WithCancel(context.WithoutCancel(ctx))
+	go func() {
+		for pause(ctx, idempotencyRenew) == nil {
+			_, _ = k.pool.Exec(ctx, renewIdempotencyLease, entry.client.UUID, entry.key[:], entry.holder, idempotencyLease)
+		}
+	}()
+	return stop
+}
+
 const keepIdempotencyAnswer = `
-UPDATE idempotency_keys SET answer = $3 WHERE client = $1 AND key = $2 AND lease_until = $4`
+UPDATE idempotency_keys SET answer = $3 WHERE client = $1 AND key = $2 AND holder = $4`
 
 func (k *IdempotencyKeys) keep(ctx context.Context, entry idempotencyEntry, answer []byte) error {
 	sealed, err := k.sealer.Seal(answer, entry.place())
 	if err != nil {
 		return err
 	}
-	_, err = k.pool.Exec(context.WithoutCancel(ctx), keepIdempotencyAnswer, entry.client.UUID, entry.key[:], sealed, entry.lease)
+	_, err = k.pool.Exec(context.WithoutCancel(ctx), keepIdempotencyAnswer, entry.client.UUID, entry.key[:], sealed, entry.holder)
 	return unavailable("keep idempotent answer", err)
 }
 
 const releaseIdempotencyKey = `
-DELETE FROM idempotency_keys WHERE client = $1 AND key = $2 AND lease_until = $3 AND answer IS NULL`
+DELETE FROM idempotency_keys WHERE client = $1 AND key = $2 AND holder = $3 AND answer IS NULL`
 
 func (k *IdempotencyKeys) release(ctx context.Context, entry idempotencyEntry) error {
-	_, err := k.pool.Exec(context.WithoutCancel(ctx), releaseIdempotencyKey, entry.client.UUID, entry.key[:], entry.lease)
+	_, err := k.pool.Exec(context.WithoutCancel(ctx), releaseIdempotencyKey, entry.client.UUID, entry.key[:], entry.holder)
 	return unavailable("release idempotency key", err)
 }
 

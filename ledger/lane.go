@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"time"
 
 	"github.com/sentryagent/agentidp/domain"
@@ -113,13 +114,26 @@ func (r *repository[S]) next(stream string) []*pending[S] {
 func (r *repository[S]) run(ctx context.Context, stream string, batch []*pending[S]) {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
-	err := r.commit(ctx, stream, batch)
+	err := r.commitSafely(ctx, stream, batch)
 	for _, p := range batch {
 		if p.err == nil {
 			p.err = err
 		}
 		close(p.done)
 	}
+}
+
+// commitSafely turns a panic into an error: a lane works for many callers and
+// outlives each of them.
+func (r *repository[S]) commitSafely(ctx context.Context, stream string, batch []*pending[S]) (err error) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			r.logger.ErrorContext(ctx, "panic", "panic", panicked, "stream", stream, "stack", string(debug.Stack()))
+			r.forget(stream)
+			err = fmt.Errorf("panic while deciding on %s", stream)
+		}
+	}()
+	return r.commit(ctx, stream, batch)
 }
 
 // commit decides and appends until the append meets the state it was decided

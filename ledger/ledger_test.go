@@ -363,6 +363,19 @@ func TestAnOrganizationWithAgentsCannotBeDeleted(t *testing.T) {
 	}
 }
 
+func TestAPanicEndsTheCommandAndNotTheServer(t *testing.T) {
+	w := newWorld(t, memory.New(), 10)
+	agent := w.register(t, "a@example.com")
+	w.credential(t, agent.ID)
+	explode := func(domain.OrganizationID) error { panic("boom") }
+	if _, err := w.IssueToken(t.Context(), ledger.System(), agent.ID, issue(), explode); err == nil {
+		t.Fatal("a command that panicked succeeded")
+	}
+	if _, err := w.IssueToken(t.Context(), ledger.System(), agent.ID, issue(), admitAll); err != nil {
+		t.Errorf("the next command on the same stream: %v", err)
+	}
+}
+
 func TestFailedAuthenticationsCannotFloodTheLedger(t *testing.T) {
 	store := memory.New()
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)

@@ -17,7 +17,8 @@ CREATE TABLE idempotency_keys (
     request     bytea       NOT NULL, -- SHA-256 of the request
     seed        uuid        NOT NULL, -- id of what the request makes
     answer      bytea,                -- sealed; NULL while the request is worked on
-    lease_until timestamptz NOT NULL,
+    holder      uuid        NOT NULL, -- the request that works on it
+    lease_until timestamptz NOT NULL, -- renewed while it does
     created_at  timestamptz NOT NULL,
     PRIMARY KEY (client, key)
 );

@@ -86,7 +86,7 @@ func agentOf(fact domain.Event) domain.AgentID {
 }
 
 // Rows come in ledger order, so those up to the newest are there already. (ON
-// CONFLICT would say the same at a fifth of the speed of inserting more.)
+// CONFLICT would say the same, with more work for each row.)
 const storeAuditRows = `INSERT INTO audit_events
 		(position, revision, recorded_at, event_id, organization_id, agent_id, action, outcome, stream)
 	SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::uuid[], $5::uuid[], $6::uuid[], $7::text[],

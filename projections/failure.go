@@ -9,6 +9,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/sentryagent/agentidp/eventstore"
 )
 
 // applySafely is Apply, with a panic made an error: it halts one projection,
@@ -40,6 +42,28 @@ func permanent(ctx context.Context, tx pgx.Tx, err error) bool {
 		"22", // data exception
 		"23", // integrity constraint violation
 		"54": // program limit exceeded: a row too large for its index
+		return true
+	}
+	return false
+}
+
+// passing reports whether a query failed for a reason that asking again later
+// may outlast: the database was away, shutting down or out of resources.
+func passing(err error) bool {
+	var refused *pgconn.PgError
+	var unread pgx.ScanArgError
+	switch {
+	case errors.As(err, &unread), errors.Is(err, eventstore.ErrMalformedRecord):
+		return false
+	case !errors.As(err, &refused):
+		return true // the connection
+	}
+	switch refused.Code[:min(2, len(refused.Code))] {
+	case "08", // connection
+		"40", // lost to another transaction
+		"53", // resources
+		"57", // shutting down, cancelled
+		"58": // system error
 		return true
 	}
 	return false

@@ -24,7 +24,8 @@ type Projection struct {
 	Core bool
 
 	// Pace is the least time between two transactions (or looks at the ledger):
-	// events that come faster share one. Default: 5 ms.
+	// events that come faster share one. Default: 5 ms, of core projections,
+	// which commands wait for and which few events concern, 1 ms.
 	Pace time.Duration
 
 	// Apply writes what the events mean. It is called with 1 to 1,000 of them
@@ -34,7 +35,20 @@ type Projection struct {
 	Apply func(ctx context.Context, tx pgx.Tx, events []Event) error
 }
 
-const defaultPace = 5 * time.Millisecond
+const (
+	defaultPace = 5 * time.Millisecond
+	corePace    = time.Millisecond
+)
+
+func (p *Projection) pace() time.Duration {
+	switch {
+	case p.Pace > 0:
+		return p.Pace
+	case p.Core:
+		return corePace
+	}
+	return defaultPace
+}
 
 // All lists the projections of this build.
 func All() []Projection {

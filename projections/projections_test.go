@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -234,17 +233,6 @@ func (l *logLines) count(part string) int {
 }
 
 func (l *logLines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
-
-// projectionNamed finds a projection of this build.
-func projectionNamed(t testing.TB, name string) projections.Projection {
-	t.Helper()
-	all := projections.All()
-	i := slices.IndexFunc(all, func(p projections.Projection) bool { return p.Name == name })
-	if i < 0 {
-		t.Fatalf("no projection is named %s", name)
-	}
-	return all[i]
-}
 
 var streamCounter atomic.Int64
 

@@ -12,11 +12,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/eventstore"
 )
 
 // Queries asks the read models. Each question is one round trip and one
 // transaction, confined to a tenant twice: by the query, and by row-level
-// security. Errors that match none of this package are the database's.
+// security. The error is [eventstore.ErrUnavailable] when the database could
+// not be asked; others that match none of this package are the database's.
 type Queries struct {
 	pool *pgxpool.Pool
 }
@@ -67,6 +69,9 @@ func (q *Queries) ask(ctx context.Context, batch *pgx.Batch) error {
 	if err := q.pool.SendBatch(ctx, batch).Close(); err != nil {
 		if errors.Is(err, ErrNotFound) {
 			return err
+		}
+		if passing(err) {
+			err = fmt.Errorf("%w: %w", eventstore.ErrUnavailable, err)
 		}
 		return fmt.Errorf("ask the read model: %w", err)
 	}

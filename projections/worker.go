@@ -76,7 +76,7 @@ func (w *worker) follow(ctx context.Context) error {
 	reader.Go(func() {
 		subscription := w.runner.store.Subscribe(w.at, w.projection.filter())
 		defer subscription.Close()
-		readAhead(reading, subscription, w.pace(), steps)
+		readAhead(reading, subscription, w.projection.pace(), steps)
 	})
 	defer reader.Wait()
 	defer stop()
@@ -218,13 +218,6 @@ func (w *worker) well(state string) {
 		w.trouble = ""
 		w.logger.Info("projection recovered", "state", state)
 	}
-}
-
-func (w *worker) pace() time.Duration {
-	if w.projection.Pace > 0 {
-		return w.projection.Pace
-	}
-	return defaultPace
 }
 
 func (w *worker) progress() *Progress { return w.runner.options.Progress }

@@ -19,7 +19,6 @@ import (
 	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/devservices"
-	"github.com/sentryagent/agentidp/migrations"
 )
 
 const (
@@ -66,7 +65,7 @@ func (d *dev) run(cmd *cobra.Command) error {
 		return err
 	}
 	d.say("bringing the schema up to date")
-	if _, err := migrations.Up(ctx, settings.MigrateDatabaseURL); err != nil {
+	if _, err := app.Migrate(ctx, settings); err != nil {
 		return err
 	}
 	operator, err := d.bootstrap(ctx, settings)

@@ -43,10 +43,11 @@ func newRootCommand(environ []string) *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          noArguments,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.PersistentFlags().StringVar(&c.dotenv, "env-file", ".env", "file with settings, one NAME=value a line")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(c.serveCommand(), c.devCommand(), c.migrateCommand(), c.bootstrapCommand(), c.demoCommand(), versionCommand())
+	root.AddCommand(c.serveCommand(), c.devCommand(), c.migrateCommand(), c.bootstrapCommand(), c.demoCommand(), c.healthcheckCommand(), versionCommand())
 	return root
 }
 

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sentryagent/agentidp/cmd/agentidp/app"
-	"github.com/sentryagent/agentidp/migrations"
 )
 
 func (c *cli) serveCommand() *cobra.Command {
@@ -52,7 +51,7 @@ nothing.`,
 			if err != nil {
 				return err
 			}
-			applied, err := migrations.Up(cmd.Context(), settings.MigrateDatabaseURL)
+			applied, err := app.Migrate(cmd.Context(), settings)
 			for _, name := range applied {
 				fmt.Fprintln(cmd.OutOrStdout(), "applied", name)
 			}

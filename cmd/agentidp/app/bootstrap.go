@@ -14,6 +14,7 @@ import (
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/keyring"
 	"github.com/sentryagent/agentidp/ledger"
+	"github.com/sentryagent/agentidp/migrations"
 )
 
 const (
@@ -39,6 +40,9 @@ func Bootstrap(ctx context.Context, c config.Config, newCredential bool) (Operat
 		return Operator{}, err
 	}
 	defer pool.Close()
+	if err := migrations.Check(ctx, pool); err != nil {
+		return Operator{}, err
+	}
 	store := postgres.New(ctx, pool, postgres.Options{})
 	defer store.Close()
 	keys, err := keyring.Open(ctx, pool, c.MasterKeyFile)

@@ -31,7 +31,6 @@ func observeAppends(registry prometheus.Registerer) func(postgres.AppendObservat
 var (
 	poolActive = prometheus.NewDesc("agentidp_db_pool_active_connections", "Database connections in use.", nil, nil)
 	poolMax    = prometheus.NewDesc("agentidp_db_pool_max_connections", "Bound of the database connections.", nil, nil)
-	poolWaits  = prometheus.NewDesc("agentidp_db_pool_waits_total", "Times that a request had to wait for a connection.", nil, nil)
 	headDesc   = prometheus.NewDesc("agentidp_ledger_position", "Position of the newest event.", nil, nil)
 )
 
@@ -43,7 +42,6 @@ func (c poolCollector) Collect(out chan<- prometheus.Metric) {
 	stat := c.pool.Stat()
 	out <- prometheus.MustNewConstMetric(poolActive, prometheus.GaugeValue, float64(stat.AcquiredConns()))
 	out <- prometheus.MustNewConstMetric(poolMax, prometheus.GaugeValue, float64(stat.MaxConns()))
-	out <- prometheus.MustNewConstMetric(poolWaits, prometheus.CounterValue, float64(stat.EmptyAcquireCount()))
 }
 
 type positionCollector struct{ store eventstore.Store }

@@ -18,7 +18,6 @@ import (
 	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/devservices"
-	"github.com/sentryagent/agentidp/migrations"
 )
 
 // Run tells the story on the server that the operator belongs to, if it is up;
@@ -95,7 +94,7 @@ func startStage(ctx context.Context) (s *stage, err error) {
 	if err != nil {
 		return s, err
 	}
-	if _, err := migrations.Up(ctx, settings.MigrateDatabaseURL); err != nil {
+	if _, err := app.Migrate(ctx, settings); err != nil {
 		return s, err
 	}
 	if s.operator, err = app.Bootstrap(ctx, settings, false); err != nil {

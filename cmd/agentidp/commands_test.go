@@ -1,0 +1,132 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/sentryagent/agentidp/cmd/agentidp/app"
+	"github.com/sentryagent/agentidp/internal/pgtest"
+)
+
+func TestMigrateAndBootstrapMayBeRepeated(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t, pgtest.Template{})
+	w := emptyWorld(t, database.ServerURL, database.OwnerURL, pgtest.Redis(t))
+
+	first := runToEnd(t, w.settings, "migrate")
+	if first.code != exitOK || !strings.Contains(first.stdout, "applied 00001_ledger.sql") {
+		t.Fatalf("the first migrate: code %d, %q, %q", first.code, first.stdout, first.stderr)
+	}
+	second := runToEnd(t, w.settings, "migrate")
+	if want := "nothing to do: the database is up to date\n"; second.code != exitOK || second.stdout != want {
+		t.Errorf("the second migrate: code %d, %q, want %q", second.code, second.stdout, want)
+	}
+
+	made := bootstrapped(t, w)
+	if made.ClientSecret == "" {
+		t.Errorf("the first bootstrap shows no secret: %+v", made)
+	}
+	again := bootstrapped(t, w)
+	if want := (app.Operator{ClientID: made.ClientID, OrganizationID: made.OrganizationID, BaseURL: made.BaseURL}); again != want {
+		t.Errorf("the second bootstrap: %+v, want %+v", again, want)
+	}
+	another := bootstrapped(t, w, "--new-credential")
+	if another.ClientID != made.ClientID || another.ClientSecret == "" || another.ClientSecret == made.ClientSecret {
+		t.Errorf("bootstrap --new-credential: %+v after %+v, want the same client and another secret", another, made)
+	}
+	s := w.serve(t)
+	for _, secret := range []string{made.ClientSecret, another.ClientSecret} {
+		s.mustToken(t, made.ClientID, secret, "admin:orgs")
+	}
+	w.mustHoldInLedger(t, nil)
+}
+
+func bootstrapped(tb testing.TB, w *world, flags ...string) app.Operator {
+	tb.Helper()
+	r := runToEnd(tb, w.settings, append([]string{"bootstrap"}, flags...)...)
+	var operator app.Operator
+	if err := json.Unmarshal([]byte(r.stdout), &operator); err != nil || r.code != exitOK {
+		tb.Fatalf("bootstrap %v: code %d, %v\n%s%s", flags, r.code, err, r.stdout, r.stderr)
+	}
+	return operator
+}
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	r := runToEnd(t, nil, "version")
+	if r.code != exitOK || !strings.HasPrefix(r.stdout, "agentidp ") || len(strings.Fields(r.stdout)) != 2 || r.stderr != "" {
+		t.Errorf("code %d, %q, %q; want agentidp and a version", r.code, r.stdout, r.stderr)
+	}
+}
+
+// commands lists all commands that a person may find, by their paths.
+func commands() map[string]*cobra.Command {
+	root := newRootCommand(nil)
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	all := map[string]*cobra.Command{}
+	var walk func(c *cobra.Command)
+	walk = func(c *cobra.Command) {
+		all[strings.TrimSpace(strings.TrimPrefix(c.CommandPath(), root.Name()))] = c
+		for _, sub := range c.Commands() {
+			walk(sub)
+		}
+	}
+	walk(root)
+	return all
+}
+
+func TestHelpLeavesNothingUnsaid(t *testing.T) {
+	t.Parallel()
+	for path, command := range commands() {
+		if command.Short == "" {
+			t.Errorf("agentidp %s: the description is empty", path)
+		}
+		command.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			if f.Usage == "" {
+				t.Errorf("agentidp %s --%s: the description is empty", path, f.Name)
+			}
+		})
+		says, _, _ := strings.Cut(strings.TrimSpace(command.Long), "\n")
+		if says == "" {
+			says = command.Short
+		}
+		r := runToEnd(t, nil, append(strings.Fields(path), "--help")...)
+		if r.code != exitOK || r.stderr != "" || !strings.Contains(r.stdout, says) || !strings.Contains(r.stdout, "Usage:") {
+			t.Errorf("agentidp %s --help: code %d, standard error %q, want %q and the usage in:\n%s", path, r.code, r.stderr, says, r.stdout)
+		}
+	}
+}
+
+func TestNoCommandShowsHelp(t *testing.T) {
+	t.Parallel()
+	r := runToEnd(t, nil)
+	if r.code != exitOK || !strings.Contains(r.stdout, "agentidp dev") {
+		t.Errorf("code %d, %q, want the help", r.code, r.stdout)
+	}
+}
+
+func TestWhatMakesNoSenseIsExitCode2(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{
+		{"sevre"}, {"serve", "now"}, {"serve", "--port=3000"}, {"--nonsense"}, {"version", "-x"}, {"bootstrap", "--new-credential=maybe"}, {"dev", "--dir"},
+	} {
+		r := runToEnd(t, nil, args...)
+		if r.code != exitBadUsage || r.stdout != "" || !strings.HasPrefix(r.stderr, "agentidp: ") || !strings.Contains(r.stderr, "--help") {
+			t.Errorf("agentidp %v: code %d, %q, %q; want %d and a word about --help on standard error", args, r.code, r.stdout, r.stderr, exitBadUsage)
+		}
+	}
+}
+
+func TestDemoTellsTheWholeJourneyByItself(t *testing.T) {
+	t.Parallel()
+	r := runToEnd(t, []string{"TMPDIR=" + os.TempDir()}, "demo")
+	if r.code != exitOK || !strings.Contains(r.stdout, "No server is up") || !strings.Contains(r.stdout, "Found: the very event that was altered.") {
+		t.Errorf("code %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+}

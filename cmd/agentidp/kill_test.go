@@ -1,0 +1,231 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+)
+
+// loadClients is how many clients ask for tokens at once.
+const loadClients = 32
+
+func TestKilledServerLosesNoTokenAndStartsAgain(t *testing.T) {
+	t.Parallel()
+	const rounds, tokensARound = 20, 300
+	w := newWorld(t)
+	port := freePort(t)
+	s := w.serveOn(t, port)
+	tenants := []*tenant{s.tenant(t, w), s.tenant(t, w), s.tenant(t, w)}
+	s.kill(t)
+
+	var all []string
+	for range rounds {
+		s := w.serveOn(t, port)
+		load := askForTokens(t, s.client, tenants)
+		await(t, fmt.Sprint(tokensARound, " tokens"), func(context.Context) error {
+			if n := load.count(); n < tokensARound {
+				return fmt.Errorf("%d tokens so far", n)
+			}
+			return nil
+		})
+		s.kill(t)
+		all = append(all, load.end(t)...)
+	}
+	w.mustHoldInLedger(t, all)
+
+	s = w.serveOn(t, port)
+	s.healthy(t, patience)
+	s.mustToken(t, tenants[0].agent, tenants[0].secret, "")
+}
+
+// tokenLoad is many clients that ask for tokens until the server is gone.
+type tokenLoad struct {
+	clients sync.WaitGroup
+
+	mu       sync.Mutex // guards what follows
+	tokens   []string
+	refusals []reply
+}
+
+func askForTokens(tb testing.TB, c *client, tenants []*tenant) *tokenLoad {
+	tb.Helper()
+	load := &tokenLoad{}
+	ctx := within(tb, patience)
+	for i := range loadClients {
+		who := tenants[i%len(tenants)]
+		load.clients.Go(func() {
+			for {
+				r, err := c.token(ctx, who.agent, who.secret, "")
+				if err != nil {
+					return // the answer never arrived: the server is gone
+				}
+				load.take(r)
+			}
+		})
+	}
+	return load
+}
+
+func (l *tokenLoad) take(r reply) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if r.status == http.StatusOK {
+		l.tokens = append(l.tokens, r.text("access_token"))
+	} else {
+		l.refusals = append(l.refusals, r)
+	}
+}
+
+func (l *tokenLoad) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.tokens)
+}
+
+// end waits until all clients have noticed that the server is gone.
+func (l *tokenLoad) end(tb testing.TB) []string {
+	tb.Helper()
+	l.clients.Wait()
+	if len(l.refusals) > 0 {
+		tb.Errorf("%d refusals, the first: %v", len(l.refusals), l.refusals[0])
+	}
+	return l.tokens
+}
+
+// A registration writes to three streams. The server is killed while one of
+// them is being written, and what was written before stays behind.
+func TestRegistrationThatWasCutOffSucceedsOnRetry(t *testing.T) {
+	t.Parallel()
+	for _, cutOffAt := range []string{"seat.taken", "agent.created"} {
+		t.Run(cutOffAt, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			s := w.serve(t)
+			// The first agent of the tenant has one of two seats, so a seat that
+			// is lost or given twice shows.
+			owner := s.tenantWith(t, w, map[string]any{"planTier": "enterprise", "maxAgents": 2})
+			registration := owner.registration("cut-off")
+			cutOff(t, w, s, cutOffAt, func(ctx context.Context) {
+				_, _ = s.call(ctx, http.MethodPost, "/api/v1/agents", owner.operatorToken, registration)
+			})
+
+			s = w.serveOn(t, s.port)
+			begin := time.Now()
+			agent := s.must(t, http.StatusCreated, http.MethodPost, "/api/v1/agents", owner.operatorToken, registration).text("agentId")
+			if took := time.Since(begin); took > 10*time.Second {
+				t.Errorf("the retry took %s, want a few seconds", took)
+			}
+			s.must(t, http.StatusConflict, http.MethodPost, "/api/v1/agents", owner.operatorToken, registration)
+			list := s.must(t, http.StatusOK, http.MethodGet, "/api/v1/agents?organizationId="+owner.organization, owner.operatorToken, nil)
+			if list.body["total"] != 2.0 {
+				t.Errorf("agents of the organization: %v, want the first and the one registered", list)
+			}
+			if code := s.must(t, http.StatusForbidden, http.MethodPost, "/api/v1/agents", owner.operatorToken,
+				owner.registration("one-too-many")).text("code"); code != "FREE_TIER_LIMIT_EXCEEDED" {
+				t.Errorf("one agent more than there are seats: code %q, want FREE_TIER_LIMIT_EXCEEDED", code)
+			}
+			s.must(t, http.StatusNoContent, http.MethodDelete, "/api/v1/agents/"+agent, owner.operatorToken, nil)
+			s.must(t, http.StatusCreated, http.MethodPost, "/api/v1/agents", owner.operatorToken, owner.registration("in-the-free-seat"))
+			w.mustHoldInLedger(t, nil)
+		})
+	}
+}
+
+// With an Idempotency-Key the request that was cut off holds the key for a
+// while: until it can be taken for dead, a retry is told that it is being
+// worked on.
+func TestIdempotentRegistrationThatWasCutOffSucceedsOnRetry(t *testing.T) {
+	t.Parallel()
+	const key, leaseAndMore = "registration-1", 45 * time.Second
+	w := newWorld(t)
+	s := w.serve(t)
+	owner := s.tenantWith(t, w, map[string]any{"planTier": "enterprise", "maxAgents": 2})
+	registration := owner.registration("cut-off")
+	cutOff(t, w, s, "agent.created", func(ctx context.Context) {
+		_, _ = s.callOnce(ctx, key, http.MethodPost, "/api/v1/agents", owner.operatorToken, registration)
+	})
+	s = w.serveOn(t, s.port)
+	begin := time.Now()
+	var registered reply
+	awaitWithin(t, leaseAndMore, "the retry to succeed", func(ctx context.Context) (err error) {
+		registered, err = s.callOnce(ctx, key, http.MethodPost, "/api/v1/agents", owner.operatorToken, registration)
+		if err == nil && registered.status == http.StatusConflict && registered.text("code") == "CONFLICT" {
+			return fmt.Errorf("%v", registered)
+		}
+		return err
+	})
+	t.Logf("the retry succeeded after %s", time.Since(begin).Round(time.Millisecond))
+	again, err := s.callOnce(within(t, patience), key, http.MethodPost, "/api/v1/agents", owner.operatorToken, registration)
+	if err != nil || registered.status != http.StatusCreated || again.String() != registered.String() {
+		t.Errorf("the retry got %v, once more it got %v (%v); want 201 and the same", registered, again, err)
+	}
+	list := s.must(t, http.StatusOK, http.MethodGet, "/api/v1/agents?organizationId="+owner.organization, owner.operatorToken, nil)
+	if list.body["total"] != 2.0 {
+		t.Errorf("agents of the organization: %v, want the first and the one registered", list)
+	}
+}
+
+// cutOff kills a server while the event that work leads to is being written,
+// so that it never is.
+func cutOff(t *testing.T, w *world, s *server, eventType string, work func(context.Context)) {
+	t.Helper()
+	pool := w.superuser(t)
+	ctx := within(t, patience)
+	const hold = `
+CREATE FUNCTION hold_event() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(4711);
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER hold_event BEFORE INSERT ON events FOR EACH ROW WHEN (NEW.type = '%s') EXECUTE FUNCTION hold_event()`
+	if _, err := pool.Exec(ctx, fmt.Sprintf(hold, eventType)); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := pool.Acquire(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Release()
+	if _, err := lock.Exec(ctx, `SELECT pg_advisory_lock(4711)`); err != nil {
+		t.Fatal(err)
+	}
+	var working sync.WaitGroup
+	working.Go(func() { work(ctx) })
+	held := waiting(t, pool, 1)
+	s.kill(t)
+	working.Wait()
+	// PostgreSQL would not notice that its client is dead before it has done
+	// what the client asked for.
+	if _, err := pool.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid`, held); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the server's session to end", func(ctx context.Context) error {
+		var left int
+		if err := pool.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity WHERE pid = ANY($1::int[])`, held).Scan(&left); err != nil {
+			return err
+		}
+		if left > 0 {
+			return fmt.Errorf("%d are left", left)
+		}
+		return nil
+	})
+	if _, err := lock.Exec(ctx, `SELECT pg_advisory_unlock(4711)`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pool.Exec(ctx, `DROP TRIGGER hold_event ON events; DROP FUNCTION hold_event()`); err != nil {
+		t.Fatal(err)
+	}
+	var claims, created int
+	const count = `SELECT count(*) FILTER (WHERE type = 'claim.made'), count(*) FILTER (WHERE type = $1) FROM events
+		WHERE position > (SELECT max(position) FROM events WHERE type = 'credential.generated')`
+	if err := pool.QueryRow(ctx, count, eventType).Scan(&claims, &created); err != nil {
+		t.Fatal(err)
+	}
+	if claims != 1 || created != 0 {
+		t.Fatalf("%d claims and %d of %s were written, want 1 and none: the server was not cut off there", claims, created, eventType)
+	}
+}

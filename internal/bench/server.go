@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/sentryagent/agentidp/internal/config"
+)
+
+// ledgerAt says where a ledger is: that of the private services, or another
+// database beside it.
+type ledgerAt struct{ databaseURL, ownerURL string }
+
+func (b *bench) ownLedger() ledgerAt {
+	return ledgerAt{b.services.DatabaseURL, b.services.OwnerDatabaseURL}
+}
+
+// environ is what a server on a ledger is told.
+func (b *bench) environ(at ledgerAt, port int, alg string) []string {
+	return []string{
+		"DATABASE_URL=" + at.databaseURL,
+		"MIGRATE_DATABASE_URL=" + at.ownerURL,
+		"REDIS_URL=" + b.services.RedisURL,
+		"MASTER_KEY_FILE=" + filepath.Join(b.dir, "master.key"),
+		"LISTEN_HOST=127.0.0.1",
+		"RATE_LIMIT_MAX_REQUESTS=0", // a load would meet nothing else
+		"TIER_ENFORCEMENT=false",
+		"PORT=" + strconv.Itoa(port),
+		"JWT_SIGNING_ALG=" + alg,
+	}
+}
+
+func (b *bench) config(at ledgerAt) (config.Config, error) {
+	const anyPort = 3000
+	return config.Load(b.environ(at, anyPort, config.AlgES256), "")
+}
+
+// server is the product, running as a process of its own.
+type server struct {
+	address string
+	cmd     *exec.Cmd
+	stdin   io.WriteCloser // of a profiled server
+	stdout  io.Reader
+	log     *os.File
+	ended   chan error
+}
+
+func (b *bench) startServer(ctx context.Context, at ledgerAt, alg string) (_ *server, err error) {
+	port, err := freePort(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &server{address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), ended: make(chan error, 1)}
+	if s.log, err = os.Create(filepath.Join(b.dir, "server.log")); err != nil {
+		return nil, err
+	}
+	s.cmd = exec.Command(b.program, "serve")
+	if b.profile != "" {
+		self, err := os.Executable()
+		if err != nil {
+			return nil, err
+		}
+		s.cmd = exec.Command(self, modeProfiled)
+	}
+	s.cmd.Dir = b.dir
+	s.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, b.environ(at, port, alg)...)
+	s.cmd.Stderr = s.log
+	if b.profile != "" {
+		in, inErr := s.cmd.StdinPipe()
+		out, outErr := s.cmd.StdoutPipe()
+		if err := errors.Join(inErr, outErr); err != nil {
+			return nil, err
+		}
+		s.stdin, s.stdout = in, out
+	}
+	s.cmd.SysProcAttr = inOwnGroup()
+	if err := s.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() { s.ended <- s.cmd.Wait() }()
+	if err := s.answers(ctx); err != nil {
+		return nil, errors.Join(err, s.stop())
+	}
+	return s, nil
+}
+
+// inOwnGroup keeps a Ctrl-C at the terminal from the process: it is stopped by
+// its parent, in order.
+func inOwnGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+
+func (s *server) answers(ctx context.Context) error {
+	const patience, recheck = time.Minute, 20 * time.Millisecond
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.address+"/health", nil)
+		if err != nil {
+			return err
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err == nil {
+			_ = response.Body.Close()
+			if response.StatusCode == http.StatusOK {
+				return nil
+			}
+			err = fmt.Errorf("/health answers %s", response.Status)
+		}
+		select {
+		case ended := <-s.ended:
+			s.ended <- ended
+			log, _ := os.ReadFile(s.log.Name())
+			return fmt.Errorf("the server ended at once: %w\n%s", errors.Join(ended, err), log)
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		case <-time.After(recheck):
+		}
+	}
+}
+
+func (s *server) stop() error {
+	if s.cmd.Process == nil {
+		return s.log.Close()
+	}
+	_ = s.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+	const patience = 20 * time.Second
+	select {
+	case err := <-s.ended:
+		return errors.Join(err, s.log.Close())
+	case <-time.After(patience):
+		return errors.Join(errors.New("the server did not stop and was killed"), s.cmd.Process.Kill(), <-s.ended, s.log.Close())
+	}
+}
+
+// residentMemory of a process in bytes, 0 where that cannot be told.
+func residentMemory(pid int) float64 {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "statm"))
+	if err != nil {
+		return 0
+	}
+	var size, resident int
+	if _, err := fmt.Sscan(string(text), &size, &resident); err != nil {
+		return 0
+	}
+	return float64(resident * os.Getpagesize())
+}
+
+func freePort(ctx context.Context) (int, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	address, _ := listener.Addr().(*net.TCPAddr)
+	return address.Port, listener.Close()
+}

@@ -1,0 +1,235 @@
+package ledger_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"iter"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/eventstore/memory"
+	"github.com/sentryagent/agentidp/internal/pgtest"
+	"github.com/sentryagent/agentidp/ledger"
+	"github.com/sentryagent/agentidp/migrations"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+func newPool(t *testing.T) *pgxpool.Pool {
+	t.Helper()
+	database := pgtest.New(t, pgtest.Template{
+		Key: migrations.Fingerprint(),
+		Prepare: func(ctx context.Context, ownerURL string) error {
+			_, err := migrations.Up(ctx, ownerURL)
+			return err
+		},
+	})
+	return pgtest.Pool(t, database.ServerURL)
+}
+
+// reading counts the events that are read from streams.
+type reading struct {
+	eventstore.Store
+	events atomic.Int64
+}
+
+func (r *reading) ReadStream(ctx context.Context, stream string, from int64, direction eventstore.Direction) iter.Seq2[eventstore.Event, error] {
+	return func(yield func(eventstore.Event, error) bool) {
+		for event, err := range r.Store.ReadStream(ctx, stream, from, direction) {
+			r.events.Add(1)
+			if !yield(event, err) {
+				return
+			}
+		}
+	}
+}
+
+// withHistory is an agent with some tokens, and the store it is in. Its
+// snapshots have been saved.
+func withHistory(t *testing.T, pool *pgxpool.Pool, tokens int) (*memory.Store, domain.AgentID) {
+	t.Helper()
+	store := memory.New()
+	snapshots := ledger.NewSnapshots(pool, slog.New(slog.DiscardHandler))
+	w := newWorld(t, store, 10)
+	agent := w.register(t, "busy@example.com")
+	w.credential(t, agent.ID)
+	busy := ledger.New(store, nil, allActive{}, ledger.Options{Snapshots: snapshots, SnapshotEvery: 100})
+	ctx, stop := context.WithCancel(t.Context())
+	var saving sync.WaitGroup
+	saving.Go(func() { snapshots.Run(ctx) })
+	t.Cleanup(saving.Wait)
+	t.Cleanup(stop)
+	for range tokens {
+		if _, err := busy.IssueToken(t.Context(), ledger.System(), agent.ID, issue(), admitAll); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for saved := 0; saved < tokens/100*100; {
+		if time.Now().After(deadline) {
+			t.Fatalf("no snapshot at revision %d, only at %d", tokens/100*100, saved)
+		}
+		if err := pool.QueryRow(t.Context(), `SELECT coalesce(max(revision), 0) FROM snapshots`).Scan(&saved); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return store, agent.ID
+}
+
+func TestAnAgentWithManyTokensLoadsFromItsSnapshot(t *testing.T) {
+	pool := newPool(t)
+	store, id := withHistory(t, pool, 450)
+	counted := &reading{Store: store}
+	cold := ledger.New(counted, nil, allActive{}, ledger.Options{Snapshots: ledger.NewSnapshots(pool, slog.New(slog.DiscardHandler))})
+	if _, err := cold.IssueToken(t.Context(), ledger.System(), id, issue(), admitAll); err != nil {
+		t.Fatal(err)
+	}
+	if read := counted.events.Load(); read > 110 {
+		t.Errorf("a cold start read %d events of an agent with 450 tokens", read)
+	}
+}
+
+func TestASnapshotNeverWinsAgainstTheEvents(t *testing.T) {
+	for name, harm := range map[string]string{
+		"of another history": `UPDATE snapshots SET hash = sha256('other')`,
+		"of the future":      `UPDATE snapshots SET revision = revision + 100000`,
+		"unreadable":         `UPDATE snapshots SET state = 'rubbish'`,
+		"of another shape":   `UPDATE snapshots SET shape = 'agent/0'`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			pool := newPool(t)
+			store, id := withHistory(t, pool, 150)
+			if _, err := pool.Exec(t.Context(), harm); err != nil {
+				t.Fatal(err)
+			}
+			cold := ledger.New(store, nil, allActive{}, ledger.Options{Snapshots: ledger.NewSnapshots(pool, slog.New(slog.DiscardHandler))})
+			if _, err := cold.IssueToken(t.Context(), ledger.System(), id, issue(), admitAll); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// reversing is a sealer that can be told from clear text and knows its place.
+type reversing struct{}
+
+func (reversing) Seal(plain, place []byte) ([]byte, error) {
+	return append(reverse(plain), place...), nil
+}
+func (reversing) Open(sealed, place []byte) ([]byte, error) {
+	text, found := bytes.CutSuffix(sealed, place)
+	if !found {
+		return nil, fmt.Errorf("sealed for another place")
+	}
+	return reverse(text), nil
+}
+
+func reverse(b []byte) []byte {
+	r := make([]byte, len(b))
+	for i := range b {
+		r[len(b)-1-i] = b[i]
+	}
+	return r
+}
+
+func TestOneOfManyRequestsWithOneKeyDoesTheWork(t *testing.T) {
+	keys := ledger.NewIdempotencyKeys(newPool(t), reversing{})
+	client, request := domain.AgentID{UUID: uuid.New()}, sha256.Sum256([]byte("request"))
+	var done atomic.Int64
+	got := parallel(20, func(int) error {
+		answer, err := keys.Once(t.Context(), client, "key", request, func(_ context.Context, id uuid.UUID) ([]byte, bool) {
+			done.Add(1)
+			return []byte("made " + id.String()), true
+		})
+		if err == nil && !bytes.HasPrefix(answer, []byte("made ")) {
+			return fmt.Errorf("answer %q", answer)
+		}
+		return err
+	})
+	if done.Load() != 1 || got[""] != 20 {
+		t.Errorf("the work was done %d times, results %v; want once and 20 answers", done.Load(), got)
+	}
+}
+
+func TestAKeyStandsForOneRequestOfOneClient(t *testing.T) {
+	keys := ledger.NewIdempotencyKeys(newPool(t), reversing{})
+	client := domain.AgentID{UUID: uuid.New()}
+	make := func(answer string, keep bool) func(context.Context, uuid.UUID) ([]byte, bool) {
+		return func(context.Context, uuid.UUID) ([]byte, bool) { return []byte(answer), keep }
+	}
+	one, other := sha256.Sum256([]byte("one")), sha256.Sum256([]byte("other"))
+	for _, step := range []struct {
+		client  domain.AgentID
+		key     string
+		request [sha256.Size]byte
+		answer  string
+		keep    bool
+		want    string
+		code    domain.Code
+	}{
+		{client, "refused", one, "refusal", false, "refusal", ""},
+		{client, "refused", other, "second try", true, "second try", ""}, // a refusal does not use the key up
+		{client, "key", one, "first", true, "first", ""},
+		{client, "key", one, "never", true, "first", ""},
+		{client, "key", other, "never", true, "", domain.CodeIdempotencyKeyReused},
+		{domain.AgentID{UUID: uuid.New()}, "key", other, "theirs", true, "theirs", ""},
+	} {
+		answer, err := keys.Once(t.Context(), step.client, step.key, step.request, make(step.answer, step.keep))
+		if string(answer) != step.want || (step.code == "") != (err == nil) || (err != nil && !isCode(err, step.code)) {
+			t.Errorf("key %s: got %q, %v; want %q, %s", step.key, answer, err, step.want, step.code)
+		}
+	}
+}
+
+func TestARequestWhoseServerDiedIsRepeatedWithItsID(t *testing.T) {
+	pool := newPool(t)
+	keys := ledger.NewIdempotencyKeys(pool, reversing{})
+	client, request := domain.AgentID{UUID: uuid.New()}, sha256.Sum256([]byte("request"))
+	var first uuid.UUID
+	func() {
+		defer func() { _ = recover() }()
+		_, _ = keys.Once(t.Context(), client, "key", request, func(_ context.Context, id uuid.UUID) ([]byte, bool) {
+			first = id
+			panic("the server dies")
+		})
+	}()
+	if _, err := pool.Exec(t.Context(), `UPDATE idempotency_keys SET lease_until = now() - interval '1 second'`); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := keys.Once(t.Context(), client, "key", request, func(_ context.Context, id uuid.UUID) ([]byte, bool) {
+		return []byte(id.String()), true
+	})
+	if err != nil || string(answer) != first.String() {
+		t.Errorf("repeated with id %s, %v; want %s", answer, err, first)
+	}
+}
+
+func TestAnAssertionWorksOnce(t *testing.T) {
+	assertions := ledger.NewAssertions(newPool(t))
+	client, other := domain.AgentID{UUID: uuid.New()}, domain.AgentID{UUID: uuid.New()}
+	expiry := time.Now().Add(time.Minute)
+	var firsts atomic.Int64
+	parallel(20, func(int) error {
+		first, err := assertions.Use(t.Context(), client, "jti", expiry)
+		if first {
+			firsts.Add(1)
+		}
+		return err
+	})
+	if firsts.Load() != 1 {
+		t.Errorf("one assertion worked %d times", firsts.Load())
+	}
+	if first, err := assertions.Use(t.Context(), other, "jti", expiry); err != nil || !first {
+		t.Errorf("another client's assertion: %v, %v", first, err)
+	}
+}

@@ -1,0 +1,141 @@
+package replay_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/eventstore/postgres"
+	"github.com/sentryagent/agentidp/eventstore/storetest"
+	"github.com/sentryagent/agentidp/internal/pgtest"
+	"github.com/sentryagent/agentidp/migrations"
+	"github.com/sentryagent/agentidp/replay"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+var (
+	ours   = domain.OrganizationID{UUID: uuid.MustParse("0192f3a0-0000-7000-8000-0000000000a1")}
+	theirs = domain.OrganizationID{UUID: uuid.MustParse("0192f3a0-0000-7000-8000-0000000000a2")}
+)
+
+// vault is a ledger of two tenants that somebody with all rights can get at.
+type vault struct {
+	store     *postgres.Store
+	superuser *pgxpool.Pool
+	events    []eventstore.Event
+}
+
+func newVault(t *testing.T) *vault {
+	t.Helper()
+	database := pgtest.New(t, pgtest.Template{
+		Key: migrations.Fingerprint(),
+		Prepare: func(ctx context.Context, ownerURL string) error {
+			_, err := migrations.Up(ctx, ownerURL)
+			return err
+		},
+	})
+	store := postgres.New(t.Context(), pgtest.Pool(t, database.ServerURL), postgres.Options{})
+	t.Cleanup(store.Close)
+	v := &vault{store: store, superuser: pgtest.Pool(t, database.SuperuserURL)}
+	start := time.Date(2026, time.November, 1, 0, 0, 0, 0, time.UTC)
+	for i := range 60 {
+		tenant := []domain.OrganizationID{ours, theirs}[i%2]
+		draft := storetest.NewDraft("agent.updated")
+		draft.Organization, draft.Time = tenant.UUID, start.Add(time.Duration(i)*time.Hour)
+		draft.Data = json.RawMessage(fmt.Sprintf(`{"number":%d}`, i))
+		stream := fmt.Sprintf("agent-%d", i%6)
+		if i%10 == 9 {
+			stream = "security-2026-11-01" // shared by the tenants
+		}
+		if _, err := store.Append(t.Context(), stream, eventstore.Any(), draft); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v.events = storetest.All(t, store)
+	if _, err := v.superuser.Exec(t.Context(), `ALTER TABLE events DISABLE TRIGGER ALL`); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func (v *vault) verify(t *testing.T, scope replay.Scope) replay.Report {
+	t.Helper()
+	report, err := replay.NewVerifier(v.store).Verify(t.Context(), scope)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+func TestAnIntactLedgerVerifies(t *testing.T) {
+	v := newVault(t)
+	for name, test := range map[string]struct {
+		scope replay.Scope
+		want  int64
+	}{
+		"the whole ledger":     {replay.Scope{}, 60},
+		"one tenant":           {replay.Scope{Organization: ours}, 30},
+		"another tenant":       {replay.Scope{Organization: theirs}, 30},
+		"a time":               {replay.Scope{From: v.events[20].RecordedAt, To: v.events[39].RecordedAt}, 20},
+		"a tenant's time":      {replay.Scope{Organization: ours, From: v.events[20].RecordedAt}, 20},
+		"a tenant without any": {replay.Scope{Organization: domain.OrganizationID{UUID: uuid.New()}}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if report := v.verify(t, test.scope); report.Break != nil || report.Checked != test.want {
+				t.Errorf("checked %d, break %v; want %d and none", report.Checked, report.Break, test.want)
+			}
+		})
+	}
+}
+
+func TestWhatWasDoneToTheLedgerIsFound(t *testing.T) {
+	for name, test := range map[string]struct {
+		harm string // $1 is the position of the victim
+		kind eventstore.BreakKind
+	}{
+		"a byte changed":        {`UPDATE events SET record = set_byte(record, 100, get_byte(record, 100) # 1) WHERE position = $1`, eventstore.BreakAltered},
+		"record and hash":       {`UPDATE events SET record = r, hash = sha256(r) FROM (SELECT convert_to(replace(convert_from(record, 'UTF8'), '"number":', '"number":9'), 'UTF8') r FROM events WHERE position = $1) x WHERE position = $1`, eventstore.BreakLink},
+		"given to the others":   {`UPDATE events SET organization_id = '` + theirs.String() + `' WHERE position = $1`, eventstore.BreakColumn},
+		"dated back":            {`UPDATE events SET recorded_at = recorded_at - interval '1 hour' WHERE position = $1`, eventstore.BreakColumn},
+		"taken out":             {`DELETE FROM events WHERE position = $1`, eventstore.BreakGap},
+		"the newest taken away": {`DELETE FROM events WHERE position > 50 AND $1 > 0`, eventstore.BreakGap},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newVault(t)
+			victim := v.events[24]
+			if _, err := v.superuser.Exec(t.Context(), test.harm, int64(victim.Position)); err != nil {
+				t.Fatal(err)
+			}
+			report := v.verify(t, replay.Scope{})
+			if report.Break == nil || report.Break.Kind != test.kind {
+				t.Fatalf("found %v, want %s", report.Break, test.kind)
+			}
+			if at := report.Break.Position; at < victim.Position {
+				t.Errorf("found at position %d, before what was harmed at %d", at, victim.Position)
+			}
+		})
+	}
+}
+
+func TestATenantLearnsOfItsOwnEventsOnly(t *testing.T) {
+	v := newVault(t)
+	victim := v.events[24] // an event of ours
+	if _, err := v.superuser.Exec(t.Context(),
+		`UPDATE events SET record = set_byte(record, 100, get_byte(record, 100) # 1) WHERE position = $1`, int64(victim.Position)); err != nil {
+		t.Fatal(err)
+	}
+	if report := v.verify(t, replay.Scope{Organization: ours}); report.Break == nil || report.Break.EventID != victim.ID {
+		t.Errorf("we find %v, want event %s", report.Break, victim.ID)
+	}
+	if report := v.verify(t, replay.Scope{Organization: theirs}); report.Break != nil {
+		t.Errorf("they find %v in our events", report.Break)
+	}
+}
