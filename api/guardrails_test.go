@@ -274,8 +274,11 @@ func TestEveryProtectedOperationAsksForItsScope(t *testing.T) {
 		if o.Security == nil || len(*o.Security) != 1 || strings.HasPrefix(o.path, "/oauth2/") || isOAuth(o.path) {
 			continue
 		}
-		protected++
 		required := (*o.Security)[0]["oauth2"]
+		if len(required) == 0 {
+			continue // any token will do
+		}
+		protected++
 		r := request{method: o.method, path: strings.NewReplacer(
 			"{orgId}", uuid.NewString(), "{agentId}", uuid.NewString(), "{credentialId}", uuid.NewString(), "{eventId}", uuid.NewString(),
 		).Replace(o.path)}

@@ -170,7 +170,7 @@ func checkHeaders(request *http.Request, header http.Header) error {
 }
 
 func isOAuth(path string) bool {
-	return strings.HasPrefix(path, "/oauth2/") || path == "/api/v1/token" || strings.HasPrefix(path, "/api/v1/token/")
+	return strings.HasPrefix(path, "/oauth2/") && !strings.HasPrefix(path, "/oauth2/token/") || path == "/api/v1/token" || strings.HasPrefix(path, "/api/v1/token/")
 }
 
 func checkNoSuchRoute(request *http.Request, response *http.Response, body []byte) error {
