@@ -12,32 +12,35 @@ local hit, windows = tonumber(ARGV[1]), tonumber(ARGV[2])
 local answer = {-1, -1}
 local arg = 2
 
--- A window is a hash: the hits of each part under its number, and under 'part',
--- 'count' and 'oldest' their sum as of the newest part and the oldest that is in
--- it, so that only the first hit of a part has to add them up.
+-- A window is a hash: the newest part with its 'hits', their sum with all that
+-- count as 'count', the 'oldest' part that does, and the hits of earlier parts
+-- under their numbers. Only the first hit of a part has to add those up.
 local standing = {}
 for w = 1, windows do
   local key, now, reach, max = KEYS[w], tonumber(ARGV[arg + 1]), tonumber(ARGV[arg + 2]), tonumber(ARGV[arg + 3])
-  local stored = redis.call('HMGET', key, 'part', 'count', 'oldest')
-  local part, count, oldest = tonumber(stored[1]), tonumber(stored[2]), tonumber(stored[3])
+  local stored = redis.call('HMGET', key, 'part', 'hits', 'count', 'oldest')
+  local part, hits, count, oldest = tonumber(stored[1]), tonumber(stored[2]), tonumber(stored[3]), tonumber(stored[4])
   local moved = not part or part < now
   if moved then
     count, oldest = 0, now
-    local fields = part and redis.call('HGETALL', key) or {}
-    for i = 1, #fields, 2 do
-      local p = tonumber(fields[i])
-      if p and p < now - reach then
-        if hit == 1 then redis.call('HDEL', key, fields[i]) end
-      elseif p then
-        count = count + tonumber(fields[i + 1])
-        if p < oldest then oldest = p end
+    if part and part >= now - reach then
+      count, oldest = hits, part
+      local fields = redis.call('HGETALL', key)
+      for i = 1, #fields, 2 do
+        local p = tonumber(fields[i])
+        if p and p >= now - reach then
+          count = count + tonumber(fields[i + 1])
+          if p < oldest then oldest = p end
+        elseif p and hit == 1 then
+          redis.call('HDEL', key, fields[i])
+        end
       end
     end
   else
     now = part -- that of the newest hit: the caller's clock may be behind
   end
   if max >= 0 and count >= max and answer[1] < 0 then answer[1] = w - 1 end
-  standing[w] = {now = now, count = count, oldest = oldest, moved = moved, known = part, life = ARGV[arg + 4]}
+  standing[w] = {now = now, part = part, hits = hits, count = count, oldest = oldest, moved = moved, life = ARGV[arg + 4]}
   arg = arg + 4
 end
 
@@ -62,14 +65,20 @@ for c = 1, #KEYS - windows do
 end
 
 for w, window in ipairs(standing) do
-  local key, passed = KEYS[w], hit == 1 and answer[1] < 0
-  if passed then
+  local key = KEYS[w]
+  if hit == 1 and answer[1] < 0 then
     window.count = window.count + 1
-    redis.call('HINCRBY', key, window.now, 1)
-    if window.moved then redis.call('PEXPIRE', key, window.life) end
-  end
-  if passed or hit == 1 and window.moved and window.known then
-    redis.call('HSET', key, 'part', window.now, 'count', window.count, 'oldest', window.oldest)
+    if window.moved then
+      if window.oldest == window.now then
+        redis.call('DEL', key) -- nothing that was counts any more
+      else
+        redis.call('HSET', key, window.part, window.hits)
+      end
+      redis.call('HSET', key, 'part', window.now, 'hits', 1, 'count', window.count, 'oldest', window.oldest)
+      redis.call('PEXPIRE', key, window.life)
+    else
+      redis.call('HSET', key, 'hits', window.hits + 1, 'count', window.count)
+    end
   end
   answer[1 + 2 * w], answer[2 + 2 * w] = window.count, window.oldest
 end
