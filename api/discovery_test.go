@@ -34,7 +34,7 @@ func TestDiscoveryDocumentsAgreeWithTheServer(t *testing.T) {
 		if got := strings.Fields(words(document["scopes_supported"])); !slices.Equal(got, strings.Fields(allScopes)) {
 			t.Errorf("%s: scopes %v", path, got)
 		}
-		if words(document["grant_types_supported"]) != "client_credentials" ||
+		if words(document["grant_types_supported"]) != "client_credentials urn:ietf:params:oauth:grant-type:token-exchange" ||
 			words(document["token_endpoint_auth_methods_supported"]) != "client_secret_basic client_secret_post private_key_jwt" ||
 			words(document["id_token_signing_alg_values_supported"]) != "RS256 ES256" {
 			t.Errorf("%s: %s", path, answer.body)
