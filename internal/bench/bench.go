@@ -43,6 +43,8 @@ func groups() []group {
 		{"signing", (*bench).signing},
 		{"rs256", (*bench).rs256},
 		{"es256", (*bench).es256},
+		{"limits", (*bench).limits},
+		{"exchange", (*bench).exchange},
 		{"sync", (*bench).tokenCheck},
 		{"append", (*bench).appending},
 		{"verify", (*bench).verifying},

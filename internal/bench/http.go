@@ -30,8 +30,8 @@ func (b *bench) es256(ctx context.Context) error {
 	})
 }
 
-func (b *bench) withServer(ctx context.Context, alg string, measured func(*server, *tenant) error) (err error) {
-	s, err := b.startServer(ctx, b.ownLedger(), alg)
+func (b *bench) withServer(ctx context.Context, alg string, measured func(*server, *tenant) error, settings ...string) (err error) {
+	s, err := b.startServer(ctx, b.ownLedger(), alg, settings...)
 	if err != nil {
 		return err
 	}

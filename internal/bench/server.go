@@ -55,7 +55,9 @@ type server struct {
 	ended   chan error
 }
 
-func (b *bench) startServer(ctx context.Context, at ledgerAt, alg string) (_ *server, err error) {
+// startServer starts one on a ledger; settings win against the environment that
+// all of them have.
+func (b *bench) startServer(ctx context.Context, at ledgerAt, alg string, settings ...string) (_ *server, err error) {
 	port, err := freePort(ctx)
 	if err != nil {
 		return nil, err
@@ -73,7 +75,7 @@ func (b *bench) startServer(ctx context.Context, at ledgerAt, alg string) (_ *se
 		s.cmd = exec.Command(self, modeProfiled)
 	}
 	s.cmd.Dir = b.dir
-	s.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, b.environ(at, port, alg)...)
+	s.cmd.Env = append(append([]string{"PATH=" + os.Getenv("PATH")}, b.environ(at, port, alg)...), settings...)
 	s.cmd.Stderr = s.log
 	if b.profile != "" {
 		in, inErr := s.cmd.StdinPipe()

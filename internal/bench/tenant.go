@@ -153,8 +153,12 @@ func (t *tenant) getRequest(a agent) []byte {
 		a.id, host(t.base), a.token)
 }
 
+// postForm has no Authorization where that is empty.
 func postForm(base, path, authorization, form string) []byte {
-	return fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nAuthorization: %s\r\nContent-Type: application/x-www-form-urlencoded\r\n"+
+	if authorization != "" {
+		authorization = "Authorization: " + authorization + "\r\n"
+	}
+	return fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\n%sContent-Type: application/x-www-form-urlencoded\r\n"+
 		"Content-Length: %d\r\n\r\n%s", path, host(base), authorization, len(form), form)
 }
 
