@@ -28,6 +28,11 @@ type Projection struct {
 	// which commands wait for and which few events concern, 1 ms.
 	Pace time.Duration
 
+	// Undecoded: Apply needs no more than that an event happened, where and to
+	// whom: of the record stream, revision, id, type, organization and time, its
+	// hash, and no Fact. So there is no event that it cannot take.
+	Undecoded bool
+
 	// Apply writes what the events mean. It is called with 1 to 1,000 of them
 	// in ledger order, has no side effects but those in tx, and applying an
 	// event again changes nothing. What it cannot apply it refuses with an
@@ -52,7 +57,7 @@ func (p *Projection) pace() time.Duration {
 
 // All lists the projections of this build.
 func All() []Projection {
-	return []Projection{Organizations(), Agents(), Credentials(), Delegations(), Audit(), Activity()}
+	return []Projection{Organizations(), Agents(), Credentials(), Delegations(), Audit(), Activity(), Transparency()}
 }
 
 // Wants reports whether the projection takes events of a type.
@@ -93,10 +98,23 @@ func decode(e eventstore.Event) (Event, error) {
 	return Event{Record: record, Position: e.Position, Hash: e.Hash, Fact: fact}, nil
 }
 
+// undecoded is an event without a look into its record, but for its hash.
+func undecoded(e eventstore.Event) Event {
+	draft := eventstore.Draft{ID: e.ID, Type: e.Type, Organization: e.Organization, Time: e.RecordedAt}
+	return Event{
+		Record:   eventstore.Record{Draft: draft, Stream: e.Stream, Revision: e.Revision},
+		Position: e.Position, Hash: eventstore.HashOf(e.Record),
+	}
+}
+
 // decodeAll reads events up to the first that cannot be read.
-func decodeAll(events []eventstore.Event) ([]Event, *poisonError) {
+func (p *Projection) decodeAll(events []eventstore.Event) ([]Event, *poisonError) {
 	decoded := make([]Event, 0, len(events))
 	for _, e := range events {
+		if p.Undecoded {
+			decoded = append(decoded, undecoded(e))
+			continue
+		}
 		d, err := decode(e)
 		if err != nil {
 			return decoded, &poisonError{position: e.Position, cause: err}

@@ -22,7 +22,7 @@ const fullEnough = 500
 // readAhead reads and decodes the next batch while the one before is being
 // applied, until ctx ends, the store fails or an event cannot be decoded. It
 // looks at the ledger at most once in pace: what comes faster shares a batch.
-func readAhead(ctx context.Context, subscription eventstore.Subscription, pace time.Duration, steps chan<- step) {
+func (p *Projection) readAhead(ctx context.Context, subscription eventstore.Subscription, steps chan<- step) {
 	for {
 		batch, err := subscription.Next(ctx)
 		if ctx.Err() != nil {
@@ -31,7 +31,7 @@ func readAhead(ctx context.Context, subscription eventstore.Subscription, pace t
 		looked := time.Now()
 		s := step{position: batch.Position, head: batch.Head, err: err}
 		if err == nil {
-			s.events, s.poison = decodeAll(batch.Events)
+			s.events, s.poison = p.decodeAll(batch.Events)
 		}
 		select {
 		case steps <- s:
@@ -41,7 +41,7 @@ func readAhead(ctx context.Context, subscription eventstore.Subscription, pace t
 		if s.err != nil || s.poison != nil {
 			return
 		}
-		if len(batch.Events) < fullEnough && !pause(ctx, time.Until(looked.Add(pace))) {
+		if len(batch.Events) < fullEnough && !pause(ctx, time.Until(looked.Add(p.pace()))) {
 			return
 		}
 	}

@@ -76,7 +76,7 @@ func (w *worker) follow(ctx context.Context) error {
 	reader.Go(func() {
 		subscription := w.runner.store.Subscribe(w.at, w.projection.filter())
 		defer subscription.Close()
-		readAhead(reading, subscription, w.projection.pace(), steps)
+		w.projection.readAhead(reading, subscription, steps)
 	})
 	defer reader.Wait()
 	defer stop()
