@@ -64,6 +64,19 @@ func (l *Logs) Checkpoints(ctx context.Context, id uuid.UUID) ([]Signed, error) 
 	return l.checkpoints(ctx, id, selectCheckpoints, id)
 }
 
+const selectSignedLogs = `SELECT DISTINCT organization_id FROM checkpoints`
+
+// signedLogs are those that have a checkpoint.
+func (l *Logs) signedLogs(ctx context.Context) (ids []uuid.UUID, err error) {
+	err = ask(ctx, l.pool, Whole, selectSignedLogs, nil, func(row pgx.CollectableRow) error {
+		var id uuid.UUID
+		err := row.Scan(&id)
+		ids = append(ids, id)
+		return err
+	})
+	return ids, err
+}
+
 func (l *Logs) checkpoints(ctx context.Context, id uuid.UUID, sql string, args ...any) (found []Signed, err error) {
 	err = ask(ctx, l.pool, id, sql, args, func(row pgx.CollectableRow) error {
 		var s Signed

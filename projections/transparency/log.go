@@ -140,17 +140,28 @@ func (l *Logs) ProveConsistency(ctx context.Context, id uuid.UUID, from, to int6
 	return tlog.ProveTree(to, from, l.hashes(ctx, id))
 }
 
+// enter takes on a role and an organization for the statements after it in a
+// batch, which are one transaction.
+const enter = `SELECT set_config('role', $1, true), set_config('agentidp.organization', $2, true)`
+
+// keep writes what is not derived.
+func keep(ctx context.Context, pool *pgxpool.Pool, write func(*pgx.Batch)) error {
+	batch := &pgx.Batch{}
+	batch.Queue(enter, "agentidp_projector", "")
+	write(batch)
+	return unavailable(pool.SendBatch(ctx, batch).Close())
+}
+
 // ask asks one question of the log of an organization, in the one round trip
 // and with that organization's rights; of the log of the whole ledger as the
 // projector, who sees all.
 func ask(ctx context.Context, pool *pgxpool.Pool, id uuid.UUID, sql string, args []any, scan func(pgx.CollectableRow) error) error {
-	const enter = `SELECT set_config('role', $1, true), set_config('agentidp.organization', $2, true)`
-	role, setting := "agentidp_server", id.String()
-	if id == Whole {
-		role, setting = "agentidp_projector", ""
-	}
 	batch := &pgx.Batch{}
-	batch.Queue(enter, role, setting)
+	if id == Whole {
+		batch.Queue(enter, "agentidp_projector", "")
+	} else {
+		batch.Queue(enter, "agentidp_server", id.String())
+	}
 	batch.Queue(sql, args...).Query(func(rows pgx.Rows) error {
 		_, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) { return struct{}{}, scan(row) })
 		return err

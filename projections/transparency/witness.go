@@ -1,0 +1,75 @@
+package transparency
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	cosignature "github.com/transparency-dev/formats/note"
+	"golang.org/x/mod/sumdb/note"
+)
+
+// ErrCosignature: a line that is not the cosignature of a known witness on that
+// checkpoint.
+var ErrCosignature = errors.New("not a cosignature of a known witness on this checkpoint")
+
+// Witnesses takes the cosignatures (C2SP tlog-cosignature, cosignature/v1 with
+// Ed25519) of those whose keys it knows on checkpoints of the whole ledger. From
+// then on they stand in the checkpoint.
+type Witnesses struct {
+	pool  *pgxpool.Pool
+	logs  *Logs
+	known note.Verifiers
+}
+
+// NewWitnesses knows some witnesses by their verifier keys.
+func NewWitnesses(pool *pgxpool.Pool, verifierKeys []string) (*Witnesses, error) {
+	var known []note.Verifier
+	for _, key := range verifierKeys {
+		verifier, err := cosignature.NewVerifierForCosignatureV1(key)
+		if err != nil {
+			return nil, fmt.Errorf("witness %q: %w", key, err)
+		}
+		known = append(known, verifier)
+	}
+	return &Witnesses{pool: pool, logs: NewLogs(pool), known: note.VerifierList(known...)}, nil
+}
+
+const storeCosignature = `INSERT INTO checkpoint_cosignatures AS w (organization_id, size, witness, key_hash, line, cosigned_at)
+	VALUES ($1, $2, $3, $4, $5, $6)
+	ON CONFLICT (organization_id, size, witness, key_hash) DO UPDATE
+		SET (line, cosigned_at) = (excluded.line, excluded.cosigned_at) WHERE w.cosigned_at < excluded.cosigned_at`
+
+// Accept takes a cosignature: the line of a signed note that begins with an em
+// dash. A later one of the same witness on the same checkpoint replaces it. The
+// error is [ErrNoCheckpoint] or [ErrCosignature].
+func (w *Witnesses) Accept(ctx context.Context, size int64, line string) (Signed, error) {
+	signed, err := w.logs.Checkpoint(ctx, Whole, size)
+	if err != nil {
+		return Signed{}, err
+	}
+	line = strings.TrimSuffix(line, "\n")
+	text, _, found := strings.Cut(string(signed.Note), "\n\n")
+	if strings.Contains(line, "\n") || !found {
+		return Signed{}, fmt.Errorf("%w: it must be one line", ErrCosignature)
+	}
+	opened, err := note.Open([]byte(text+"\n\n"+line+"\n"), w.known)
+	if err != nil || len(opened.Sigs) != 1 {
+		return Signed{}, ErrCosignature
+	}
+	by := opened.Sigs[0]
+	at, err := cosignature.CoSigV1Timestamp(by)
+	if err != nil {
+		return Signed{}, ErrCosignature
+	}
+	err = keep(ctx, w.pool, func(batch *pgx.Batch) {
+		batch.Queue(storeCosignature, Whole, size, by.Name, int64(by.Hash), line, at.UTC())
+	})
+	if err != nil {
+		return Signed{}, fmt.Errorf("store a cosignature: %w", err)
+	}
+	return w.logs.Checkpoint(ctx, Whole, size)
+}
