@@ -53,7 +53,7 @@ func (b *bench) verifying(ctx context.Context) error {
 		debug.FreeOSMemory() // so that the watch sees the verifier's own
 		stop := memory.watch()
 		begin = time.Now()
-		report, err := replay.NewVerifier(l.store).Verify(ctx, replay.Scope{})
+		report, err := replay.NewVerifier(l.store, replay.VerifierOptions{}).Verify(ctx, replay.Scope{})
 		verified += time.Since(begin)
 		stop()
 		if err != nil {

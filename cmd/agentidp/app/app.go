@@ -33,6 +33,7 @@ import (
 	"github.com/sentryagent/agentidp/ledger"
 	"github.com/sentryagent/agentidp/migrations"
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/transparency"
 	"github.com/sentryagent/agentidp/replay"
 )
 
@@ -218,7 +219,7 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 		return fmt.Errorf("load revocations: %w", err)
 	}
 	server, err := api.New(api.Parts{
-		Verifier: replay.NewVerifier(a.store), Ledger: a.ledger, Idempotency: idempotency, Assertions: assertions,
+		Verifier: replay.NewVerifier(a.store, replay.VerifierOptions{Logs: transparency.NewLogs(a.pool), Pool: a.pool}), Ledger: a.ledger, Idempotency: idempotency, Assertions: assertions,
 		Queries: projections.NewQueries(a.pool), Progress: progress, Revocations: revocations,
 		Directory: directory, Limiter: limiter, Keys: keys, Policy: rules, Redis: a.redis, Registry: a.registry, Logger: logger,
 	}, apiOptions(c, version, a.now))
