@@ -44,7 +44,7 @@ func TestACheckpointStatesTheTreeAndNothingElseVerifies(t *testing.T) {
 		if _, err := OpenCheckpoint(signed.Note, s.VerifierKey(theirs)); err == nil {
 			t.Error("it opens as another log's")
 		}
-		kept, err := w.Checkpoint(t.Context(), signed.Log, signed.Size)
+		kept, err := w.Checkpoint(t.Context(), signed.Log, signed.Origin, signed.Size)
 		if err != nil || string(kept.Note) != string(signed.Note) {
 			t.Errorf("kept is %q (%v)", kept.Note, err)
 		}

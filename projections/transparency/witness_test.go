@@ -35,7 +35,7 @@ func TestCosignaturesOfKnownWitnessesStandInTheCheckpoint(t *testing.T) {
 		_, line, _ := strings.Cut(string(cosigned), "\n\n")
 		keys, lines = append(keys, public), append(lines, line)
 	}
-	witnesses, err := NewWitnesses(w.pool, keys[:2])
+	witnesses, err := NewWitnesses(w.pool, "idp.example", keys[:2])
 	if err != nil {
 		t.Fatal(err)
 	}
