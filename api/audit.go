@@ -78,22 +78,29 @@ func (s *Server) retention(c *gin.Context, id domain.OrganizationID) (time.Time,
 }
 
 func (s *Server) getAuditEvent(c *gin.Context) {
-	id, err := uuid.Parse(c.Param("eventId"))
-	if err != nil {
-		s.fail(c, domain.Invalid("eventId", "must be a UUID", nil))
-		return
-	}
-	notBefore, err := s.retention(c, principal(c).OrganizationID)
+	event, err := s.auditEvent(c)
 	if err != nil {
 		s.fail(c, err)
 		return
 	}
+	c.JSON(http.StatusOK, auditBody(event))
+}
+
+// auditEvent is the event in the path, if the caller may see it.
+func (s *Server) auditEvent(c *gin.Context) (projections.AuditEvent, error) {
+	id, err := uuid.Parse(c.Param("eventId"))
+	if err != nil {
+		return projections.AuditEvent{}, domain.Invalid("eventId", "must be a UUID", nil)
+	}
+	notBefore, err := s.retention(c, principal(c).OrganizationID)
+	if err != nil {
+		return projections.AuditEvent{}, err
+	}
 	event, err := s.queries.AuditEvent(c.Request.Context(), tenantOf(principal(c)), id, notBefore)
 	if err != nil {
-		s.fail(c, s.notVisible(c, err, projections.EventKind, id, domain.CodeNotFound))
-		return
+		err = s.notVisible(c, err, projections.EventKind, id, domain.CodeNotFound)
 	}
-	c.JSON(http.StatusOK, auditBody(event))
+	return event, err
 }
 
 // verifyAudit proves the caller's own part of the ledger; the operator's part

@@ -16,6 +16,7 @@ import (
 	"github.com/sentryagent/agentidp/internal/keyring"
 	"github.com/sentryagent/agentidp/ledger"
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/transparency"
 	"github.com/sentryagent/agentidp/replay"
 )
 
@@ -52,6 +53,9 @@ type Parts struct {
 	Progress    *projections.Progress
 	Revocations *projections.Revocations
 	Directory   *projections.Directory // in step with Revocations
+	Logs        *transparency.Logs
+	Signer      *transparency.Signer
+	Witnesses   *transparency.Witnesses
 	Limiter     *limits.Limiter
 	Keys        *keyring.Keyring
 	Policy      *policy.Policy
@@ -74,6 +78,9 @@ type Server struct {
 	progress    *projections.Progress
 	revocations *projections.Revocations
 	directory   *projections.Directory
+	logs        *transparency.Logs
+	signer      *transparency.Signer
+	witnesses   *transparency.Witnesses
 	limiter     *limits.Limiter
 	keys        *keyring.Keyring
 	tokens      *accessTokens
@@ -119,6 +126,9 @@ func New(parts Parts, options Options) (*Server, error) {
 		progress:    parts.Progress,
 		revocations: parts.Revocations,
 		directory:   parts.Directory,
+		logs:        parts.Logs,
+		signer:      parts.Signer,
+		witnesses:   parts.Witnesses,
 		limiter:     parts.Limiter,
 		keys:        parts.Keys,
 		tokens:      tokens,

@@ -25,23 +25,25 @@ CREATE INDEX transparency_tiles_position_idx ON transparency_tiles (organization
 
 CREATE TABLE checkpoints (
     organization_id uuid        NOT NULL,
+    origin          text        NOT NULL, -- what the log was called when it was signed
     size            bigint      NOT NULL,
     root            bytea       NOT NULL CHECK (octet_length(root) = 32),
     position        bigint      NOT NULL, -- of the newest event in it
     note            bytea       NOT NULL, -- as it was signed
     signed_at       timestamptz NOT NULL,
-    PRIMARY KEY (organization_id, size)
+    PRIMARY KEY (organization_id, origin, size)
 );
 
 CREATE TABLE checkpoint_cosignatures (
     organization_id uuid        NOT NULL,
+    origin          text        NOT NULL,
     size            bigint      NOT NULL,
     witness         text        NOT NULL, -- name of its key
     key_hash        bigint      NOT NULL,
     line            text        NOT NULL, -- as it stands in the note
     cosigned_at     timestamptz NOT NULL,
-    PRIMARY KEY (organization_id, size, witness, key_hash),
-    FOREIGN KEY (organization_id, size) REFERENCES checkpoints
+    PRIMARY KEY (organization_id, origin, size, witness, key_hash),
+    FOREIGN KEY (organization_id, origin, size) REFERENCES checkpoints
 );
 
 -- +goose StatementBegin

@@ -30,6 +30,7 @@ type AuditEvent struct {
 	PreviousHash   eventstore.Hash
 	Hash           eventstore.Hash
 	Metadata       json.RawMessage // what happened, without verifiers of secrets
+	Record         []byte          // the bytes that Hash is of
 }
 
 // The index finds the events, the ledger tells them.
@@ -61,6 +62,7 @@ func scanAuditEvent(row pgx.CollectableRow) (a AuditEvent, err error) {
 	}
 	a.EventID, a.Timestamp, a.Action = record.ID, record.Time, domain.Type(record.Type)
 	a.OrganizationID.UUID, a.Actor, a.Request = record.Organization, record.Actor, record.Request
+	a.Record = event.Record
 	a.Stream, a.Revision, a.Position, a.PreviousHash = record.Stream, record.Revision, event.Position, record.Prev
 	a.Metadata, err = withoutVerifier(record.Data)
 	return a, err

@@ -791,6 +791,42 @@ func (e TokenResponseTokenType) Valid() bool {
 	}
 }
 
+// Defines values for ProveAuditEventParamsLog.
+const (
+	ProveAuditEventParamsLogLedger       ProveAuditEventParamsLog = "ledger"
+	ProveAuditEventParamsLogOrganization ProveAuditEventParamsLog = "organization"
+)
+
+// Valid indicates whether the value is a known member of the ProveAuditEventParamsLog enum.
+func (e ProveAuditEventParamsLog) Valid() bool {
+	switch e {
+	case ProveAuditEventParamsLogLedger:
+		return true
+	case ProveAuditEventParamsLogOrganization:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProveAuditEventParamsFormat.
+const (
+	ProveAuditEventParamsFormatJSON      ProveAuditEventParamsFormat = "json"
+	ProveAuditEventParamsFormatTlogProof ProveAuditEventParamsFormat = "tlog-proof"
+)
+
+// Valid indicates whether the value is a known member of the ProveAuditEventParamsFormat enum.
+func (e ProveAuditEventParamsFormat) Valid() bool {
+	switch e {
+	case ProveAuditEventParamsFormatJSON:
+		return true
+	case ProveAuditEventParamsFormatTlogProof:
+		return true
+	default:
+		return false
+	}
+}
+
 // Actor Who acts for `sub` (RFC 8693 section 4.1); inside, whom each was lent the authority by.
 type Actor struct {
 	// Act Who acts for `sub` (RFC 8693 section 4.1); inside, whom each was lent the authority by.
@@ -1034,6 +1070,51 @@ type AuthorizationServerMetadata struct {
 //
 // Example: resume:read
 type Capability = string
+
+// Checkpoint Example: {"checkpoint":"id.example.com/ledger\n3\n6nTRuJIDmbAJcT6t6rlKJfZUjFgEPFyGTnhpMsDqFGo=\n\n— id.example.com/ledger Az3grl…\n","origin":"id.example.com/ledger","position":3,"rootHash":"6nTRuJIDmbAJcT6t6rlKJfZUjFgEPFyGTnhpMsDqFGo=","signedAt":"2026-11-23T07:21:00.123Z","treeSize":3,"verifierKey":"id.example.com/ledger+033de0ae+AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}
+type Checkpoint struct {
+	// Checkpoint The signed note. It is what counts; the other fields say what stands in it.
+	Checkpoint string `json:"checkpoint"`
+
+	// Origin What the log is called.
+	Origin string `json:"origin"`
+
+	// Position Ledger position of the newest event in it.
+	Position int64 `json:"position"`
+
+	// RootHash Of the Merkle tree (RFC 6962), in base64.
+	RootHash string          `json:"rootHash"`
+	SignedAt timestamp.Milli `json:"signedAt"`
+
+	// TreeSize Entries in it.
+	TreeSize int64 `json:"treeSize"`
+
+	// VerifierKey The key to verify it with (C2SP signed-note). Pin one that you have from elsewhere.
+	VerifierKey string `json:"verifierKey"`
+}
+
+// ConsistencyProof Example: {"from":1,"fromRoot":"6nTRuJIDmbAJcT6t6rlKJfZUjFgEPFyGTnhpMsDqFGo=","origin":"id.example.com/ledger","proof":[],"to":1,"toRoot":"6nTRuJIDmbAJcT6t6rlKJfZUjFgEPFyGTnhpMsDqFGo="}
+type ConsistencyProof struct {
+	From int64 `json:"from"`
+
+	// FromRoot Of the Merkle tree (RFC 6962), in base64.
+	FromRoot string   `json:"fromRoot"`
+	Origin   string   `json:"origin"`
+	Proof    []string `json:"proof"`
+	To       int64    `json:"to"`
+
+	// ToRoot Of the Merkle tree (RFC 6962), in base64.
+	ToRoot string `json:"toRoot"`
+}
+
+// Cosignature Example: {"cosignature":"— witness.example.org TKCVZxkB…","treeSize":3}
+type Cosignature struct {
+	// Cosignature The line of the signed note that begins with an em dash.
+	Cosignature string `json:"cosignature"`
+
+	// TreeSize Of the checkpoint.
+	TreeSize int64 `json:"treeSize"`
+}
 
 // Credential Example: {"clientId":"019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","createdAt":"2026-11-23T07:22:00.000Z","credentialId":"019a3f60-1d2e-7a3b-8c4d-6f5e4d3c2b1a","expiresAt":"2027-11-23T00:00:00.000Z","kind":"client_secret","revokedAt":null,"rotatedAt":null,"status":"active"}
 type Credential struct {
@@ -1302,6 +1383,23 @@ type Health struct {
 
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
+
+// InclusionProof defines model for InclusionProof.
+type InclusionProof struct {
+	// Checkpoint Example: {"checkpoint":"id.example.com/ledger\n3\n6nTRuJIDmbAJcT6t6rlKJfZUjFgEPFyGTnhpMsDqFGo=\n\n— id.example.com/ledger Az3grl…\n","origin":"id.example.com/ledger","position":3,"rootHash":"6nTRuJIDmbAJcT6t6rlKJfZUjFgEPFyGTnhpMsDqFGo=","signedAt":"2026-11-23T07:21:00.123Z","treeSize":3,"verifierKey":"id.example.com/ledger+033de0ae+AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}
+	Checkpoint Checkpoint         `json:"checkpoint"`
+	EventID    openapi_types.UUID `json:"eventId"`
+
+	// Hash SHA-256 of the record, which is the entry of the log.
+	Hash string `json:"hash"`
+
+	// Index Of the entry.
+	Index int64    `json:"index"`
+	Proof []string `json:"proof"`
+
+	// Record The bytes of the event, in base64.
+	Record []byte `json:"record"`
+}
 
 // IntrospectionRequest RFC 7662 section 2.1. Client authentication as at the token endpoint.
 type IntrospectionRequest struct {
@@ -2063,6 +2161,36 @@ type GetAuditEventParams struct {
 	XLedgerPosition *LedgerPosition `json:"X-Ledger-Position,omitempty"`
 }
 
+// ProveAuditEventParams defines parameters for ProveAuditEvent.
+type ProveAuditEventParams struct {
+	// Log The log of its organization, or of the whole ledger.
+	Log *ProveAuditEventParamsLog `form:"log,omitempty" json:"log,omitempty"`
+
+	// Format JSON, or the text of C2SP tlog-proof.
+	Format *ProveAuditEventParamsFormat `form:"format,omitempty" json:"format,omitempty"`
+
+	// MinPosition The answer must reflect the ledger at least up to this position, or be `503 READ_MODEL_BEHIND`.
+	MinPosition *MinPosition `form:"minPosition,omitempty" json:"minPosition,omitempty"`
+
+	// XLedgerPosition The same as `minPosition`; the greater one counts.
+	XLedgerPosition *LedgerPosition `json:"X-Ledger-Position,omitempty"`
+}
+
+// ProveAuditEventParamsLog defines parameters for ProveAuditEvent.
+type ProveAuditEventParamsLog string
+
+// ProveAuditEventParamsFormat defines parameters for ProveAuditEvent.
+type ProveAuditEventParamsFormat string
+
+// GetConsistencyParams defines parameters for GetConsistency.
+type GetConsistencyParams struct {
+	// From The smaller size.
+	From int64 `form:"from" json:"from"`
+
+	// To The larger size; where it is left out, that of the newest checkpoint.
+	To *int64 `form:"to,omitempty" json:"to,omitempty"`
+}
+
 // CreateDelegationAliasParams defines parameters for CreateDelegationAlias.
 type CreateDelegationAliasParams struct {
 	// IdempotencyKey Any text unique to this request, such as a UUID. Repeating the request with the same key gets the same answer, for 24 hours.
@@ -2097,6 +2225,15 @@ type GetOrganizationParams struct {
 
 	// XLedgerPosition The same as `minPosition`; the greater one counts.
 	XLedgerPosition *LedgerPosition `json:"X-Ledger-Position,omitempty"`
+}
+
+// GetOrganizationConsistencyParams defines parameters for GetOrganizationConsistency.
+type GetOrganizationConsistencyParams struct {
+	// From The smaller size.
+	From int64 `form:"from" json:"from"`
+
+	// To The larger size; where it is left out, that of the newest checkpoint.
+	To *int64 `form:"to,omitempty" json:"to,omitempty"`
 }
 
 // AddOrganizationMemberParams defines parameters for AddOrganizationMember.
@@ -2137,6 +2274,9 @@ type RotateNewestCredentialJSONRequestBody = CredentialRotate
 
 // RotateCredentialJSONRequestBody defines body for RotateCredential for application/json ContentType.
 type RotateCredentialJSONRequestBody = CredentialRotate
+
+// AddCosignatureJSONRequestBody defines body for AddCosignature for application/json ContentType.
+type AddCosignatureJSONRequestBody = Cosignature
 
 // CreateDelegationAliasJSONRequestBody defines body for CreateDelegationAlias for application/json ContentType.
 type CreateDelegationAliasJSONRequestBody = DelegationCreate

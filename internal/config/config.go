@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"math"
 	"net/netip"
-	"net/url"
 	"strconv"
 	"time"
 )
@@ -42,6 +41,10 @@ type Config struct {
 	AuditRetentionDays int           // AUDIT_RETENTION_DAYS, default 0: as the tier says; 0 to 36,500
 	ReadWaitTimeout    time.Duration // READ_WAIT_TIMEOUT_MS, default 5,000, 1 to a minute: bound of a read-your-writes wait
 	SnapshotEvery      int           // SNAPSHOT_EVERY, default 500, 1 to 1,000,000 events of one stream between two snapshots
+	LedgerOrigin       string        // LEDGER_ORIGIN, default host[:port] of PUBLIC_URL: what signed checkpoints are called after
+	CheckpointFile     string        // CHECKPOINT_FILE, default "checkpoints" beside MASTER_KEY_FILE: what was signed last
+	CheckpointInterval time.Duration // CHECKPOINT_INTERVAL_MS, default 60,000, 1,000 to a day between two signatures
+	WitnessKeys        []string      // WITNESS_KEYS, default none: verifier keys of witnesses whose cosignatures are taken
 	ShutdownTimeout    time.Duration // SHUTDOWN_TIMEOUT_MS, default 10,000, 0 to 10 minutes
 
 	RateLimitMaxRequests int           // RATE_LIMIT_MAX_REQUESTS, default 100, 0 to 10,000 in one window; 0: no rate limits
@@ -114,11 +117,7 @@ func (r *reader) listeners(c *Config) {
 func (r *reader) identity(c *Config) {
 	c.PublicURL = r.baseURL("PUBLIC_URL", "http://localhost:"+strconv.Itoa(c.Port))
 	c.OIDCIssuer = r.baseURL("OIDC_ISSUER", c.PublicURL)
-	var host string
-	if public, err := url.Parse(c.PublicURL); err == nil {
-		host = public.Host
-	}
-	c.DIDWebDomain = r.domain("DID_WEB_DOMAIN", host)
+	c.DIDWebDomain = r.domain("DID_WEB_DOMAIN", hostOf(c.PublicURL))
 	c.JWTSigningAlg = r.oneOf("JWT_SIGNING_ALG", AlgRS256, AlgES256)
 	c.MasterKeyFile = r.newFile("MASTER_KEY_FILE")
 	c.PolicyDir = r.directory("POLICY_DIR")
@@ -137,6 +136,10 @@ func (r *reader) ledger(c *Config) {
 	c.AuditRetentionDays = r.integer("AUDIT_RETENTION_DAYS", 0, 0, 36_500)
 	c.ReadWaitTimeout = r.milliseconds("READ_WAIT_TIMEOUT_MS", 5_000, 1, 60_000)
 	c.SnapshotEvery = r.integer("SNAPSHOT_EVERY", 500, 1, 1_000_000)
+	c.LedgerOrigin = r.domain("LEDGER_ORIGIN", hostOf(c.PublicURL))
+	c.CheckpointFile = r.fileBeside("CHECKPOINT_FILE", c.MasterKeyFile, "checkpoints")
+	c.CheckpointInterval = r.milliseconds("CHECKPOINT_INTERVAL_MS", 60_000, 1_000, 86_400_000)
+	c.WitnessKeys = r.verifierKeys("WITNESS_KEYS")
 }
 
 func (r *reader) limits(c *Config) {

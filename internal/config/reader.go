@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -135,6 +136,28 @@ func (r *reader) newFile(name string) string {
 		r.fault(name, strconv.Quote(path)+", which is no regular file", "the path of a file", "name a file in that directory")
 	}
 	return path
+}
+
+// fileBeside accepts such a path too; where none is given, that of a file beside another.
+func (r *reader) fileBeside(name, other, file string) string {
+	if r.get(name, "") == "" {
+		if other == "" {
+			return "" // which is a fault already
+		}
+		return filepath.Join(filepath.Dir(other), file)
+	}
+	return r.newFile(name)
+}
+
+// verifierKeys accepts keys as C2SP signed-note writes them; whether they are keys is for whoever uses them to say.
+func (r *reader) verifierKeys(name string) []string {
+	keys := r.list(name, "")
+	for i, key := range keys {
+		if strings.Count(key, "+") < 2 || strings.ContainsAny(key, " \t") || slices.Contains(keys[:i], key) {
+			r.fault(name, strconv.Quote(key), "verifier keys separated by commas, each once", "write each as name+hash+key (C2SP signed-note)")
+		}
+	}
+	return keys
 }
 
 func (r *reader) directory(name string) string {

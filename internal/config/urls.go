@@ -100,6 +100,15 @@ func (r *reader) domain(name, fallback string) string {
 	return domain
 }
 
+// hostOf is host[:port] of a URL that baseURL accepted.
+func hostOf(baseURL string) string {
+	u, err := url.Parse(baseURL)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}
+
 func isHTTP(u *url.URL) bool {
 	if u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
 		return false

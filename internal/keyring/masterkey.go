@@ -3,6 +3,7 @@ package keyring
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/ed25519"
 	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/hex"
@@ -16,6 +17,7 @@ const (
 	purposeSealing    = "agentidp/sealing/1"
 	purposeVerifier   = "agentidp/credential-verifier/1"
 	purposeDelegation = "agentidp/delegation-token/1"
+	purposeCheckpoint = "agentidp/checkpoint/1"
 )
 
 // MasterKey is the root secret and the keys derived from it. It is immutable and safe for concurrent use.
@@ -26,7 +28,12 @@ type MasterKey struct {
 	verifierKey   []byte
 	delegationID  [keyIDSize]byte
 	delegationKey []byte
+	checkpointKey ed25519.PrivateKey
 }
+
+// CheckpointKey signs the checkpoints of the ledger and nothing else. It is derived, and not kept in the database as the
+// signing keys of tokens are: whoever has the database alone can neither sign with it nor replace it.
+func (m *MasterKey) CheckpointKey() ed25519.PrivateKey { return m.checkpointKey }
 
 // KeyID names the key that [MasterKey.Seal] uses: 16 hex digits, safe to log.
 func (m *MasterKey) KeyID() string { return hex.EncodeToString(m.sealingID[:]) }
@@ -50,6 +57,11 @@ func newMasterKey(secret []byte) (*MasterKey, error) {
 	if m.delegationKey, m.delegationID, err = derive(root, purposeDelegation); err != nil {
 		return nil, err
 	}
+	seed, _, err := derive(root, purposeCheckpoint)
+	if err != nil {
+		return nil, err
+	}
+	m.checkpointKey = ed25519.NewKeyFromSeed(seed)
 	block, err := aes.NewCipher(sealingKey)
 	if err != nil {
 		return nil, err

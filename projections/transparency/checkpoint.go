@@ -27,8 +27,11 @@ func Origin(host string, id uuid.UUID) string {
 	if id == Whole {
 		return host + "/ledger"
 	}
-	return host + "/org/" + id.String()
+	return originPrefix(host) + id.String()
 }
+
+// originPrefix is what the origins of organizations' logs begin with.
+func originPrefix(host string) string { return host + "/org/" }
 
 // VerifierKey is the key that checkpoints of an origin are verified with, as
 // C2SP signed-note writes it: what an auditor pins.

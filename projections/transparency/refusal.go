@@ -47,7 +47,8 @@ func (e *RefusedError) Error() string {
 // next is what to sign of a log, nothing (size 0) when it is empty or still
 // being brought back to where it was. It is remembered in known.
 func (s *Signer) next(ctx context.Context, id uuid.UUID, known map[string]Remembered) (Signed, error) {
-	stored, err := s.logs.Newest(ctx, id)
+	origin := s.Origin(id)
+	stored, err := s.logs.Newest(ctx, id, origin)
 	if err != nil && !errors.Is(err, ErrNoCheckpoint) {
 		return Signed{}, err
 	}
@@ -59,9 +60,8 @@ func (s *Signer) next(ctx context.Context, id uuid.UUID, known map[string]Rememb
 	if err != nil {
 		return Signed{}, err
 	}
-	origin := s.Origin(id)
 	last, remembered := known[origin]
-	inDatabase := Remembered{Checkpoint: s.checkpoint(stored), Position: stored.Position}
+	inDatabase := Remembered{Checkpoint: stored.Checkpoint, Position: stored.Position}
 	if stored.Size > 0 && !remembered {
 		return Signed{}, &RefusedError{Refusal: Forgotten, Signed: inDatabase.Checkpoint, Size: state.Size()}
 	}
@@ -81,9 +81,10 @@ func (s *Signer) next(ctx context.Context, id uuid.UUID, known map[string]Rememb
 	if stored.Size > 0 && stored.Size == state.Size() {
 		return stored, nil
 	}
-	next := Signed{Log: id, Size: state.Size(), Root: state.Root(), Position: state.Position, SignedAt: s.now().UTC()}
+	next := Signed{Log: id, Position: state.Position, SignedAt: s.now().UTC()}
+	next.Checkpoint = Checkpoint{Origin: origin, Size: state.Size(), Root: state.Root()}
 	if next.Size != last.Size {
-		known[origin] = Remembered{Checkpoint: s.checkpoint(next), Position: next.Position, At: next.SignedAt}
+		known[origin] = Remembered{Checkpoint: next.Checkpoint, Position: next.Position, At: next.SignedAt}
 	}
 	return next, nil
 }
@@ -117,12 +118,15 @@ func (s *Signer) Adopt(ctx context.Context) (adopted []Checkpoint, err error) {
 	}
 	return adopted, s.memory.change(func(known map[string]Remembered) error {
 		for _, id := range ids {
-			stored, err := s.logs.Newest(ctx, id)
-			if err != nil {
-				return err
-			}
 			if _, remembered := known[s.Origin(id)]; remembered {
 				continue
+			}
+			stored, err := s.logs.Newest(ctx, id, s.Origin(id))
+			if errors.Is(err, ErrNoCheckpoint) {
+				continue // signed under other names only
+			}
+			if err != nil {
+				return err
 			}
 			c, err := OpenCheckpoint(stored.Note, s.VerifierKey(id))
 			if err != nil {

@@ -77,29 +77,29 @@ func (s *Signer) VerifierKey(id uuid.UUID) string {
 }
 
 const selectGrown = `SELECT l.organization_id FROM transparency_logs l
-	WHERE NOT EXISTS (SELECT FROM checkpoints c WHERE c.organization_id = l.organization_id AND c.size >= l.size)`
+	WHERE NOT EXISTS (SELECT FROM checkpoints c WHERE c.organization_id = l.organization_id AND c.size >= l.size
+		AND c.origin = CASE WHEN l.organization_id = $1 THEN $2 ELSE $3 || l.organization_id END)`
 
-// SignAll signs every log that has grown since its newest checkpoint, and says
-// how many are signed as they are. Those that are refused keep none of the
-// others from it: the error names them all.
-func (s *Signer) SignAll(ctx context.Context) (signed int, err error) {
+// SignAll signs every log that has grown since its newest checkpoint, and gives
+// these and the newest of the whole ledger. Those that are refused keep none of
+// the others from it: the error names them all.
+func (s *Signer) SignAll(ctx context.Context) ([]Signed, error) {
 	var grown []uuid.UUID
-	err = ask(ctx, s.pool, Whole, selectGrown, nil, func(row pgx.CollectableRow) error {
+	err := ask(ctx, s.pool, Whole, selectGrown, []any{Whole, s.Origin(Whole), originPrefix(s.host)}, func(row pgx.CollectableRow) error {
 		var id uuid.UUID
 		err := row.Scan(&id)
 		grown = append(grown, id)
 		return err
 	})
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	// The log of the whole ledger is looked at in any case: what has become
 	// shorter has not grown.
 	if !slices.Contains(grown, Whole) {
 		grown = append(grown, Whole)
 	}
-	all, err := s.Sign(ctx, grown...)
-	return len(all), err
+	return s.Sign(ctx, grown...)
 }
 
 // Sign signs logs as they are now and keeps the checkpoints; one that has been
@@ -134,7 +134,7 @@ func (s *Signer) Sign(ctx context.Context, ids ...uuid.UUID) (signed []Signed, e
 		if err := s.passed(beforeSign); err != nil {
 			return nil, err
 		}
-		if due[i].Note, err = s.checkpoint(due[i]).sign(s.key); err != nil {
+		if due[i].Note, err = due[i].sign(s.key); err != nil {
 			return nil, err
 		}
 	}
@@ -144,14 +144,10 @@ func (s *Signer) Sign(ctx context.Context, ids ...uuid.UUID) (signed []Signed, e
 	return due, errors.Join(append(refused, s.store(ctx, due))...)
 }
 
-func (s *Signer) checkpoint(c Signed) Checkpoint {
-	return Checkpoint{Origin: s.Origin(c.Log), Size: c.Size, Root: c.Root}
-}
-
 func (s *Signer) store(ctx context.Context, signed []Signed) error {
 	err := keep(ctx, s.pool, func(batch *pgx.Batch) {
 		for _, c := range signed {
-			batch.Queue(insertCheckpoint, c.Log, c.Size, c.Root[:], int64(c.Position), c.Note, c.SignedAt)
+			batch.Queue(insertCheckpoint, c.Log, c.Origin, c.Size, c.Root[:], int64(c.Position), c.Note, c.SignedAt)
 		}
 	})
 	if err != nil {

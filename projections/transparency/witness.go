@@ -20,13 +20,15 @@ var ErrCosignature = errors.New("not a cosignature of a known witness on this ch
 // Ed25519) of those whose keys it knows on checkpoints of the whole ledger. From
 // then on they stand in the checkpoint.
 type Witnesses struct {
-	pool  *pgxpool.Pool
-	logs  *Logs
-	known note.Verifiers
+	pool   *pgxpool.Pool
+	logs   *Logs
+	origin string
+	known  note.Verifiers
 }
 
-// NewWitnesses knows some witnesses by their verifier keys.
-func NewWitnesses(pool *pgxpool.Pool, verifierKeys []string) (*Witnesses, error) {
+// NewWitnesses knows some witnesses of the ledger of a host by their verifier
+// keys.
+func NewWitnesses(pool *pgxpool.Pool, host string, verifierKeys []string) (*Witnesses, error) {
 	var known []note.Verifier
 	for _, key := range verifierKeys {
 		verifier, err := cosignature.NewVerifierForCosignatureV1(key)
@@ -35,19 +37,19 @@ func NewWitnesses(pool *pgxpool.Pool, verifierKeys []string) (*Witnesses, error)
 		}
 		known = append(known, verifier)
 	}
-	return &Witnesses{pool: pool, logs: NewLogs(pool), known: note.VerifierList(known...)}, nil
+	return &Witnesses{pool: pool, logs: NewLogs(pool), origin: Origin(host, Whole), known: note.VerifierList(known...)}, nil
 }
 
-const storeCosignature = `INSERT INTO checkpoint_cosignatures AS w (organization_id, size, witness, key_hash, line, cosigned_at)
-	VALUES ($1, $2, $3, $4, $5, $6)
-	ON CONFLICT (organization_id, size, witness, key_hash) DO UPDATE
+const storeCosignature = `INSERT INTO checkpoint_cosignatures AS w (organization_id, origin, size, witness, key_hash, line, cosigned_at)
+	VALUES ($1, $2, $3, $4, $5, $6, $7)
+	ON CONFLICT (organization_id, origin, size, witness, key_hash) DO UPDATE
 		SET (line, cosigned_at) = (excluded.line, excluded.cosigned_at) WHERE w.cosigned_at < excluded.cosigned_at`
 
 // Accept takes a cosignature: the line of a signed note that begins with an em
 // dash. A later one of the same witness on the same checkpoint replaces it. The
 // error is [ErrNoCheckpoint] or [ErrCosignature].
 func (w *Witnesses) Accept(ctx context.Context, size int64, line string) (Signed, error) {
-	signed, err := w.logs.Checkpoint(ctx, Whole, size)
+	signed, err := w.logs.Checkpoint(ctx, Whole, w.origin, size)
 	if err != nil {
 		return Signed{}, err
 	}
@@ -66,10 +68,10 @@ func (w *Witnesses) Accept(ctx context.Context, size int64, line string) (Signed
 		return Signed{}, ErrCosignature
 	}
 	err = keep(ctx, w.pool, func(batch *pgx.Batch) {
-		batch.Queue(storeCosignature, Whole, size, by.Name, int64(by.Hash), line, at.UTC())
+		batch.Queue(storeCosignature, Whole, w.origin, size, by.Name, int64(by.Hash), line, at.UTC())
 	})
 	if err != nil {
 		return Signed{}, fmt.Errorf("store a cosignature: %w", err)
 	}
-	return w.logs.Checkpoint(ctx, Whole, size)
+	return w.logs.Checkpoint(ctx, Whole, w.origin, size)
 }

@@ -204,6 +204,11 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 		Now: a.now, Also: []projections.Fold{directory.Fold()},
 	})
 	limiter := limits.New(a.redis, a.now, logger)
+	signer := Signer(a.pool, a.store, keys.MasterKey, c, a.now)
+	witnesses, err := transparency.NewWitnesses(a.pool, c.LedgerOrigin, c.WitnessKeys)
+	if err != nil {
+		return fmt.Errorf("WITNESS_KEYS: %w", err)
+	}
 	snapshots := ledger.NewSnapshots(a.pool, logger)
 	a.ledger = ledger.New(a.store, progress, revocations, ledger.Options{
 		SnapshotEvery: int64(c.SnapshotEvery), Snapshots: snapshots, Logger: logger, Now: a.now,
@@ -221,7 +226,7 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 	server, err := api.New(api.Parts{
 		Verifier: replay.NewVerifier(a.store, replay.VerifierOptions{Logs: transparency.NewLogs(a.pool), Pool: a.pool}), Ledger: a.ledger, Idempotency: idempotency, Assertions: assertions,
 		Queries: projections.NewQueries(a.pool), Progress: progress, Revocations: revocations,
-		Directory: directory, Limiter: limiter, Keys: keys, Policy: rules, Redis: a.redis, Registry: a.registry, Logger: logger,
+		Directory: directory, Logs: transparency.NewLogs(a.pool), Signer: signer, Witnesses: witnesses, Limiter: limiter, Keys: keys, Policy: rules, Redis: a.redis, Registry: a.registry, Logger: logger,
 	}, apiOptions(c, version, a.now))
 	if err != nil {
 		return err
@@ -235,6 +240,7 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 		limiter.Run,
 		snapshots.Run,
 		every(10*time.Second, logger, func(ctx context.Context) error { return a.ledger.FlushAuthFailures(ctx, false) }),
+		every(c.CheckpointInterval, logger, signCheckpoints(signer, a.registry, logger)),
 		every(time.Hour, logger, idempotency.Prune),
 		every(10*time.Minute, logger, assertions.Prune),
 	}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"github.com/sentryagent/agentidp/cmd/agentidp/app"
+	"github.com/sentryagent/agentidp/projections/transparency"
+)
+
+func (c *cli) ledgerCheckpointCommand() *cobra.Command {
+	var o checkpointOptions
+	cmd := &cobra.Command{
+		Use:   "checkpoint",
+		Short: "Sign the ledger as it is now and print the signed checkpoint",
+		Long: `Sign the log of the whole ledger, or of one organization, as it is now, and
+print the signed checkpoint (C2SP tlog-checkpoint) on standard output. Keep it
+away from the database: it is what an export or the running ledger can be
+verified against, later and by anybody.
+
+Nothing is signed that does not extend what was signed before, as CHECKPOINT_FILE
+remembers it (exit code 1). Where that file is new or was lost, --adopt has it
+take over the newest checkpoints from the database, after checking that they are
+ours and that the ledger extends them. What only the lost file knew is then
+given up, so be sure that it is lost.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.ledgerCheckpoint(cmd, o) },
+	}
+	cmd.Flags().StringVar(&o.organization, "organization", "", "sign the log of the organization with this `id`")
+	cmd.Flags().BoolVar(&o.adopt, "adopt", false, "take over what the database says was signed, where CHECKPOINT_FILE does not know")
+	cmd.Flags().BoolVar(&o.key, "key", false, "print the key to verify checkpoints with instead, for auditors to pin")
+	cmd.Flags().BoolVar(&o.json, "json", false, "print JSON")
+	return cmd
+}
+
+type checkpointOptions struct {
+	organization     string
+	adopt, key, json bool
+}
+
+// shownCheckpoint is the form for scripts.
+type shownCheckpoint struct {
+	Origin      string    `json:"origin"`
+	VerifierKey string    `json:"verifierKey"`
+	TreeSize    int64     `json:"treeSize,omitempty"`
+	RootHash    string    `json:"rootHash,omitempty"`
+	SignedAt    time.Time `json:"signedAt,omitzero"`
+	Checkpoint  string    `json:"checkpoint,omitempty"`
+	Adopted     []string  `json:"adopted,omitempty"`
+}
+
+func (c *cli) ledgerCheckpoint(cmd *cobra.Command, o checkpointOptions) error {
+	id, err := transparencyLog(o.organization)
+	if err != nil {
+		return err
+	}
+	settings, err := c.config()
+	if err != nil {
+		return err
+	}
+	ledger, err := app.OpenLedger(cmd.Context(), settings)
+	if err != nil {
+		return uncheckedError{err}
+	}
+	defer ledger.Close()
+	signer, err := ledger.Signer()
+	if err != nil {
+		return uncheckedError{err}
+	}
+	shown := shownCheckpoint{Origin: signer.Origin(id), VerifierKey: signer.VerifierKey(id)}
+	if !o.key {
+		if err := o.sign(cmd.Context(), signer, id, &shown); err != nil {
+			return err
+		}
+	}
+	switch {
+	case o.json:
+		return printJSON(cmd.OutOrStdout(), shown)
+	case o.key:
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), shown.VerifierKey)
+	default:
+		for _, adopted := range shown.Adopted {
+			fmt.Fprintln(cmd.ErrOrStderr(), "adopted", adopted)
+		}
+		_, err = fmt.Fprint(cmd.OutOrStdout(), shown.Checkpoint)
+	}
+	return err
+}
+
+func (o checkpointOptions) sign(ctx context.Context, signer *transparency.Signer, id uuid.UUID, shown *shownCheckpoint) error {
+	var refused *transparency.RefusedError
+	if o.adopt {
+		adopted, err := signer.Adopt(ctx)
+		for _, a := range adopted {
+			shown.Adopted = append(shown.Adopted, fmt.Sprintf("%s at %d", a.Origin, a.Size))
+		}
+		if err != nil && !errors.As(err, &refused) {
+			return uncheckedError{err}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	signed, err := signer.Sign(ctx, id)
+	switch {
+	case errors.As(err, &refused) && refused.Refusal == transparency.Forgotten:
+		return fmt.Errorf("%w: restore CHECKPOINT_FILE, or see --adopt", err)
+	case errors.As(err, &refused):
+		return err
+	case err != nil:
+		return uncheckedError{err}
+	case len(signed) == 0:
+		return uncheckedError{errors.New("there is nothing to sign yet: the log is empty or still catching up with the ledger")}
+	}
+	shown.TreeSize, shown.RootHash = signed[0].Size, signed[0].Root.String()
+	shown.SignedAt, shown.Checkpoint = signed[0].SignedAt, string(signed[0].Note)
+	return nil
+}
+
+// transparencyLog is the log that is meant: of an organization, or without one
+// of the whole ledger.
+func transparencyLog(organization string) (uuid.UUID, error) {
+	if organization == "" {
+		return transparency.Whole, nil
+	}
+	id, err := uuid.Parse(organization)
+	if err != nil || id == uuid.Nil {
+		return id, usageError{fmt.Errorf("--organization must be the id of an organization, got %q", organization)}
+	}
+	return id, nil
+}
