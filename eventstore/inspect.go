@@ -34,13 +34,22 @@ func (i *Inspector) Inspect(e *Event) Reading {
 
 // Read makes an event of the bytes of a record, with its own hash, where there
 // is nothing to compare it with: in an export, say. What is no record becomes an
-// event that has only Position, Record and Hash, and is broken.
+// event that is broken, with ID, Stream and Revision where these can be read.
 func (i *Inspector) Read(record []byte, position Position) (Event, Reading) {
 	e := Event{Position: position, Record: record, Hash: HashOf(record)}
 	r := Reading{Hash: e.Hash}
 	decoded, err := DecodeRecord(record)
 	if err != nil {
 		r.broken = &Break{Kind: BreakMalformed, Detail: err.Error()}
+		c := cursor{rest: record}
+		c.literal(keyFormatAndID)
+		id := c.uuid()
+		c.literal(keyStream)
+		stream := c.string()
+		c.literal(keyRevision)
+		if revision := c.integer(); !c.failed {
+			e.ID, e.Stream, e.Revision, r.stream = id, stream, revision, keyOf(stream)
+		}
 		return e, r
 	}
 	e.Stream, e.Revision, e.ID, e.Type = decoded.Stream, decoded.Revision, decoded.ID, decoded.Type

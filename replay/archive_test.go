@@ -125,8 +125,8 @@ func logAndSign(ctx context.Context, tx pgx.Tx, events []eventstore.Event, key e
 		if err != nil {
 			return err
 		}
-		if _, err = tx.Exec(ctx, `INSERT INTO checkpoints (organization_id, size, root, position, note, signed_at)
-			VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`, s.ID, s.Size, root[:], s.Position, signed, signedAt); err != nil {
+		if _, err = tx.Exec(ctx, `INSERT INTO checkpoints (organization_id, origin, size, root, position, note, signed_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`, s.ID, transparency.Origin(host, s.ID), s.Size, root[:], s.Position, signed, signedAt); err != nil {
 			return err
 		}
 	}

@@ -242,7 +242,8 @@ func (h harm) expect(t testing.TB, a *archive, found *replay.Finding, index int6
 	}
 }
 
-func TestWhatWasDoneIsFoundInTheRunningLedger(t *testing.T) {
+// Live and in an export, before and after the log was made to fit.
+func TestWhatWasDoneIsFound(t *testing.T) {
 	t.Parallel()
 	for name, h := range harms {
 		t.Run(name, func(t *testing.T) {
@@ -254,11 +255,13 @@ func TestWhatWasDoneIsFoundInTheRunningLedger(t *testing.T) {
 				t.Fatal(err)
 			}
 			h.expect(t, a, report.Break, index, false)
+			h.checkExport(t, a, index, false)
 			a.fitLog(t)
 			if report, err = a.verifier(a.outside()).Verify(t.Context(), replay.Scope{}); err != nil {
 				t.Fatal(err)
 			}
 			h.expect(t, a, report.Break, index, true)
+			h.checkExport(t, a, index, true)
 		})
 	}
 }
