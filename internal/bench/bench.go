@@ -45,6 +45,7 @@ func groups() []group {
 		{"es256", (*bench).es256},
 		{"limits", (*bench).limits},
 		{"exchange", (*bench).exchange},
+		{"trees", (*bench).trees},
 		{"sync", (*bench).tokenCheck},
 		{"append", (*bench).appending},
 		{"verify", (*bench).verifying},

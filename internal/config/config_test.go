@@ -53,6 +53,9 @@ func TestDefaults(t *testing.T) {
 		EventStore:              "postgres",
 		ReadWaitTimeout:         5 * time.Second,
 		SnapshotEvery:           500,
+		LedgerOrigin:            "localhost:3000",
+		CheckpointFile:          "/var/lib/agentidp/checkpoints",
+		CheckpointInterval:      time.Minute,
 		ShutdownTimeout:         10 * time.Second,
 		RateLimitMaxRequests:    100,
 		RateLimitWindow:         time.Minute,
@@ -80,8 +83,8 @@ func TestDerivedDefaultsFollowPortAndPublicURL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := []string{byURL.OIDCIssuer, byURL.DIDWebDomain}
-	if diff := cmp.Diff([]string{"https://id.example.com/idp", "id.example.com"}, got); diff != "" {
+	got := []string{byURL.OIDCIssuer, byURL.DIDWebDomain, byURL.LedgerOrigin}
+	if diff := cmp.Diff([]string{"https://id.example.com/idp", "id.example.com", "id.example.com"}, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
@@ -112,6 +115,7 @@ func TestEveryFaultIsReportedOnALineOfItsOwn(t *testing.T) {
 		"JWT_SIGNING_ALG=HS256",
 		"EVENTSTORE=esdb",
 		"MASTER_KEY_FILE=master.key",
+		"WITNESS_KEYS=w.example+1a2b3c4d+AQ==,w.example",
 	}, "")
 	var faults config.Faults
 	if !errors.As(err, &faults) {
@@ -119,9 +123,9 @@ func TestEveryFaultIsReportedOnALineOfItsOwn(t *testing.T) {
 	}
 	lines := strings.Split(err.Error(), "\n")
 	prefixes := []string{"DATABASE_URL: ", "REDIS_URL: ", `PORT: found "99999"; must be a whole number from 1 to 65535`,
-		`JWT_SIGNING_ALG: found "HS256"; must be one of RS256, ES256`, `EVENTSTORE: found "esdb"`}
-	if len(lines) != 5 || len(faults) != 5 {
-		t.Fatalf("%d lines, %d faults, want 5 of each:\n%v", len(lines), len(faults), err)
+		`JWT_SIGNING_ALG: found "HS256"; must be one of RS256, ES256`, `EVENTSTORE: found "esdb"`, `WITNESS_KEYS: found "w.example"`}
+	if len(lines) != 6 || len(faults) != 6 {
+		t.Fatalf("%d lines, %d faults, want 6 of each:\n%v", len(lines), len(faults), err)
 	}
 	for i, prefix := range prefixes {
 		if !strings.HasPrefix(lines[i], prefix) {

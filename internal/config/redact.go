@@ -20,6 +20,8 @@ func (c Config) LogValue() slog.Value {
 		slog.String("did_web_domain", c.DIDWebDomain),
 		slog.String("jwt_signing_alg", c.JWTSigningAlg),
 		slog.String("master_key_file", c.MasterKeyFile),
+		slog.String("ledger_origin", c.LedgerOrigin),
+		slog.String("checkpoint_file", c.CheckpointFile),
 		slog.String("policy_dir", c.PolicyDir),
 		slog.String("eventstore", c.EventStore),
 		slog.Int("rate_limit_max_requests", c.RateLimitMaxRequests),

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -48,6 +49,7 @@ type App struct {
 	store    *postgres.Store
 	ledger   *ledger.Ledger
 	registry *prometheus.Registry
+	without  string                  // name of a read model that is left out
 	jobs     []func(context.Context) // work that goes on while the server runs, until its context ends
 	server   *http.Server
 	listener net.Listener
@@ -59,6 +61,9 @@ type Option func(*App)
 
 // WithClock has a server live at another time than the machine's.
 func WithClock(now func() time.Time) Option { return func(a *App) { a.now = now } }
+
+// WithoutReadModel leaves a read model out: to measure what it costs.
+func WithoutReadModel(name string) Option { return func(a *App) { a.without = name } }
 
 // Start builds a server. On error nothing is left open.
 func Start(ctx context.Context, c config.Config, version string, logger *slog.Logger, options ...Option) (_ *App, err error) {
@@ -196,7 +201,7 @@ func impatient(options *redis.Options) *redis.Options {
 func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Policy, version string) error {
 	c, logger := a.config, a.logger
 	a.store = postgres.New(ctx, a.pool, postgres.Options{Logger: logger, Observe: observeAppends(a.registry)})
-	readModels := projections.All()
+	readModels := slices.DeleteFunc(projections.All(), func(p projections.Projection) bool { return p.Name == a.without })
 	progress := projections.NewProgress(a.pool, a.store, readModels, projections.ProgressOptions{Logger: logger})
 	runner := projections.NewRunner(a.pool, a.store, readModels, projections.RunnerOptions{Logger: logger, Progress: progress})
 	directory := projections.NewDirectory()
