@@ -35,7 +35,7 @@ type VerifierOptions struct {
 	// Remembered are the checkpoints that the signer keeps outside the
 	// database, by origin. Default: none.
 	Remembered func() (map[string]transparency.Remembered, error)
-	// Against are others that were kept of the log of the whole ledger.
+	// Against are others that were kept of the log that is verified.
 	Against []Checkpoint
 	// Pool is where [Verifier.VerifyNew] keeps how far it has come. Without it
 	// every time is the first.
@@ -159,10 +159,7 @@ func (v *Verifier) checkpoints(ctx context.Context, log uuid.UUID, ev *evidence)
 		}, verifier, key)
 		counting = append(counting, signed...)
 	}
-	if log == transparency.Whole {
-		counting = append(counting, v.options.Against...)
-	}
-	ev.checkpoints = bySize(counting)
+	ev.checkpoints = bySize(append(counting, v.options.Against...))
 	return nil
 }
 

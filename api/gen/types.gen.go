@@ -353,6 +353,48 @@ func (e IntrospectionResponseTokenType) Valid() bool {
 	}
 }
 
+// Defines values for LedgerBreakKind.
+const (
+	LedgerBreakKindAlteredEvent    LedgerBreakKind = "altered_event"
+	LedgerBreakKindAlteredLog      LedgerBreakKind = "altered_log"
+	LedgerBreakKindInsertedEvent   LedgerBreakKind = "inserted_event"
+	LedgerBreakKindRemovedEvent    LedgerBreakKind = "removed_event"
+	LedgerBreakKindRemovedStream   LedgerBreakKind = "removed_stream"
+	LedgerBreakKindReorderedEvents LedgerBreakKind = "reordered_events"
+	LedgerBreakKindRestoredBackup  LedgerBreakKind = "restored_backup"
+	LedgerBreakKindRewrittenLedger LedgerBreakKind = "rewritten_ledger"
+	LedgerBreakKindTruncatedTail   LedgerBreakKind = "truncated_tail"
+	LedgerBreakKindUndetermined    LedgerBreakKind = "undetermined"
+)
+
+// Valid indicates whether the value is a known member of the LedgerBreakKind enum.
+func (e LedgerBreakKind) Valid() bool {
+	switch e {
+	case LedgerBreakKindAlteredEvent:
+		return true
+	case LedgerBreakKindAlteredLog:
+		return true
+	case LedgerBreakKindInsertedEvent:
+		return true
+	case LedgerBreakKindRemovedEvent:
+		return true
+	case LedgerBreakKindRemovedStream:
+		return true
+	case LedgerBreakKindReorderedEvents:
+		return true
+	case LedgerBreakKindRestoredBackup:
+		return true
+	case LedgerBreakKindRewrittenLedger:
+		return true
+	case LedgerBreakKindTruncatedTail:
+		return true
+	case LedgerBreakKindUndetermined:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for MemberRole.
 const (
 	MemberRoleAdmin  MemberRole = "admin"
@@ -791,6 +833,24 @@ func (e TokenResponseTokenType) Valid() bool {
 	}
 }
 
+// Defines values for VerifyAuditTrailParamsMode.
+const (
+	VerifyAuditTrailParamsModeFull        VerifyAuditTrailParamsMode = "full"
+	VerifyAuditTrailParamsModeIncremental VerifyAuditTrailParamsMode = "incremental"
+)
+
+// Valid indicates whether the value is a known member of the VerifyAuditTrailParamsMode enum.
+func (e VerifyAuditTrailParamsMode) Valid() bool {
+	switch e {
+	case VerifyAuditTrailParamsModeFull:
+		return true
+	case VerifyAuditTrailParamsModeIncremental:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ProveAuditEventParamsLog.
 const (
 	ProveAuditEventParamsLogLedger       ProveAuditEventParamsLog = "ledger"
@@ -1031,13 +1091,22 @@ type AuditMetadata = json.RawMessage
 // AuditOutcome defines model for AuditOutcome.
 type AuditOutcome string
 
-// AuditVerification Example: {"brokenAtEventId":null,"checkedCount":4711,"verified":true}
+// AuditVerification Example: {"break":null,"brokenAtEventId":null,"checkedCount":4711,"checkpoint":null,"rootHash":"CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=","treeSize":4711,"verified":true}
 type AuditVerification struct {
+	Break nullable.Nullable[LedgerBreak] `json:"break"`
+
 	// BrokenAtEventID The first broken event; null when there is none.
 	BrokenAtEventID nullable.Nullable[openapi_types.UUID] `json:"brokenAtEventId"`
 	CheckedCount    int64                                 `json:"checkedCount"`
+	Checkpoint      nullable.Nullable[VerifiedCheckpoint] `json:"checkpoint"`
 	FromDate        *timestamp.Milli                      `json:"fromDate,omitempty"`
-	ToDate          *timestamp.Milli                      `json:"toDate,omitempty"`
+
+	// RootHash Root hash that the events give at that size; null between dates.
+	RootHash nullable.Nullable[[]byte] `json:"rootHash"`
+	ToDate   *timestamp.Milli          `json:"toDate,omitempty"`
+
+	// TreeSize Entries of the transparency log that the events were compared with; null between dates.
+	TreeSize nullable.Nullable[int64] `json:"treeSize"`
 
 	// Verified Nothing checked is broken.
 	Verified bool `json:"verified"`
@@ -1446,6 +1515,24 @@ type KeySet struct {
 	Keys []SigningKey `json:"keys"`
 }
 
+// LedgerBreak The first thing that is wrong.
+type LedgerBreak struct {
+	Detail string `json:"detail"`
+
+	// EventID The first wrong event, or the one that stands in the place of an event that is gone; null where none does.
+	EventID nullable.Nullable[openapi_types.UUID] `json:"eventId"`
+
+	// Index Of that place in the transparency log, from 0; -1 when it has none.
+	Index    int64           `json:"index"`
+	Kind     LedgerBreakKind `json:"kind"`
+	Position int64           `json:"position"`
+	Revision int64           `json:"revision"`
+	Stream   string          `json:"stream"`
+}
+
+// LedgerBreakKind defines model for LedgerBreak.Kind.
+type LedgerBreakKind string
+
 // MemberRole An admin may read the organization and change its name.
 type MemberRole string
 
@@ -1849,6 +1936,13 @@ type TokenResponseIssuedTokenType string
 // TokenResponseTokenType defines model for TokenResponse.TokenType.
 type TokenResponseTokenType string
 
+// VerifiedCheckpoint The newest signed checkpoint that the events agree with.
+type VerifiedCheckpoint struct {
+	RootHash []byte          `json:"rootHash"`
+	SignedAt timestamp.Milli `json:"signedAt"`
+	TreeSize int64           `json:"treeSize"`
+}
+
 // AgentID defines model for AgentId.
 type AgentID = openapi_types.UUID
 
@@ -2145,12 +2239,18 @@ type ListAuditEventsParams struct {
 
 // VerifyAuditTrailParams defines parameters for VerifyAuditTrail.
 type VerifyAuditTrailParams struct {
+	// Mode incremental: only what has come since the whole ledger was last verified so; for the operator, without dates.
+	Mode *VerifyAuditTrailParamsMode `form:"mode,omitempty" json:"mode,omitempty"`
+
 	// FromDate Only events at or after this time.
 	FromDate *FromDate `form:"fromDate,omitempty" json:"fromDate,omitempty"`
 
 	// ToDate Only events at or before this time.
 	ToDate *ToDate `form:"toDate,omitempty" json:"toDate,omitempty"`
 }
+
+// VerifyAuditTrailParamsMode defines parameters for VerifyAuditTrail.
+type VerifyAuditTrailParamsMode string
 
 // GetAuditEventParams defines parameters for GetAuditEvent.
 type GetAuditEventParams struct {

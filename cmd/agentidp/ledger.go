@@ -7,7 +7,7 @@ func (c *cli) ledgerCommand() *cobra.Command {
 		Use:   "ledger",
 		Short: "Ask the ledger itself, as an auditor",
 		Long: `Ask the ledger itself, as an auditor. These commands read the database of
-DATABASE_URL and need no server.
+DATABASE_URL and need no server; verifying a bundle or a proof needs nothing.
 
 Exit code 0: it is as it should be, or as told. 1: it is not. 2: it could not
 be looked at.`,
@@ -16,6 +16,10 @@ be looked at.`,
 	}
 	cmd.AddCommand(
 		c.ledgerCheckpointCommand(),
+		c.ledgerExportCommand(),
+		c.ledgerVerifyCommand(),
+		c.ledgerProveCommand(),
+		c.ledgerTailCommand(),
 	)
 	return cmd
 }

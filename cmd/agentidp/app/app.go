@@ -35,7 +35,6 @@ import (
 	"github.com/sentryagent/agentidp/migrations"
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/projections/transparency"
-	"github.com/sentryagent/agentidp/replay"
 )
 
 // App is a server that is ready to serve: everything is connected and loaded,
@@ -229,7 +228,7 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 		return fmt.Errorf("load revocations: %w", err)
 	}
 	server, err := api.New(api.Parts{
-		Verifier: replay.NewVerifier(a.store, replay.VerifierOptions{Logs: transparency.NewLogs(a.pool), Pool: a.pool}), Ledger: a.ledger, Idempotency: idempotency, Assertions: assertions,
+		Verifier: verifier(a.pool, a.store, signer, c, nil, nil), Ledger: a.ledger, Idempotency: idempotency, Assertions: assertions,
 		Queries: projections.NewQueries(a.pool), Progress: progress, Revocations: revocations,
 		Directory: directory, Logs: transparency.NewLogs(a.pool), Signer: signer, Witnesses: witnesses, Limiter: limiter, Keys: keys, Policy: rules, Redis: a.redis, Registry: a.registry, Logger: logger,
 	}, apiOptions(c, version, a.now))

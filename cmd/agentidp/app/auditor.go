@@ -7,11 +7,13 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/eventstore/postgres"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/keyring"
 	"github.com/sentryagent/agentidp/migrations"
 	"github.com/sentryagent/agentidp/projections/transparency"
+	"github.com/sentryagent/agentidp/replay"
 )
 
 // Ledger is a ledger that is looked at without a server. Close it.
@@ -42,6 +44,24 @@ func (l *Ledger) Signer() (*transparency.Signer, error) {
 		return nil, fmt.Errorf("MASTER_KEY_FILE: %w", err)
 	}
 	return Signer(l.Pool, l.Store, master, l.c, time.Now), nil
+}
+
+// Verifier verifies it, by what signer signs and remembers and by what
+// somebody kept elsewhere.
+func (l *Ledger) Verifier(signer *transparency.Signer, against []replay.Checkpoint, progress func(events int)) *replay.Verifier {
+	return verifier(l.Pool, l.Store, signer, l.c, against, progress)
+}
+
+func verifier(pool *pgxpool.Pool, store eventstore.Store, signer *transparency.Signer, c config.Config, against []replay.Checkpoint, progress func(events int)) *replay.Verifier {
+	return replay.NewVerifier(store, replay.VerifierOptions{
+		Logs: transparency.NewLogs(pool), VerifierKey: signer.VerifierKey, Remembered: transparency.OpenMemory(c.CheckpointFile).Load,
+		Against: against, Pool: pool, Progress: progress,
+	})
+}
+
+// Exporter exports it.
+func (l *Ledger) Exporter(signer *transparency.Signer, progress func(events int)) *replay.Exporter {
+	return &replay.Exporter{Store: l.Store, Logs: transparency.NewLogs(l.Pool), VerifierKey: signer.VerifierKey, Progress: progress}
 }
 
 // Close gives everything back.
