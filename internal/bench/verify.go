@@ -71,7 +71,7 @@ func (b *bench) verifying(ctx context.Context) error {
 		Baseline: "in the first third", Beside: memory.first / mebibyte, Target: &target{Most: 1.5}})
 	b.add(row{Name: "  resident memory afterwards", Value: residentMemory(os.Getpid()) / mebibyte, Unit: "MiB",
 		Baseline: "before", Beside: memory.resident / mebibyte})
-	return nil
+	return b.proving(ctx, l, rate(hashed))
 }
 
 // memoryWatch is how the heap grew while something ran.
