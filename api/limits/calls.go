@@ -3,7 +3,9 @@ package limits
 import (
 	"context"
 	_ "embed"
+	"runtime"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -13,8 +15,8 @@ var takeScript string
 
 var take = redis.NewScript(takeScript)
 
-// calls runs take.lua. Calls that come while others are under way travel
-// together: a busy node pays for one round trip what an idle one pays for each.
+// calls runs take.lua. Calls that come while others are under way are decided
+// on together: a busy node pays for one run what an idle one pays for each.
 type calls struct {
 	redis *redis.Client
 
@@ -23,20 +25,19 @@ type calls struct {
 	busy    bool // somebody sees to those who wait
 }
 
-// call is one run of the script.
+// call is one demand.
 type call struct {
-	keys   []string
-	args   []any
-	done   chan struct{} // closed when answer and err are set
-	answer []int64
-	err    error
+	now    time.Time
+	demand Demand
+	done   chan struct{} // closed when the result is set
+	result
 }
 
 const mostTogether = 128
 
-// run waits for the answer as long as the client's timeouts let it.
-func (c *calls) run(ctx context.Context, keys []string, args []any) ([]int64, error) {
-	own := &call{keys: keys, args: args, done: make(chan struct{})}
+// run waits for the outcome as long as the client's timeouts let it.
+func (c *calls) run(ctx context.Context, now time.Time, d Demand) (Outcome, error) {
+	own := &call{now: now, demand: d, done: make(chan struct{})}
 	c.mu.Lock()
 	c.waiting = append(c.waiting, own)
 	idle := !c.busy
@@ -46,32 +47,46 @@ func (c *calls) run(ctx context.Context, keys []string, args []any) ([]int64, er
 		go c.send(context.WithoutCancel(ctx))
 	}
 	<-own.done
-	return own.answer, own.err
+	return own.outcome, own.err
 }
 
 // send sees to those who wait until nobody does.
 func (c *calls) send(ctx context.Context) {
 	for {
-		c.mu.Lock()
-		n := min(len(c.waiting), mostTogether)
-		together := c.waiting[:n:n]
-		c.waiting = c.waiting[n:]
-		c.busy = n > 0
-		c.mu.Unlock()
-		if n == 0 {
+		// Whoever is about to ask does so first. Where nothing else can run this
+		// takes no time, and where much can it makes few batches of many.
+		runtime.Gosched()
+		together, b := c.next()
+		if len(together) == 0 {
 			return
 		}
-		err := c.sendTogether(ctx, together)
+		results, err := c.decide(ctx, b)
 		if err != nil {
 			together = append(together, c.giveUp()...)
 		}
-		for _, call := range together {
+		for i, call := range together {
 			if err != nil {
 				call.err = err
+			} else {
+				call.result = results[i]
 			}
 			close(call.done)
 		}
 	}
+}
+
+// next takes those who have waited longest, none when nobody waits.
+func (c *calls) next() (together []*call, b *batch) {
+	b = newBatch()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for n < min(len(c.waiting), mostTogether) && b.add(c.waiting[n].now, c.waiting[n].demand) {
+		n++
+	}
+	together, c.waiting = c.waiting[:n:n], c.waiting[n:]
+	c.busy = n > 0
+	return together, b
 }
 
 // giveUp takes those who wait: where Redis is away they would only wait longer.
@@ -83,31 +98,13 @@ func (c *calls) giveUp() []*call {
 	return waiting
 }
 
-// sendTogether gives an error when Redis could not be asked. A script that it
-// does not have yet is brought along.
-func (c *calls) sendTogether(ctx context.Context, together []*call) error {
-	if len(together) == 1 {
-		call := together[0]
-		call.answer, call.err = take.Run(ctx, c.redis, call.keys, call.args...).Int64Slice()
-		return call.err
-	}
-	commands := make([]*redis.Cmd, len(together))
-	pipe := c.redis.Pipeline()
-	for i, call := range together {
-		commands[i] = pipe.EvalSha(ctx, take.Hash(), call.keys, call.args...)
-	}
-	_, err := pipe.Exec(ctx)
-	if err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
-		if err := take.Load(ctx, c.redis).Err(); err != nil {
-			return err
-		}
-		return c.sendTogether(ctx, together)
-	}
+// decide gives an error when Redis could not be asked. A script that it does
+// not have is brought along.
+func (c *calls) decide(ctx context.Context, b *batch) ([]result, error) {
+	keys, args := b.keysAndArgs()
+	answer, err := take.Run(ctx, c.redis, keys, args...).Int64Slice()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for i, call := range together {
-		call.answer, call.err = commands[i].Int64Slice()
-	}
-	return nil
+	return b.read(answer)
 }
