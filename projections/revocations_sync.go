@@ -61,7 +61,10 @@ func (g *syncGroup) join(ctx context.Context) error {
 // fly reads until nobody waits any more.
 func (g *syncGroup) fly() {
 	for {
-		g.gather()
+		// Whoever is about to call does so first: where nothing else can run that
+		// takes no time, and where much can, few reads for many take less than
+		// many for few.
+		runtime.Gosched()
 		g.mu.Lock()
 		f := g.next
 		g.next = nil // who comes from here on waits for the read after this one
@@ -77,26 +80,6 @@ func (g *syncGroup) fly() {
 		close(f.done)
 		// The goroutine stays for the pause, so that callers of it gather.
 		pause(context.Background(), time.Until(pauseUntil))
-	}
-}
-
-// gather lets those who are about to call do so first, as long as more come:
-// where nothing else can run it takes no time, and where much can, few reads
-// for many take less than many for few.
-func (g *syncGroup) gather() {
-	const enough = 128
-	for before := 0; before < enough; {
-		g.mu.Lock()
-		callers := 0
-		if g.next != nil {
-			callers = g.next.callers
-		}
-		g.mu.Unlock()
-		if callers == before {
-			return
-		}
-		before = callers
-		runtime.Gosched()
 	}
 }
 

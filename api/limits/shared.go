@@ -63,7 +63,7 @@ func (s *shared) take(ctx context.Context, now time.Time, d Demand) (Outcome, er
 
 // seeTo those who wait until nobody does.
 func (s *shared) seeTo(ctx context.Context) {
-	for waiting := s.gather(); len(waiting) > 0; waiting = s.gather() {
+	for waiting := s.next(); len(waiting) > 0; waiting = s.next() {
 		b := newBatch()
 		together := 0
 		for together < len(waiting) && b.add(waiting[together].now, waiting[together].demand) {
@@ -83,22 +83,16 @@ func (s *shared) seeTo(ctx context.Context) {
 	}
 }
 
-// gather lets those who are about to ask do so first, as long as more come:
-// where nothing else can run it takes no time, and where much can, few batches
-// of many take less than many of few. It gives those who have waited longest.
-func (s *shared) gather() []*call {
-	for before := 0; ; {
-		s.mu.Lock()
-		waiting := s.waiting[:min(len(s.waiting), mostTogether)]
-		if len(waiting) == before {
-			s.busy = before > 0
-			s.mu.Unlock()
-			return waiting
-		}
-		s.mu.Unlock()
-		before = len(waiting)
-		runtime.Gosched()
-	}
+// next gives those who have waited longest. Whoever is about to ask does so
+// first: where nothing else can run that takes no time, and where much can, few
+// runs for many take less than many for few.
+func (s *shared) next() []*call {
+	runtime.Gosched()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	waiting := s.waiting[:min(len(s.waiting), mostTogether)]
+	s.busy = len(waiting) > 0
+	return waiting
 }
 
 // release takes up to n out.
