@@ -45,7 +45,7 @@ func verifierKey(log uuid.UUID) string {
 // archiveTemplate is a database with the books in it, logged, and signed at
 // each thousand.
 var archiveTemplate = pgtest.Template{
-	Key: migrations.Fingerprint() + " books of 10,000 events, 1",
+	Key: migrations.Fingerprint() + " books of 10,000 events, 2",
 	Prepare: func(ctx context.Context, ownerURL string) error {
 		if _, err := migrations.Up(ctx, ownerURL); err != nil {
 			return err

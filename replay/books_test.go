@@ -61,10 +61,14 @@ func (b *books) append(stream string, organization domain.OrganizationID, fact d
 		panic(err) // the facts are those below
 	}
 	b.now = b.now.Add(time.Duration(1+b.random.IntN(2_000_000)) * time.Microsecond)
+	agent := "curl/8.5.0"
+	if b.random.IntN(50) == 0 {
+		agent = `"curl" <é>` // one that a record has to escape
+	}
 	draft := eventstore.Draft{
 		ID: b.id(), Type: string(name), Schema: schema, Organization: organization.UUID, Time: b.now, Data: data,
 		Actor:   eventstore.Actor{Kind: "agent", ID: b.id().String()},
-		Request: eventstore.Request{ID: b.id().String(), IP: "192.0.2.7", Agent: `"curl" <é>`},
+		Request: eventstore.Request{ID: b.id().String(), IP: "192.0.2.7", Agent: agent},
 	}
 	revision := int64(0)
 	head, is := b.heads[stream]
