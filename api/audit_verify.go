@@ -37,7 +37,9 @@ func (s *Server) verifyAudit(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
-	s.metrics.verified(report.Break == nil, time.Since(start), scope == replay.Scope{})
+	// What is new says nothing of what is old, unless it is broken.
+	whole := scope == replay.Scope{} && (!incremental || report.Break != nil)
+	s.metrics.verified(report.Break == nil, time.Since(start), whole)
 	if found := report.Break; found != nil {
 		s.logger.ErrorContext(c.Request.Context(), "the ledger is broken: see docs/runbooks/broken-chain.md", "kind", found.Kind, "event", found.EventID,
 			"position", found.Position, "index", found.Index, "stream", found.Stream, "detail", found.Detail)

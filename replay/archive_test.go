@@ -196,6 +196,18 @@ func (a *archive) read(t testing.TB) (events []eventstore.Event) {
 	return events
 }
 
+// at is the event that stands at an index now.
+func (a *archive) at(t testing.TB, index int64) eventstore.Event {
+	t.Helper()
+	for e, err := range a.store.ReadAll(t.Context(), eventstore.Position(index), eventstore.Filter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	return eventstore.Event{}
+}
+
 func (a *archive) exec(t testing.TB, sql string, args ...any) {
 	t.Helper()
 	if _, err := a.superuser.Exec(t.Context(), sql, args...); err != nil {

@@ -228,11 +228,10 @@ func (h harm) expect(t testing.TB, a *archive, found *replay.Finding, index int6
 	if found.Index != index {
 		t.Errorf("found %s, want it at %d", describe(found), index)
 	}
-	now := a.read(t)
 	if h.after != (found.EventID == uuid.Nil) {
 		t.Errorf("found %s, want an event named: %v", describe(found), !h.after)
-	} else if !h.after && (found.EventID != now[index].ID || found.Stream != now[index].Stream || found.Revision != now[index].Revision) {
-		t.Errorf("found %s, want event %s named, revision %d of %s", describe(found), now[index].ID, now[index].Revision, now[index].Stream)
+	} else if now := a.at(t, index); !h.after && (found.EventID != now.ID || found.Stream != now.Stream || found.Revision != now.Revision) {
+		t.Errorf("found %s, want event %s named, revision %d of %s", describe(found), now.ID, now.Revision, now.Stream)
 	}
 	if found.Position != eventstore.Position(index+1) {
 		t.Errorf("found %s, want position %d", describe(found), index+1)

@@ -1,6 +1,14 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"context"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"github.com/sentryagent/agentidp/cmd/agentidp/app"
+	"github.com/sentryagent/agentidp/projections/transparency"
+)
 
 func (c *cli) ledgerCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -27,3 +35,34 @@ be looked at.`,
 // uncheckedError: the question could not be answered, which is another thing
 // than a bad answer.
 type uncheckedError struct{ error }
+
+// openLedger opens the ledger of the configuration and finds which log is meant.
+func (c *cli) openLedger(ctx context.Context, organization string) (*app.Ledger, uuid.UUID, error) {
+	log, err := transparencyLog(organization)
+	if err != nil {
+		return nil, log, err
+	}
+	settings, err := c.config()
+	if err != nil {
+		return nil, log, err
+	}
+	ledger, err := app.OpenLedger(ctx, settings)
+	if err != nil {
+		return nil, log, uncheckedError{err}
+	}
+	return ledger, log, nil
+}
+
+// openSigned is openLedger with the signer of its checkpoints.
+func (c *cli) openSigned(ctx context.Context, organization string) (*app.Ledger, *transparency.Signer, uuid.UUID, error) {
+	ledger, log, err := c.openLedger(ctx, organization)
+	if err != nil {
+		return nil, nil, log, err
+	}
+	signer, err := ledger.Signer()
+	if err != nil {
+		ledger.Close()
+		return nil, nil, log, uncheckedError{err}
+	}
+	return ledger, signer, log, nil
+}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/replay"
 )
@@ -46,24 +45,12 @@ func (c *cli) ledgerExport(cmd *cobra.Command, o exportOptions) error {
 	if o.output == "" {
 		return usageError{errors.New("-o is missing: which file to write")}
 	}
-	id, err := transparencyLog(o.organization)
-	if err != nil {
-		return err
-	}
-	settings, err := c.config()
-	if err != nil {
-		return err
-	}
 	ctx := cmd.Context()
-	ledger, err := app.OpenLedger(ctx, settings)
+	ledger, signer, id, err := c.openSigned(ctx, o.organization)
 	if err != nil {
-		return uncheckedError{err}
+		return err
 	}
 	defer ledger.Close()
-	signer, err := ledger.Signer()
-	if err != nil {
-		return uncheckedError{err}
-	}
 	head, err := ledger.Store.Head(ctx)
 	if err != nil {
 		return uncheckedError{err}

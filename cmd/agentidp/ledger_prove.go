@@ -44,20 +44,13 @@ func (c *cli) ledgerProve(cmd *cobra.Command, event, organization string) error 
 	if err != nil {
 		return usageError{fmt.Errorf("an event's id is a UUID, got %q", event)}
 	}
-	log, err := transparencyLog(organization)
+	ctx := cmd.Context()
+	ledger, signer, log, err := c.openSigned(ctx, organization)
 	if err != nil {
 		return err
-	}
-	settings, err := c.config()
-	if err != nil {
-		return err
-	}
-	ledger, err := app.OpenLedger(cmd.Context(), settings)
-	if err != nil {
-		return uncheckedError{err}
 	}
 	defer ledger.Close()
-	proof, err := prove(cmd.Context(), ledger, log, id)
+	proof, err := prove(ctx, ledger, log, signer.VerifierKey(log), id)
 	switch {
 	case errors.Is(err, transparency.ErrNotLogged):
 		return err
@@ -68,11 +61,7 @@ func (c *cli) ledgerProve(cmd *cobra.Command, event, organization string) error 
 	return err
 }
 
-func prove(ctx context.Context, ledger *app.Ledger, log, id uuid.UUID) ([]byte, error) {
-	signer, err := ledger.Signer()
-	if err != nil {
-		return nil, err
-	}
+func prove(ctx context.Context, ledger *app.Ledger, log uuid.UUID, verifierKey string, id uuid.UUID) ([]byte, error) {
 	event, found, err := ledger.Store.Event(ctx, id)
 	switch {
 	case err != nil:
@@ -82,7 +71,7 @@ func prove(ctx context.Context, ledger *app.Ledger, log, id uuid.UUID) ([]byte, 
 	case log != transparency.Whole && event.Organization != log:
 		return nil, fmt.Errorf("event %s is not of that organization", id)
 	}
-	return replay.Prove(ctx, transparency.NewLogs(ledger.Pool), log, signer.VerifierKey(log), event.Position, event.Record)
+	return replay.Prove(ctx, transparency.NewLogs(ledger.Pool), log, verifierKey, event.Position, event.Record)
 }
 
 // shownProof is the form for scripts.

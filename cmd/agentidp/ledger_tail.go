@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/eventstore"
 )
 
@@ -41,18 +40,10 @@ type tailOptions struct {
 }
 
 func (c *cli) ledgerTail(cmd *cobra.Command, o tailOptions) error {
-	organization, err := transparencyLog(o.organization)
-	if err != nil {
-		return err
-	}
-	settings, err := c.config()
-	if err != nil {
-		return err
-	}
 	ctx := cmd.Context()
-	ledger, err := app.OpenLedger(ctx, settings)
+	ledger, organization, err := c.openLedger(ctx, o.organization)
 	if err != nil {
-		return uncheckedError{err}
+		return err
 	}
 	defer ledger.Close()
 	after := eventstore.Position(o.from)

@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/replay"
 )
@@ -77,24 +76,12 @@ func (o *verifyOptions) check(args []string) error {
 }
 
 func (c *cli) verifyLive(cmd *cobra.Command, o verifyOptions) error {
-	id, err := transparencyLog(o.organization)
-	if err != nil {
-		return err
-	}
-	settings, err := c.config()
-	if err != nil {
-		return err
-	}
 	ctx := cmd.Context()
-	ledger, err := app.OpenLedger(ctx, settings)
+	ledger, signer, id, err := c.openSigned(ctx, o.organization)
 	if err != nil {
-		return uncheckedError{err}
+		return err
 	}
 	defer ledger.Close()
-	signer, err := ledger.Signer()
-	if err != nil {
-		return uncheckedError{err}
-	}
 	against, err := readCheckpoints(o.against, signer.VerifierKey(id))
 	if err != nil {
 		return err
