@@ -149,7 +149,22 @@ type Status struct {
 	Halted     bool
 	Error      string // why it halted, where known
 	Local      bool   // a worker of this process runs it
+	Version    int    // of the stored read model; 0: none is known
+	Own        int    // the version that this build reads
+	Rebuild    *RebuildStatus
 }
+
+// RebuildStatus is where the rebuild of a read model is, or where it was left.
+type RebuildStatus struct {
+	Version  int
+	Position eventstore.Position
+	Head     eventstore.Position // of the ledger, when last looked at
+	Holder   string              // who works on it, or did last
+}
+
+// Outdated reports that the stored read model is an older version's. It will be
+// replaced by a rebuild; until then it is not to be read by this build.
+func (s Status) Outdated() bool { return s.Version != 0 && s.Version < s.Own }
 
 // Status lists the projections in the order they were given in.
 func (p *Progress) Status() []Status {
@@ -157,7 +172,8 @@ func (p *Progress) Status() []Status {
 	head := eventstore.Position(p.head.Load())
 	for _, t := range p.trackers {
 		now := t.glimpse()
-		status := Status{Projection: t.projection.Name, Position: now.position, Halted: now.halted, Error: now.reason, Local: now.led}
+		status := Status{Projection: t.projection.Name, Position: now.position, Halted: now.halted, Error: now.reason, Local: now.led,
+			Version: now.version, Own: t.projection.Version, Rebuild: now.rebuild}
 		if head > now.position {
 			status.Lag = uint64(head - now.position)
 		}

@@ -108,7 +108,8 @@ func (p *Progress) pauseOrNudge(ctx context.Context, delay time.Duration) bool {
 	return true
 }
 
-const selectCheckpoints = `SELECT name, version, position, state = 'halted', error FROM projection_checkpoints`
+const selectCheckpoints = `SELECT c.name, c.version, c.position, c.state = 'halted', c.error, r.version, r.position, r.head, r.holder
+	FROM projection_checkpoints c LEFT JOIN projection_rebuilds r USING (name)`
 
 type storedCheckpoint struct {
 	name     string
@@ -116,6 +117,24 @@ type storedCheckpoint struct {
 	position eventstore.Position
 	halted   bool
 	reason   string
+	rebuild  *RebuildStatus
+}
+
+func scanCheckpoint(row pgx.CollectableRow) (c storedCheckpoint, err error) {
+	var version *int
+	var position, head *eventstore.Position
+	var holder *string
+	err = row.Scan(&c.name, &c.version, &c.position, &c.halted, &c.reason, &version, &position, &head, &holder)
+	if err == nil && version != nil {
+		c.rebuild = &RebuildStatus{Version: *version, Position: *position, Head: *head, Holder: *holder}
+	}
+	return c, err
+}
+
+// Look does once what [Progress.Run] does again and again.
+func (p *Progress) Look(ctx context.Context) error {
+	_, err := p.look(ctx)
+	return err
 }
 
 // look reads the checkpoints and asks the ledger what comes after them. It
@@ -131,9 +150,7 @@ func (p *Progress) look(ctx context.Context) (moved bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("read the checkpoints: %w", err)
 	}
-	stored, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c storedCheckpoint, err error) {
-		return c, row.Scan(&c.name, &c.version, &c.position, &c.halted, &c.reason)
-	})
+	stored, err := pgx.CollectRows(rows, scanCheckpoint)
 	if err != nil {
 		return false, fmt.Errorf("read the checkpoints: %w", err)
 	}
@@ -144,8 +161,11 @@ func (p *Progress) look(ctx context.Context) (moved bool, err error) {
 	p.sawHead(head)
 	for i, t := range p.trackers {
 		for _, c := range stored {
-			if c.name != t.projection.Name || c.version != t.projection.Version {
+			if c.name != t.projection.Name {
 				continue
+			}
+			if t.found(c); c.version < t.projection.Version {
+				continue // of what this build reads nothing is there yet
 			}
 			changed, err := p.lookAt(ctx, t, since[i], c, head)
 			if err != nil {

@@ -1,0 +1,130 @@
+package projections_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/projections"
+)
+
+// load is clients that write and at once read what they have written, on
+// connections that remember their statements.
+type load struct {
+	cancel  context.CancelFunc
+	clients sync.WaitGroup
+	rounds  atomic.Int64
+	slowest atomic.Int64 // of the reads, in nanoseconds
+
+	mu   sync.Mutex // guards what follows
+	errs []error
+	last eventstore.Position
+}
+
+// load begins. With a progress its clients wait for what they read.
+func (w *world) load(t testing.TB, progress *projections.Progress) *load {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	l := &load{cancel: cancel}
+	t.Cleanup(cancel)
+	for range 4 {
+		l.clients.Go(func() {
+			for ctx.Err() == nil {
+				if err := l.round(ctx, t, w, progress); err != nil && ctx.Err() == nil {
+					l.mu.Lock()
+					l.errs = append(l.errs, err)
+					l.mu.Unlock()
+				}
+			}
+		})
+	}
+	return l
+}
+
+func (l *load) round(ctx context.Context, t testing.TB, w *world, progress *projections.Progress) error {
+	organization, id := newOrganizationID(), newAgentID()
+	position := record(t, w.store, domain.AgentStream(id), organization, created(id, organization), issued(id, newCredentialID()))
+	l.mu.Lock()
+	l.last = max(l.last, position)
+	l.mu.Unlock()
+	if progress == nil {
+		l.rounds.Add(1)
+		return nil
+	}
+	waiting, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := progress.WaitAll(waiting, position); err != nil {
+		return err
+	}
+	begin := time.Now()
+	tenant := projections.InOrganization(organization)
+	if _, err := w.queries.Agent(ctx, tenant, id); err != nil {
+		return fmt.Errorf("agent written at %d: %w", position, err)
+	}
+	trail, err := w.queries.AuditEvents(ctx, tenant, projections.AuditFilter{})
+	if err != nil || len(trail.Items) != 2 || trail.Total != 2 {
+		return fmt.Errorf("audit trail at %d: %d of %d events, %w", position, len(trail.Items), trail.Total, err)
+	}
+	if tokens, err := w.queries.TokensIssued(ctx, organization, time.Now().Add(-time.Hour), time.Now()); err != nil || tokens != 1 {
+		return fmt.Errorf("tokens issued at %d: %d, %w", position, tokens, err)
+	}
+	took := int64(time.Since(begin))
+	for {
+		slowest := l.slowest.Load()
+		if took <= slowest || l.slowest.CompareAndSwap(slowest, took) {
+			break
+		}
+	}
+	l.rounds.Add(1)
+	return nil
+}
+
+// goOn waits until the clients have done some rounds more.
+func (l *load) goOn(t testing.TB) {
+	t.Helper()
+	const some = 20
+	enough := l.rounds.Load() + some
+	eventually(t, "the load goes on", func() bool { return l.rounds.Load() >= enough })
+}
+
+// end ends the load; none of its reads may have failed or been stale.
+func (l *load) end(t testing.TB) (last eventstore.Position) {
+	t.Helper()
+	l.cancel()
+	l.clients.Wait()
+	if len(l.errs) > 0 {
+		t.Errorf("%d reads failed or were stale, the first: %v", len(l.errs), l.errs[0])
+	}
+	if l.rounds.Load() == 0 {
+		t.Error("the load did nothing")
+	}
+	return l.last
+}
+
+func TestRebuildUnderLoadFailsNoReadAndShowsNoStaleOne(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.brought(t, 9000)
+	progress := w.follow(t)
+	load := w.load(t, progress)
+	load.goOn(t)
+	const rounds = 5
+	for range rounds {
+		for _, result := range w.rebuild(t, projections.RebuildOptions{}, projections.All()...) {
+			if result.Held > 100*time.Millisecond {
+				t.Errorf("switching %s held readers up for %v", result.Projection, result.Held)
+			}
+			t.Logf("%s: held %v", result.Projection, result.Held)
+		}
+		load.goOn(t)
+	}
+	last := load.end(t)
+	t.Logf("%d rounds of reads, the slowest took %v", load.rounds.Load(), time.Duration(load.slowest.Load()))
+	waitAll(t, progress, last)
+	w.mustVerify(t, projections.All()...)
+}
