@@ -26,8 +26,8 @@ type load struct {
 	last eventstore.Position
 }
 
-// load begins. With a progress its clients wait for what they read.
-func (w *world) load(t testing.TB, progress *projections.Progress) *load {
+// startLoad has clients do rounds until the load ends.
+func startLoad(t testing.TB, round func(context.Context, *load) error) *load {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	l := &load{cancel: cancel}
@@ -35,7 +35,10 @@ func (w *world) load(t testing.TB, progress *projections.Progress) *load {
 	for range 4 {
 		l.clients.Go(func() {
 			for ctx.Err() == nil {
-				if err := l.round(ctx, t, w, progress); err != nil && ctx.Err() == nil {
+				err := round(ctx, l)
+				if err == nil {
+					l.rounds.Add(1)
+				} else if ctx.Err() == nil {
 					l.mu.Lock()
 					l.errs = append(l.errs, err)
 					l.mu.Unlock()
@@ -46,14 +49,24 @@ func (w *world) load(t testing.TB, progress *projections.Progress) *load {
 	return l
 }
 
+func (l *load) wrote(position eventstore.Position) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last = max(l.last, position)
+}
+
+// load begins. With a progress its clients wait for what they have written and
+// read it.
+func (w *world) load(t testing.TB, progress *projections.Progress) *load {
+	t.Helper()
+	return startLoad(t, func(ctx context.Context, l *load) error { return l.round(ctx, t, w, progress) })
+}
+
 func (l *load) round(ctx context.Context, t testing.TB, w *world, progress *projections.Progress) error {
 	organization, id := newOrganizationID(), newAgentID()
 	position := record(t, w.store, domain.AgentStream(id), organization, created(id, organization), issued(id, newCredentialID()))
-	l.mu.Lock()
-	l.last = max(l.last, position)
-	l.mu.Unlock()
+	l.wrote(position)
 	if progress == nil {
-		l.rounds.Add(1)
 		return nil
 	}
 	waiting, cancel := context.WithTimeout(ctx, 10*time.Second)
@@ -80,7 +93,6 @@ func (l *load) round(ctx context.Context, t testing.TB, w *world, progress *proj
 			break
 		}
 	}
-	l.rounds.Add(1)
 	return nil
 }
 

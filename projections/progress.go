@@ -34,9 +34,10 @@ type Progress struct {
 	options ProgressOptions
 
 	trackers []*tracker
-	head     atomic.Uint64 // newest position known
-	waiting  atomic.Int64  // readers that wait
-	nudge    chan struct{} // asks for a look at the database
+	outdated atomic.Pointer[[]string] // names, as of the last look
+	head     atomic.Uint64            // newest position known
+	waiting  atomic.Int64             // readers that wait
+	nudge    chan struct{}            // asks for a look at the database
 }
 
 // ProgressOptions tune a [Progress]; the zero value is good.
@@ -180,6 +181,16 @@ func (p *Progress) Status() []Status {
 		list = append(list, status)
 	}
 	return list
+}
+
+// Outdated names the read models that are of an older version than this build
+// reads, as of the last look: they are being rebuilt, and until that is done
+// nothing is to be read that may depend on them.
+func (p *Progress) Outdated() []string {
+	if names := p.outdated.Load(); names != nil {
+		return *names
+	}
+	return nil
 }
 
 func (p *Progress) sawHead(head eventstore.Position) {

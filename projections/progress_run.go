@@ -159,13 +159,11 @@ func (p *Progress) look(ctx context.Context) (moved bool, err error) {
 		return false, err
 	}
 	p.sawHead(head)
+	p.found(stored)
 	for i, t := range p.trackers {
 		for _, c := range stored {
-			if c.name != t.projection.Name {
-				continue
-			}
-			if t.found(c); c.version < t.projection.Version {
-				continue // of what this build reads nothing is there yet
+			if c.name != t.projection.Name || c.version < t.projection.Version {
+				continue // of an older version: nothing that this build reads is there yet
 			}
 			changed, err := p.lookAt(ctx, t, since[i], c, head)
 			if err != nil {
@@ -175,6 +173,23 @@ func (p *Progress) look(ctx context.Context) (moved bool, err error) {
 		}
 	}
 	return moved, nil
+}
+
+// found takes what is stored besides the places.
+func (p *Progress) found(stored []storedCheckpoint) {
+	outdated := []string{}
+	for _, t := range p.trackers {
+		for _, c := range stored {
+			if c.name != t.projection.Name {
+				continue
+			}
+			t.found(c)
+			if c.version < t.projection.Version {
+				outdated = append(outdated, c.name)
+			}
+		}
+	}
+	p.outdated.Store(&outdated)
 }
 
 // lookAt finds out how far a projection is: up to the next event after its

@@ -27,9 +27,9 @@ type Verified struct {
 type VerifyOptions struct {
 	// Found is how many differences of a table are named at most. Default: 20.
 	Found int
-	// Report is told how far the derivation of a projection is; may be nil. It
-	// is called by several goroutines.
-	Report func(projection string, position eventstore.Position)
+	// Report is told how far derivations are; may be nil. It is called by several
+	// goroutines.
+	Report func(RebuildState)
 }
 
 // Verifier compares the rows of read models with rows derived afresh. It changes
@@ -124,7 +124,9 @@ func (v *Verifier) open(ctx context.Context, p *Projection) (*freshCopy, error) 
 	}
 	c := &freshCopy{derivation: *newDerivation(p, conn, temporary), live: checkpoint.position}
 	if v.options.Report != nil {
-		c.moved = func(position eventstore.Position) { v.options.Report(p.Name, position) }
+		c.moved = func(position eventstore.Position) {
+			v.options.Report(RebuildState{Projection: p.Name, Stage: Filling, Position: position, Head: max(c.live, position)})
+		}
 	}
 	err = pgx.BeginTxFunc(ctx, conn, c.begin, func(tx pgx.Tx) error {
 		for _, table := range p.Tables {

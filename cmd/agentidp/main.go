@@ -20,6 +20,8 @@ const (
 	exitOK       = 0
 	exitFailed   = 1
 	exitBadUsage = 2 // wrong arguments or configuration
+
+	exitUnchecked = 2 // of commands that check: they could not
 )
 
 func main() {
@@ -44,6 +46,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	err := root.ExecuteContext(ctx)
 	var faults config.Faults
 	var usage usageError
+	var exit exitError
 	switch {
 	case err == nil:
 		return exitOK
@@ -53,6 +56,9 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	case errors.As(err, &usage):
 		fmt.Fprintf(stderr, "agentidp: %v\nSee agentidp --help.\n", err)
 		return exitBadUsage
+	case errors.As(err, &exit):
+		fmt.Fprintf(stderr, "agentidp: %v\n", err)
+		return exit.code
 	}
 	fmt.Fprintf(stderr, "agentidp: %v\n", err)
 	return exitFailed
@@ -60,3 +66,11 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 
 // usageError is a command line that makes no sense.
 type usageError struct{ error }
+
+// exitError ends the program with a code of its own.
+type exitError struct {
+	code int
+	error
+}
+
+func (e exitError) Unwrap() error { return e.error }

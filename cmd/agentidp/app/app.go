@@ -217,6 +217,12 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 	if err := revocations.Sync(ctx); err != nil {
 		return fmt.Errorf("load revocations: %w", err)
 	}
+	if err := progress.Look(ctx); err != nil {
+		return fmt.Errorf("look at the read models: %w", err)
+	}
+	if outdated := progress.Outdated(); len(outdated) > 0 {
+		logger.Info("read models of an older version are rebuilt; until that is done this server is not ready", "projections", outdated)
+	}
 	server, err := api.New(api.Parts{
 		Verifier: replay.NewVerifier(a.store), Ledger: a.ledger, Idempotency: idempotency, Assertions: assertions,
 		Queries: projections.NewQueries(a.pool), Progress: progress, Revocations: revocations,
