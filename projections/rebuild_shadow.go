@@ -112,7 +112,7 @@ func (s *shadow) prepare(ctx context.Context, restart bool) error {
 		s.position = 0
 		bare := []string{}
 		if p.Bulk != nil {
-			bare = p.Bulk.Bare
+			bare = append(bare, p.Bulk.Bare...)
 		}
 		_, err = tx.Exec(ctx, beginRebuild, p.Name, p.Version, s.head, p.Tables, bare, holder())
 		s.logger.Info("rebuild begins", "version", p.Version, "head", s.head)
