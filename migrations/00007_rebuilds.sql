@@ -44,7 +44,7 @@ $$;
 -- +goose StatementBegin
 CREATE FUNCTION must_be_read_model(model text) RETURNS void LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM pg_policies WHERE schemaname = 'public' AND tablename = model AND policyname = 'projector') THEN
+    IF NOT EXISTS (SELECT FROM pg_policy WHERE polrelid = to_regclass(format('public.%I', model)) AND polname = 'projector') THEN
         RAISE EXCEPTION 'table % is not a read model', model USING ERRCODE = 'insufficient_privilege';
     END IF;
 END
@@ -94,6 +94,20 @@ BEGIN
     INSERT INTO public.projection_rebuilds (name, version, position, head, tables, copied, holder)
         VALUES (projection, version_, 0, head_, tables_, copied_, holder_);
 END
+$$;
+-- +goose StatementEnd
+
+-- fits_live tells whether the new tables are there and have every column of the
+-- live ones. A migration that came meanwhile may have added some.
+-- +goose StatementBegin
+CREATE FUNCTION fits_live(projection text) RETURNS boolean LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+    SELECT NOT EXISTS (
+        SELECT FROM public.projection_rebuilds r
+        CROSS JOIN unnest(r.tables) AS model
+        JOIN pg_attribute live ON live.attrelid = to_regclass(format('public.%I', model)) AND live.attnum > 0 AND NOT live.attisdropped
+        LEFT JOIN pg_attribute new ON new.attrelid = to_regclass(format('next.%I', model)) AND new.attname = live.attname
+            AND new.atttypid = live.atttypid AND new.atttypmod = live.atttypmod
+        WHERE r.name = projection AND new.attname IS NULL)
 $$;
 -- +goose StatementEnd
 
@@ -169,6 +183,9 @@ RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $
 DECLARE
     model text;
 BEGIN
+    IF NOT public.fits_live(projection) THEN
+        RAISE EXCEPTION 'what a rebuild of % has made does not fit the live tables: rebuild it again', projection;
+    END IF;
     FOR model IN SELECT unnest(tables) FROM public.projection_rebuilds WHERE name = projection LOOP
         PERFORM public.must_be_read_model(model);
         PERFORM public.protect_next(model);
@@ -179,7 +196,8 @@ $$;
 
 -- switch_rebuild lets the new tables take the place of the live ones and ends
 -- the rebuild. It follows protect_rebuild in one transaction, of which the
--- caller has set how long readers may be kept waiting: lock_timeout.
+-- caller has set how long readers may be kept waiting: lock_timeout. Whatever
+-- can be done before they have to wait has been done before it.
 -- +goose StatementBegin
 CREATE FUNCTION switch_rebuild(projection text)
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
@@ -189,7 +207,6 @@ DECLARE
 BEGIN
     EXECUTE (SELECT format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', string_agg(format('public.%I', m), ', ')) FROM unnest(models) AS m);
     FOREACH model IN ARRAY models LOOP
-        PERFORM public.must_be_read_model(model);
         EXECUTE format('ALTER TABLE public.%I SET SCHEMA previous', model);
         EXECUTE format('ALTER TABLE next.%I SET SCHEMA public', model);
         PERFORM public.must_be_read_model(model); -- so it has been protected
@@ -227,6 +244,6 @@ END
 $$;
 -- +goose StatementEnd
 
-REVOKE ALL ON FUNCTION must_be_read_model, begin_rebuild, finish_rebuild, protect_next, protect_rebuild, switch_rebuild, drop_previous, analyze_next
+REVOKE ALL ON FUNCTION must_be_read_model, fits_live, begin_rebuild, finish_rebuild, protect_next, protect_rebuild, switch_rebuild, drop_previous, analyze_next
     FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION begin_rebuild, finish_rebuild, analyze_next, protect_rebuild, switch_rebuild, drop_previous TO agentidp_projector;
+GRANT EXECUTE ON FUNCTION fits_live, begin_rebuild, finish_rebuild, analyze_next, protect_rebuild, switch_rebuild, drop_previous TO agentidp_projector;

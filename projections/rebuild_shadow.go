@@ -23,7 +23,7 @@ type shadow struct {
 }
 
 const (
-	selectRebuild = `SELECT version, position, tables FROM projection_rebuilds WHERE name = $1`
+	selectRebuild = `SELECT version, position, tables, fits_live(name) FROM projection_rebuilds WHERE name = $1`
 
 	beginRebuild = `SELECT begin_rebuild($1, $2, $3, $4, $5, $6)`
 
@@ -99,9 +99,10 @@ func (s *shadow) prepare(ctx context.Context, restart bool) error {
 		p := s.projection
 		var version int
 		var tables []string
-		err := tx.QueryRow(ctx, selectRebuild, p.Name).Scan(&version, &s.position, &tables)
+		var fits bool
+		err := tx.QueryRow(ctx, selectRebuild, p.Name).Scan(&version, &s.position, &tables, &fits)
 		switch {
-		case err == nil && version == p.Version && slices.Equal(tables, p.Tables) && !restart:
+		case err == nil && version == p.Version && slices.Equal(tables, p.Tables) && fits && !restart:
 			s.newest = s.position
 			_, err = tx.Exec(ctx, holdRebuild, p.Name, holder())
 			s.logger.Info("rebuild resumes", "position", s.position, "head", s.head)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -66,6 +67,15 @@ func lockedOut(err error) bool {
 	return errors.As(err, &refused) && (refused.Code == lockNotAvailable || refused.Code == deadlock)
 }
 
+// lockNext locks the new tables, which autovacuum may be busy with.
+func lockNext(tables []string) string {
+	names := make([]string, len(tables))
+	for i, table := range tables {
+		names[i] = pgx.Identifier{"next", table}.Sanitize()
+	}
+	return `LOCK TABLE ` + strings.Join(names, ", ") + ` IN ACCESS EXCLUSIVE MODE`
+}
+
 // trySwitch is the switch. It holds the live checkpoint, so the live runner
 // waits; makes up for what that has written meanwhile; and exchanges the tables.
 func (r *Rebuilder) trySwitch(ctx context.Context, s *shadow, patience time.Duration) (held time.Duration, err error) {
@@ -75,6 +85,9 @@ func (r *Rebuilder) trySwitch(ctx context.Context, s *shadow, patience time.Dura
 	var last []Event
 	var locked time.Time
 	err = pgx.BeginTxFunc(ctx, s.conn, s.begin, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, lockNext(p.Tables)); err != nil { // before others have to wait for us
+			return err
+		}
 		var version int
 		var live eventstore.Position
 		var halted bool
@@ -102,16 +115,15 @@ func (r *Rebuilder) trySwitch(ctx context.Context, s *shadow, patience time.Dura
 		}
 		batch := &pgx.Batch{}
 		batch.Queue(`SELECT protect_rebuild($1)`, p.Name)
+		batch.Queue(takeOver, p.Name, p.Version, to)
+		batch.Queue(notify, announcement{name: p.Name, version: p.Version, position: to}.String())
 		batch.Queue(`SELECT set_config('lock_timeout', $1, true)`, patience.String())
 		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 			return err
 		}
-		batch = &pgx.Batch{}
-		batch.Queue(takeOver, p.Name, p.Version, to)
-		batch.Queue(notify, announcement{name: p.Name, version: p.Version, position: to}.String())
-		batch.Queue(`SELECT switch_rebuild($1)`, p.Name)
 		locked = time.Now()
-		return tx.SendBatch(ctx, batch).Close()
+		_, err = tx.Exec(ctx, `SELECT switch_rebuild($1)`, p.Name)
+		return err
 	})
 	if err != nil {
 		return 0, err

@@ -182,17 +182,41 @@ func TestCutOffRebuildLeavesTheLiveTablesAndIsResumed(t *testing.T) {
 	}
 }
 
+// beginAudit leaves a rebuild of the audit trail unfinished.
+func (w *world) beginAudit(t testing.TB) {
+	t.Helper()
+	ctx, cut := context.WithCancel(t.Context())
+	defer cut()
+	results := projections.NewRebuilder(w.pool, w.store, projections.RebuildOptions{Report: func(projections.RebuildState) { cut() }}).
+		Rebuild(ctx, projections.Audit())
+	if !errors.Is(results[0].Err, context.Canceled) {
+		t.Fatalf("%+v, want it cut off", results[0])
+	}
+}
+
 func TestRestartThrowsAwayWhatIsThere(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.brought(t, 9000)
-	ctx, cut := context.WithCancel(t.Context())
-	projections.NewRebuilder(w.pool, w.store, projections.RebuildOptions{Report: func(projections.RebuildState) { cut() }}).
-		Rebuild(ctx, projections.Audit())
+	w.beginAudit(t)
 	w.exec(t, `UPDATE next.audit_events SET action = 'x'`)
 	if results := w.rebuild(t, projections.RebuildOptions{Restart: true}, projections.Audit()); results[0].Resumed != 0 {
 		t.Errorf("%+v, want it from the beginning", results[0])
 	}
+	w.mustVerify(t, projections.Audit())
+}
+
+// What was begun before a migration does not fit any more, and is not gone on with.
+func TestRebuildCutOffBeforeAMigrationBeginsAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.brought(t, 9000)
+	w.beginAudit(t)
+	w.exec(t, `ALTER TABLE audit_events ADD COLUMN note text`)
+	if results := w.rebuild(t, projections.RebuildOptions{}, projections.Audit()); results[0].Resumed != 0 {
+		t.Errorf("%+v, want it from the beginning", results[0])
+	}
+	w.exec(t, `SELECT note FROM audit_events`)
 	w.mustVerify(t, projections.Audit())
 }
 

@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -247,5 +250,30 @@ func TestServerIsReadyWhenItsReadModelsAreUpToDate(t *testing.T) {
 	s.must(t, http.StatusOK, http.MethodGet, "/api/v1/agents/"+owner.agent, token, nil)
 	if r := runToEnd(t, w.settings, "projections", "verify"); r.code != exitOK {
 		t.Errorf("verify: code %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+}
+
+// TestTheRunbooksCommandsWork types what the runbook says.
+func TestTheRunbooksCommandsWork(t *testing.T) {
+	t.Parallel()
+	runbook, err := os.ReadFile("../../docs/runbooks/rebuild.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := shellBlock.FindAllSubmatch(runbook, -1)
+	w := newWorld(t)
+	if r := runToEnd(t, w.settings, "projections", "rebuild", "--all"); r.code != exitOK { // for want of a server
+		t.Fatalf("code %d\n%s", r.code, r.stderr)
+	}
+	for _, block := range blocks {
+		shell := exec.CommandContext(within(t, patience), "sh", "-eu", "-c", string(block[1]))
+		shell.Dir = t.TempDir()
+		shell.Env = append([]string{"PATH=" + filepath.Dir(program) + ":" + os.Getenv("PATH")}, w.settings...)
+		if output, err := shell.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", block[1], err, output)
+		}
+	}
+	if len(blocks) == 0 {
+		t.Error("the runbook has no commands")
 	}
 }

@@ -17,6 +17,7 @@ To try it on this machine:      agentidp dev
 To run it on your own services: agentidp migrate
                                 agentidp bootstrap
                                 agentidp serve
+To look after it:               agentidp projections status
 
 Settings come from the environment and from a file .env in the working
 directory; the environment wins. The ones that serve cannot do without:
