@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/internal/pgtest"
@@ -95,6 +96,19 @@ func TestNewVersionIsRebuiltBesideTheOldOne(t *testing.T) {
 	}
 	if status := progress.Status()[0]; status.Position != 0 || status.Rebuild == nil || status.Rebuild.Version != 2 {
 		t.Errorf("before the rebuild the newer server has %+v, want it at 0 with a rebuild under way", status)
+	}
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(projections.NewCollector(progress))
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var metrics []string
+	for _, family := range families {
+		metrics = append(metrics, family.GetName())
+	}
+	if told := strings.Join(metrics, " "); !contains(told, "agentidp_projection_rebuild_position", "agentidp_projection_rebuild_lag_events") {
+		t.Errorf("during the rebuild the metrics are %s", told)
 	}
 	close(goOn)
 	if err := progress.WaitAll(within(t, 30*time.Second), at); err != nil {
