@@ -101,7 +101,7 @@ func (s *Server) register() error {
 			if !s.policy.Lists(endpoint) {
 				return fmt.Errorf("the policy has no rule for %s", endpoint)
 			}
-			chain = append(chain, s.protect(endpoint), s.limited)
+			chain = append(chain, s.protect(endpoint), s.limited, s.upToDate)
 		}
 		chain = append(append(append(chain, valid), r.steps...), r.handler)
 		s.engine.Handle(r.method, ginPattern(r.path), chain...)

@@ -16,7 +16,7 @@ var catalogue = map[Type]kind{
 	"credential.rotated":   {schema: 1, decode: decodeAs[CredentialRotated]},
 	"credential.revoked":   {schema: 1, decode: decodeAs[CredentialRevoked]},
 
-	"token.issued":  {schema: 1, decode: decodeAs[TokenIssued]},
+	"token.issued":  {schema: 1, decode: decodeTokenIssued},
 	"token.revoked": {schema: 1, decode: decodeAs[TokenRevoked]},
 	"auth.failed":   {schema: 1, decode: decodeAs[AuthFailed]},
 

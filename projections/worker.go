@@ -31,12 +31,18 @@ type worker struct {
 	stored   eventstore.Position // where the checkpoint is
 	storedAt time.Time
 
+	current bool   // the stored read model is no older than this build's
 	trouble string // what has been logged last; "" when all is well
 	backoff backoff
 }
 
 func (w *worker) run(ctx context.Context) {
 	for ctx.Err() == nil {
+		if err := w.renew(ctx); err != nil {
+			w.report(ctx, err)
+			pause(ctx, w.delay(err))
+			continue
+		}
 		held, err := w.leases.acquire(ctx, w.projection.Name)
 		switch {
 		case err != nil:
@@ -111,7 +117,8 @@ func (w *worker) take(ctx context.Context, s step) error {
 	}
 	switch {
 	case len(s.events) > 0:
-		if err := w.apply(ctx, s.events, to); err != nil {
+		advance := func(events []Event, to eventstore.Position) error { return w.advance(ctx, events, to) }
+		if err := divide(s.events, to, advance); err != nil {
 			return w.stop(ctx, err)
 		}
 	case s.poison == nil && w.idleLongEnough(to):
@@ -124,21 +131,6 @@ func (w *worker) take(ctx context.Context, s step) error {
 	}
 	w.at = to
 	return w.reached(s.head)
-}
-
-// apply applies events. When they fail together it finds out which one is to
-// blame: all before it are applied.
-func (w *worker) apply(ctx context.Context, events []Event, to eventstore.Position) error {
-	err := w.advance(ctx, events, to)
-	var poison *poisonError
-	if !errors.As(err, &poison) || len(events) == 1 {
-		return err
-	}
-	half := len(events) / 2
-	if err := w.apply(ctx, events[:half], events[half-1].Position); err != nil {
-		return err
-	}
-	return w.apply(ctx, events[half:], to)
 }
 
 func (w *worker) advance(ctx context.Context, events []Event, to eventstore.Position) error {

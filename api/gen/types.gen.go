@@ -1620,8 +1620,11 @@ type ProjectionHealthStatus string
 // ProjectionsHealth defines model for ProjectionsHealth.
 type ProjectionsHealth struct {
 	// Halted Projections that met an event they cannot apply.
-	Halted []HaltedProjection      `json:"halted"`
-	Status ProjectionsHealthStatus `json:"status"`
+	Halted []HaltedProjection `json:"halted"`
+
+	// Rebuilding Projections whose read models are of an older version than this server reads. They are being rebuilt; until that is done the server is not ready.
+	Rebuilding *[]string               `json:"rebuilding,omitempty"`
+	Status     ProjectionsHealthStatus `json:"status"`
 }
 
 // ProjectionsHealthStatus defines model for ProjectionsHealth.Status.

@@ -19,7 +19,3 @@ be looked at.`,
 	)
 	return cmd
 }
-
-// uncheckedError: the question could not be answered, which is another thing
-// than a bad answer.
-type uncheckedError struct{ error }

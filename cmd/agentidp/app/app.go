@@ -228,6 +228,12 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 	if err := revocations.Sync(ctx); err != nil {
 		return fmt.Errorf("load revocations: %w", err)
 	}
+	if err := progress.Look(ctx); err != nil {
+		return fmt.Errorf("look at the read models: %w", err)
+	}
+	if outdated := progress.Outdated(); len(outdated) > 0 {
+		logger.Info("read models of an older version are rebuilt; until that is done this server is not ready", "projections", outdated)
+	}
 	server, err := api.New(api.Parts{
 		Verifier: replay.NewVerifier(a.store), Ledger: a.ledger, Idempotency: idempotency, Assertions: assertions,
 		Queries: projections.NewQueries(a.pool), Progress: progress, Revocations: revocations,
@@ -387,23 +393,5 @@ func (a *App) close() {
 	}
 	if a.pool != nil {
 		a.pool.Close()
-	}
-}
-
-// every runs work at intervals; a failure is logged and tried again next time.
-func every(interval time.Duration, logger *slog.Logger, work func(context.Context) error) func(context.Context) {
-	return func(ctx context.Context) {
-		ticker := time.NewTicker(interval)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-				if err := work(ctx); err != nil && ctx.Err() == nil {
-					logger.WarnContext(ctx, "background work failed; it will be tried again", "error", err)
-				}
-			}
-		}
 	}
 }
