@@ -45,6 +45,7 @@ type Options struct {
 // Parts are what the API is made of.
 type Parts struct {
 	Verifier    *replay.Verifier
+	History     *replay.History
 	Ledger      *ledger.Ledger
 	Idempotency *ledger.IdempotencyKeys
 	Assertions  *ledger.Assertions
@@ -67,6 +68,7 @@ type Server struct {
 	audience    string
 	now         func() time.Time
 	verifier    *replay.Verifier
+	history     *replay.History
 	ledger      *ledger.Ledger
 	idempotency *ledger.IdempotencyKeys
 	assertions  *ledger.Assertions
@@ -112,6 +114,7 @@ func New(parts Parts, options Options) (*Server, error) {
 		audience:    options.PublicURL,
 		now:         options.Now,
 		verifier:    parts.Verifier,
+		history:     parts.History,
 		ledger:      parts.Ledger,
 		idempotency: parts.Idempotency,
 		assertions:  parts.Assertions,

@@ -70,6 +70,7 @@ func everyVerb(organization, agent, credential, event string) []refusedRequest {
 		{"rotate credential", post("", own+"/credentials/"+credential+"/rotate", map[string]any{}), status, "AGENT_NOT_FOUND"},
 		{"revoke credential", remove("", own+"/credentials/"+credential), status, "AGENT_NOT_FOUND"},
 		{"get audit event", get("", "/api/v1/audit/"+event), status, "NOT_FOUND"},
+		{"get agent as it was", get("", "/api/v1/audit/state/"+agent), status, "AGENT_NOT_FOUND"},
 		{"list agents of organization", get("", "/api/v1/agents?organizationId="+organization), status, "ORG_NOT_FOUND"},
 		{"list audit of organization", get("", "/api/v1/audit?organizationId="+organization), status, "ORG_NOT_FOUND"},
 		{"register agent in organization", post("", "/api/v1/agents", newAgentBody(organization, "")), status, "ORG_NOT_FOUND"},

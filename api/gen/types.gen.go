@@ -128,6 +128,7 @@ func (e CredentialKind) Valid() bool {
 // Defines values for CredentialStatus.
 const (
 	CredentialStatusActive  CredentialStatus = "active"
+	CredentialStatusExpired CredentialStatus = "expired"
 	CredentialStatusRevoked CredentialStatus = "revoked"
 )
 
@@ -136,7 +137,27 @@ func (e CredentialStatus) Valid() bool {
 	switch e {
 	case CredentialStatusActive:
 		return true
+	case CredentialStatusExpired:
+		return true
 	case CredentialStatusRevoked:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DelegationThenRole.
+const (
+	DelegationThenRoleDelegatee DelegationThenRole = "delegatee"
+	DelegationThenRoleDelegator DelegationThenRole = "delegator"
+)
+
+// Valid indicates whether the value is a known member of the DelegationThenRole enum.
+func (e DelegationThenRole) Valid() bool {
+	switch e {
+	case DelegationThenRoleDelegatee:
+		return true
+	case DelegationThenRoleDelegator:
 		return true
 	default:
 		return false
@@ -740,6 +761,42 @@ func (e SigningKeyUse) Valid() bool {
 	}
 }
 
+// Defines values for StateReasonCode.
+const (
+	StateReasonCodeAgentDecommissioned  StateReasonCode = "agent_decommissioned"
+	StateReasonCodeAgentSuspended       StateReasonCode = "agent_suspended"
+	StateReasonCodeCredentialExpired    StateReasonCode = "credential_expired"
+	StateReasonCodeCredentialRevoked    StateReasonCode = "credential_revoked"
+	StateReasonCodeDelegationExpired    StateReasonCode = "delegation_expired"
+	StateReasonCodeDelegationRevoked    StateReasonCode = "delegation_revoked"
+	StateReasonCodeNoCredential         StateReasonCode = "no_credential"
+	StateReasonCodeOrganizationInactive StateReasonCode = "organization_inactive"
+)
+
+// Valid indicates whether the value is a known member of the StateReasonCode enum.
+func (e StateReasonCode) Valid() bool {
+	switch e {
+	case StateReasonCodeAgentDecommissioned:
+		return true
+	case StateReasonCodeAgentSuspended:
+		return true
+	case StateReasonCodeCredentialExpired:
+		return true
+	case StateReasonCodeCredentialRevoked:
+		return true
+	case StateReasonCodeDelegationExpired:
+		return true
+	case StateReasonCodeDelegationRevoked:
+		return true
+	case StateReasonCodeNoCredential:
+		return true
+	case StateReasonCodeOrganizationInactive:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Tier.
 const (
 	TierEnterprise Tier = "enterprise"
@@ -888,6 +945,30 @@ type AgentList struct {
 	Limit int     `json:"limit"`
 	Page  int     `json:"page"`
 	Total int64   `json:"total"`
+}
+
+// AgentState Who an agent was at a moment, and what it could do.
+type AgentState struct {
+	AgentID openapi_types.UUID `json:"agentId"`
+	At      StateMoment        `json:"at"`
+
+	// Credentials Oldest first.
+	Credentials []CredentialThen `json:"credentials"`
+
+	// Delegations To and from the agent, newest first; those that had run out more than a day before are left out.
+	Delegations []DelegationThen `json:"delegations"`
+
+	// DelegationsTotal How many there were; the newest hundred are told.
+	DelegationsTotal int `json:"delegationsTotal"`
+
+	// Facts Facts by their names, which are those of the thing's own fields.
+	Facts Facts `json:"facts"`
+
+	// Organization The agent's organization.
+	Organization OrganizationThen `json:"organization"`
+
+	// Tokens Whether the agent could get tokens of its own. How many it had had, which the tier limits, is not looked at.
+	Tokens TokensThen `json:"tokens"`
 }
 
 // AgentStatus Only active agents get tokens. Decommissioned is final.
@@ -1063,7 +1144,7 @@ type Credential struct {
 	// RotatedAt Null when it never was.
 	RotatedAt nullable.Nullable[timestamp.Milli] `json:"rotatedAt"`
 
-	// Status An active credential whose `expiresAt` has passed is not accepted either.
+	// Status A credential is expired once its `expiresAt` has passed. Rotating brings it back.
 	Status CredentialStatus `json:"status"`
 }
 
@@ -1103,8 +1184,19 @@ type CredentialRotate struct {
 	PublicKeyJwk *PublicKeyJwk `json:"publicKeyJwk,omitempty"`
 }
 
-// CredentialStatus An active credential whose `expiresAt` has passed is not accepted either.
+// CredentialStatus A credential is expired once its `expiresAt` has passed. Rotating brings it back.
 type CredentialStatus string
+
+// CredentialThen A credential, without anything that recognizes a secret.
+type CredentialThen struct {
+	CredentialID openapi_types.UUID `json:"credentialId"`
+
+	// Facts Facts by their names, which are those of the thing's own fields.
+	Facts Facts `json:"facts"`
+
+	// Usable By itself: neither revoked nor expired.
+	Usable bool `json:"usable"`
+}
 
 // CredentialWithSecret Example: {"clientId":"019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","clientSecret":"sk_live_EXAMPLEexampleEXAMPLEexampleEXAMPLEexample0","createdAt":"2026-11-23T07:22:00.000Z","credentialId":"019a3f60-1d2e-7a3b-8c4d-6f5e4d3c2b1a","expiresAt":null,"kind":"client_secret","revokedAt":null,"rotatedAt":null,"status":"active"}
 type CredentialWithSecret struct {
@@ -1137,7 +1229,7 @@ type CredentialWithSecret struct {
 	// RotatedAt Null when it never was.
 	RotatedAt nullable.Nullable[timestamp.Milli] `json:"rotatedAt"`
 
-	// Status An active credential whose `expiresAt` has passed is not accepted either.
+	// Status A credential is expired once its `expiresAt` has passed. Rotating brings it back.
 	Status CredentialStatus `json:"status"`
 }
 
@@ -1204,6 +1296,25 @@ type DelegationCreate struct {
 	// TTLSeconds How long the delegation lives; when the caller's token acts under another one, not beyond that one's end.
 	TTLSeconds int `json:"ttlSeconds"`
 }
+
+// DelegationThen A delegation. It was alive when it and every link above it was neither revoked nor expired, and the organization
+// and every agent on the way were active.
+type DelegationThen struct {
+	Alive   bool               `json:"alive"`
+	ChainID openapi_types.UUID `json:"chainId"`
+
+	// Facts Facts by their names, which are those of the thing's own fields.
+	Facts Facts `json:"facts"`
+
+	// Reasons Why not.
+	Reasons []StateReason `json:"reasons"`
+
+	// Role What the agent was in it.
+	Role DelegationThenRole `json:"role"`
+}
+
+// DelegationThenRole What the agent was in it.
+type DelegationThenRole string
 
 // DelegationToken What the delegatee exchanges. Whoever else has it can do nothing with it.
 //
@@ -1280,6 +1391,41 @@ type Error struct {
 
 // ErrorCode For a program.
 type ErrorCode string
+
+// EventReference The event of the ledger that made something so.
+//
+// Example: {"actor":{"id":"019a3f5d-1111-7222-8333-444455556666","kind":"agent"},"eventId":"019a3f60-4a5b-7c6d-9e7f-0a1b2c3d4e5f","hash":"6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b","position":4711,"revision":12,"stream":"agent-019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","time":"2026-11-23T07:22:00.000Z","type":"agent.suspended"}
+type EventReference struct {
+	// Actor Who caused the event.
+	Actor    AuditActor         `json:"actor"`
+	EventID  openapi_types.UUID `json:"eventId"`
+	Hash     string             `json:"hash"`
+	Position int64              `json:"position"`
+	Revision int64              `json:"revision"`
+	Stream   string             `json:"stream"`
+
+	// Time RFC 3339, in UTC, with milliseconds.
+	//
+	// Example: 2026-11-23T07:21:00.123Z
+	Time Timestamp `json:"time"`
+	Type string    `json:"type"`
+}
+
+// Fact Something that was so.
+//
+// Example: {"event":{"actor":{"id":"019a3f5d-1111-7222-8333-444455556666","kind":"agent"},"eventId":"019a3f60-4a5b-7c6d-9e7f-0a1b2c3d4e5f","hash":"6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b","position":4711,"revision":12,"stream":"agent-019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","time":"2026-11-23T07:22:00.000Z","type":"agent.suspended"},"value":"suspended"}
+type Fact struct {
+	// Event The event of the ledger that made something so.
+	//
+	// Example: {"actor":{"id":"019a3f5d-1111-7222-8333-444455556666","kind":"agent"},"eventId":"019a3f60-4a5b-7c6d-9e7f-0a1b2c3d4e5f","hash":"6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b","position":4711,"revision":12,"stream":"agent-019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","time":"2026-11-23T07:22:00.000Z","type":"agent.suspended"}
+	Event EventReference `json:"event"`
+
+	// Value What it was; null where it was not set.
+	Value nullable.Nullable[interface{}] `json:"value"`
+}
+
+// Facts Facts by their names, which are those of the thing's own fields.
+type Facts map[string]Fact
 
 // HaltedProjection defines model for HaltedProjection.
 type HaltedProjection struct {
@@ -1479,6 +1625,13 @@ type OrganizationMemberCreate struct {
 // OrganizationStatus Suspended and deleted organizations issue no tokens.
 type OrganizationStatus string
 
+// OrganizationThen The agent's organization.
+type OrganizationThen struct {
+	// Facts Facts by their names, which are those of the thing's own fields.
+	Facts          Facts              `json:"facts"`
+	OrganizationID openapi_types.UUID `json:"organizationId"`
+}
+
 // OrganizationUpdate defines model for OrganizationUpdate.
 type OrganizationUpdate struct {
 	// MaxAgents Null removes the override.
@@ -1633,6 +1786,31 @@ type SigningKeyKty string
 // SigningKeyUse defines model for SigningKey.Use.
 type SigningKeyUse string
 
+// StateMoment defines model for StateMoment.
+type StateMoment struct {
+	// Position Of the newest event that counts; null where a time was asked for.
+	Position nullable.Nullable[int64] `json:"position"`
+
+	// Time RFC 3339, in UTC, with milliseconds.
+	//
+	// Example: 2026-11-23T07:21:00.123Z
+	Time Timestamp `json:"time"`
+}
+
+// StateReason Why something was not possible, and the event that made it so.
+type StateReason struct {
+	Code StateReasonCode `json:"code"`
+
+	// Event The event of the ledger that made something so.
+	//
+	// Example: {"actor":{"id":"019a3f5d-1111-7222-8333-444455556666","kind":"agent"},"eventId":"019a3f60-4a5b-7c6d-9e7f-0a1b2c3d4e5f","hash":"6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b","position":4711,"revision":12,"stream":"agent-019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","time":"2026-11-23T07:22:00.000Z","type":"agent.suspended"}
+	Event   EventReference `json:"event"`
+	Message string         `json:"message"`
+}
+
+// StateReasonCode defines model for StateReason.Code.
+type StateReasonCode string
+
 // Tier The organization's plan.
 type Tier string
 
@@ -1751,6 +1929,17 @@ type TokenResponseIssuedTokenType string
 // TokenResponseTokenType defines model for TokenResponse.TokenType.
 type TokenResponseTokenType string
 
+// TokensThen Whether the agent could get tokens of its own. How many it had had, which the tier limits, is not looked at.
+type TokensThen struct {
+	Possible bool `json:"possible"`
+
+	// Reasons Why not.
+	Reasons []StateReason `json:"reasons"`
+
+	// Scopes What a token could carry.
+	Scopes []Scope `json:"scopes"`
+}
+
 // AgentID defines model for AgentId.
 type AgentID = openapi_types.UUID
 
@@ -1798,6 +1987,9 @@ type AgentExists = Error
 
 // AgentNotFound Why a request was refused.
 type AgentNotFound = Error
+
+// AgentNotFoundThen Why a request was refused.
+type AgentNotFoundThen = Error
 
 // AlreadyDecommissioned Why a request was refused.
 type AlreadyDecommissioned = Error
@@ -2043,6 +2235,13 @@ type ListAuditEventsParams struct {
 
 	// XLedgerPosition The same as `minPosition`; the greater one counts.
 	XLedgerPosition *LedgerPosition `json:"X-Ledger-Position,omitempty"`
+}
+
+// GetAgentStateParams defines parameters for GetAgentState.
+type GetAgentStateParams struct {
+	// At A time (RFC 3339; one with no more than milliseconds stands for that whole millisecond), or the `position` of
+	// an event, which then counts as the newest. Now, when it is left out.
+	At *string `form:"at,omitempty" json:"at,omitempty"`
 }
 
 // VerifyAuditTrailParams defines parameters for VerifyAuditTrail.

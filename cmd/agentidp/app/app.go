@@ -217,9 +217,10 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 	if err := revocations.Sync(ctx); err != nil {
 		return fmt.Errorf("load revocations: %w", err)
 	}
+	queries := projections.NewQueries(a.pool)
 	server, err := api.New(api.Parts{
-		Verifier: replay.NewVerifier(a.store), Ledger: a.ledger, Idempotency: idempotency, Assertions: assertions,
-		Queries: projections.NewQueries(a.pool), Progress: progress, Revocations: revocations,
+		Verifier: replay.NewVerifier(a.store), History: replay.NewHistory(a.store, queries, a.now),
+		Ledger: a.ledger, Idempotency: idempotency, Assertions: assertions, Queries: queries, Progress: progress, Revocations: revocations,
 		Directory: directory, Limiter: limiter, Keys: keys, Policy: rules, Redis: a.redis, Registry: a.registry, Logger: logger,
 	}, apiOptions(c, version, a.now))
 	if err != nil {
