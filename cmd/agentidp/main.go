@@ -19,7 +19,7 @@ import (
 const (
 	exitOK       = 0
 	exitFailed   = 1
-	exitBadUsage = 2 // wrong arguments or configuration
+	exitBadUsage = 2 // wrong arguments or configuration, or what was asked could not be looked at
 )
 
 func main() {
@@ -44,6 +44,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	err := root.ExecuteContext(ctx)
 	var faults config.Faults
 	var usage usageError
+	var unchecked uncheckedError
 	switch {
 	case err == nil:
 		return exitOK
@@ -55,6 +56,9 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return exitBadUsage
 	}
 	fmt.Fprintf(stderr, "agentidp: %v\n", err)
+	if errors.As(err, &unchecked) {
+		return exitBadUsage
+	}
 	return exitFailed
 }
 

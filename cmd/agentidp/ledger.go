@@ -1,0 +1,25 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func (c *cli) ledgerCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "ledger",
+		Short: "Ask the ledger itself, as an auditor",
+		Long: `Ask the ledger itself, as an auditor. These commands read the database of
+DATABASE_URL, need no server and change nothing.
+
+Exit code 0: it is as it should be, or as told. 1: it is not. 2: it could not
+be looked at.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(
+		c.ledgerStateCommand(),
+	)
+	return cmd
+}
+
+// uncheckedError: the question could not be answered, which is another thing
+// than a bad answer.
+type uncheckedError struct{ error }
