@@ -65,20 +65,20 @@ func (f Facts) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// Kind is what a [Thing] is.
-type Kind string
+// ThingKind is what a [Thing] is.
+type ThingKind string
 
 const (
-	AgentThing        Kind = "agent"
-	OrganizationThing Kind = "organization"
-	MemberThing       Kind = "member" // of an organization
-	CredentialThing   Kind = "credential"
-	DelegationThing   Kind = "delegation"
+	AgentThing        ThingKind = "agent"
+	OrganizationThing ThingKind = "organization"
+	MemberThing       ThingKind = "member" // of an organization
+	CredentialThing   ThingKind = "credential"
+	DelegationThing   ThingKind = "delegation"
 )
 
 // Thing is what was known of one thing at a moment.
 type Thing struct {
-	Kind  Kind      `json:"kind"`
+	Kind  ThingKind `json:"kind"`
 	ID    uuid.UUID `json:"id"`
 	Facts Facts     `json:"facts"`
 }
@@ -90,7 +90,7 @@ type aggregate[S any] interface {
 
 // told is what an aggregate says of one thing: facts whose events are not known yet.
 type told struct {
-	kind  Kind
+	kind  ThingKind
 	id    uuid.UUID
 	facts []Fact
 }
@@ -103,7 +103,7 @@ type past[S any] struct {
 }
 
 // thing finds one by its kind and id.
-func (p past[S]) thing(kind Kind, id uuid.UUID) Thing {
+func (p past[S]) thing(kind ThingKind, id uuid.UUID) Thing {
 	for _, t := range p.things {
 		if t.Kind == kind && t.ID == id {
 			return t

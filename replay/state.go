@@ -143,9 +143,9 @@ func asOf(t Thing, c domain.Credential, at time.Time) Thing {
 	return t
 }
 
-// ParseKind reads what a state may be asked of.
-func ParseKind(text string) (Kind, error) {
-	switch kind := Kind(text); kind {
+// ParseThingKind reads what a state may be asked of.
+func ParseThingKind(text string) (ThingKind, error) {
+	switch kind := ThingKind(text); kind {
 	case AgentThing, OrganizationThing, CredentialThing, DelegationThing:
 		return kind, nil
 	}
@@ -153,7 +153,7 @@ func ParseKind(text string) (Kind, error) {
 }
 
 // Of tells the state of a thing of any kind but agents, whose is an [AgentState].
-func (h *History) Of(ctx context.Context, kind Kind, id uuid.UUID, m Moment) (State, error) {
+func (h *History) Of(ctx context.Context, kind ThingKind, id uuid.UUID, m Moment) (State, error) {
 	switch kind {
 	case OrganizationThing:
 		return h.Organization(ctx, domain.OrganizationID{UUID: id}, m)

@@ -37,7 +37,7 @@ Exit code 0: told. 1: there was no such thing then. 2: it could not be looked at
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			kind, err := replay.ParseKind(args[0])
+			kind, err := replay.ParseThingKind(args[0])
 			if err != nil {
 				return usageError{err}
 			}
@@ -61,7 +61,7 @@ Exit code 0: told. 1: there was no such thing then. 2: it could not be looked at
 	return cmd
 }
 
-func (c *cli) ledgerState(ctx context.Context, kind replay.Kind, id uuid.UUID, m replay.Moment, print func(any) error) error {
+func (c *cli) ledgerState(ctx context.Context, kind replay.ThingKind, id uuid.UUID, m replay.Moment, print func(any) error) error {
 	settings, err := c.config()
 	if err != nil {
 		return err
