@@ -73,6 +73,7 @@ func (s *Server) routes() ([]route, error) {
 		routes = append(routes, route{http.MethodGet, path, nil, handler, true})
 	}
 	routes = append(routes, s.delegationRoutes()...)
+	routes = append(routes, s.complianceRoutes()...)
 	notFound := func(c *gin.Context) {
 		s.fail(c, domain.Refuse(domain.CodeNotFound, "there is nothing at this path; see /docs"))
 	}

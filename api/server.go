@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -30,6 +31,7 @@ type Options struct {
 	TrustedProxies []string // whose X-Forwarded-For counts
 	HSTS           bool
 	Delegation     bool          // agents may lend each other authority
+	Compliance     bool          // the report and the agent cards are served
 	ReadWait       time.Duration // bound of a read's wait for the read models
 	RetentionDays  int           // of the audit query; 0: as the tier says
 	RateLimit      RateLimit
@@ -46,6 +48,7 @@ type Options struct {
 type Parts struct {
 	Verifier    *replay.Verifier
 	History     *replay.History
+	Controls    func(context.Context) []Control // how the compliance controls stand; never fails
 	Ledger      *ledger.Ledger
 	Idempotency *ledger.IdempotencyKeys
 	Assertions  *ledger.Assertions
@@ -69,6 +72,8 @@ type Server struct {
 	now         func() time.Time
 	verifier    *replay.Verifier
 	history     *replay.History
+	controls    func(context.Context) []Control
+	reports     *reportCache
 	ledger      *ledger.Ledger
 	idempotency *ledger.IdempotencyKeys
 	assertions  *ledger.Assertions
@@ -115,6 +120,8 @@ func New(parts Parts, options Options) (*Server, error) {
 		now:         options.Now,
 		verifier:    parts.Verifier,
 		history:     parts.History,
+		controls:    parts.Controls,
+		reports:     newReportCache(options.Now),
 		ledger:      parts.Ledger,
 		idempotency: parts.Idempotency,
 		assertions:  parts.Assertions,

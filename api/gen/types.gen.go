@@ -107,6 +107,105 @@ func (e AuditOutcome) Valid() bool {
 	}
 }
 
+// Defines values for ComplianceControlStatus.
+const (
+	ComplianceControlStatusFailing ComplianceControlStatus = "failing"
+	ComplianceControlStatusPassing ComplianceControlStatus = "passing"
+	ComplianceControlStatusUnknown ComplianceControlStatus = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the ComplianceControlStatus enum.
+func (e ComplianceControlStatus) Valid() bool {
+	switch e {
+	case ComplianceControlStatusFailing:
+		return true
+	case ComplianceControlStatusPassing:
+		return true
+	case ComplianceControlStatusUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ComplianceJobLastResult.
+const (
+	ComplianceJobLastResultError    ComplianceJobLastResult = "error"
+	ComplianceJobLastResultFailed   ComplianceJobLastResult = "failed"
+	ComplianceJobLastResultNeverRan ComplianceJobLastResult = "never_ran"
+	ComplianceJobLastResultPassed   ComplianceJobLastResult = "passed"
+)
+
+// Valid indicates whether the value is a known member of the ComplianceJobLastResult enum.
+func (e ComplianceJobLastResult) Valid() bool {
+	switch e {
+	case ComplianceJobLastResultError:
+		return true
+	case ComplianceJobLastResultFailed:
+		return true
+	case ComplianceJobLastResultNeverRan:
+		return true
+	case ComplianceJobLastResultPassed:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ComplianceReportAgntcySchemaVersion.
+const (
+	ComplianceReportAgntcySchemaVersionN10 ComplianceReportAgntcySchemaVersion = "1.0"
+)
+
+// Valid indicates whether the value is a known member of the ComplianceReportAgntcySchemaVersion enum.
+func (e ComplianceReportAgntcySchemaVersion) Valid() bool {
+	switch e {
+	case ComplianceReportAgntcySchemaVersionN10:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ComplianceSectionName.
+const (
+	ComplianceSectionNameAgentIdentity ComplianceSectionName = "agent-identity"
+	ComplianceSectionNameAuditTrail    ComplianceSectionName = "audit-trail"
+)
+
+// Valid indicates whether the value is a known member of the ComplianceSectionName enum.
+func (e ComplianceSectionName) Valid() bool {
+	switch e {
+	case ComplianceSectionNameAgentIdentity:
+		return true
+	case ComplianceSectionNameAuditTrail:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ComplianceStatus.
+const (
+	ComplianceStatusFail ComplianceStatus = "fail"
+	ComplianceStatusPass ComplianceStatus = "pass"
+	ComplianceStatusWarn ComplianceStatus = "warn"
+)
+
+// Valid indicates whether the value is a known member of the ComplianceStatus enum.
+func (e ComplianceStatus) Valid() bool {
+	switch e {
+	case ComplianceStatusFail:
+		return true
+	case ComplianceStatusPass:
+		return true
+	case ComplianceStatusWarn:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CredentialKind.
 const (
 	CredentialKindClientSecret  CredentialKind = "client_secret"
@@ -239,6 +338,7 @@ const (
 	ErrorCodeAGENTSUSPENDED             ErrorCode = "AGENT_SUSPENDED"
 	ErrorCodeALREADYMEMBER              ErrorCode = "ALREADY_MEMBER"
 	ErrorCodeAUTHORIZATIONERROR         ErrorCode = "AUTHORIZATION_ERROR"
+	ErrorCodeCOMPLIANCEDISABLED         ErrorCode = "COMPLIANCE_DISABLED"
 	ErrorCodeCONFLICT                   ErrorCode = "CONFLICT"
 	ErrorCodeCREDENTIALALREADYREVOKED   ErrorCode = "CREDENTIAL_ALREADY_REVOKED"
 	ErrorCodeCREDENTIALNOTFOUND         ErrorCode = "CREDENTIAL_NOT_FOUND"
@@ -282,6 +382,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeALREADYMEMBER:
 		return true
 	case ErrorCodeAUTHORIZATIONERROR:
+		return true
+	case ErrorCodeCOMPLIANCEDISABLED:
 		return true
 	case ErrorCodeCONFLICT:
 		return true
@@ -907,6 +1009,42 @@ type Agent struct {
 	Version SemanticVersion `json:"version"`
 }
 
+// AgentCard Who an agent is, in brief.
+//
+// Example: {"agentType":"screener","capabilities":["resume:read"],"deploymentEnv":"production","did":"did:web:id.example.com:agents:019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","identityProvider":"https://id.example.com","issuedAt":"2026-11-23T07:21:00.123Z","name":"screener@acme.example","owner":"talent-team","version":"1.4.0"}
+type AgentCard struct {
+	// AgentType What the agent does.
+	AgentType    AgentType    `json:"agentType"`
+	Capabilities []Capability `json:"capabilities"`
+
+	// DeploymentEnv Where the agent runs.
+	DeploymentEnv DeploymentEnv `json:"deploymentEnv"`
+	Did           string        `json:"did"`
+
+	// IdentityProvider The issuer of the agent's tokens.
+	IdentityProvider string `json:"identityProvider"`
+
+	// IssuedAt RFC 3339, in UTC, with milliseconds.
+	//
+	// Example: 2026-11-23T07:21:00.123Z
+	IssuedAt Timestamp `json:"issuedAt"`
+
+	// Name The agent's e-mail address.
+	Name  string `json:"name"`
+	Owner string `json:"owner"`
+
+	// Version A semantic version (semver.org).
+	//
+	// Example: 1.4.0
+	Version SemanticVersion `json:"version"`
+}
+
+// AgentCardList defines model for AgentCardList.
+type AgentCardList struct {
+	Data  []AgentCard `json:"data"`
+	Total int         `json:"total"`
+}
+
 // AgentCreate defines model for AgentCreate.
 type AgentCreate struct {
 	// AgentType What the agent does.
@@ -1115,6 +1253,87 @@ type AuthorizationServerMetadata struct {
 //
 // Example: resume:read
 type Capability = string
+
+// ComplianceControl A SOC 2 control and the jobs it rests on.
+//
+// Example: {"id":"CC7.2","jobs":[{"durationMs":412,"lastResult":"passed","lastRun":"2026-11-23T07:22:00.000Z","name":"ledger_verification_new","nextRun":"2026-11-23T08:22:00.000Z"}],"lastChecked":"2026-11-23T07:22:00.000Z","name":"Audit Log Integrity","status":"passing"}
+type ComplianceControl struct {
+	ID   string          `json:"id"`
+	Jobs []ComplianceJob `json:"jobs"`
+
+	// LastChecked Null when it never was.
+	LastChecked nullable.Nullable[timestamp.Milli] `json:"lastChecked"`
+	Name        string                             `json:"name"`
+	Status      ComplianceControlStatus            `json:"status"`
+}
+
+// ComplianceControlStatus defines model for ComplianceControl.Status.
+type ComplianceControlStatus string
+
+// ComplianceControls defines model for ComplianceControls.
+type ComplianceControls struct {
+	Controls []ComplianceControl `json:"controls"`
+}
+
+// ComplianceJob How a job went last, on whatever server.
+type ComplianceJob struct {
+	DurationMs int64 `json:"durationMs"`
+
+	// LastResult `error`: it could not find out.
+	LastResult ComplianceJobLastResult `json:"lastResult"`
+
+	// LastRun When it finished; null when it never ran.
+	LastRun nullable.Nullable[timestamp.Milli] `json:"lastRun"`
+	Name    string                             `json:"name"`
+
+	// NextRun Null when no server has taken it up yet.
+	NextRun nullable.Nullable[timestamp.Milli] `json:"nextRun"`
+}
+
+// ComplianceJobLastResult `error`: it could not find out.
+type ComplianceJobLastResult string
+
+// ComplianceReport An AGNTCY compliance report.
+//
+// Example: {"agent_count":12,"agntcy_conformance":true,"agntcy_schema_version":"1.0","audit_chain_integrity":true,"from_cache":false,"generated_at":"2026-11-23T07:22:00.000Z","overall_status":"warn","sections":[{"details":{"expired_credentials":[],"expiring_credentials":[{"agent_id":"019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","credential_id":"019a3f60-1d2e-7a3b-8c4d-6f5e4d3c2b1a","expires_at":"2026-11-26T00:00:00.000Z"}],"missing_did":[]},"name":"agent-identity","status":"warn"},{"details":{"broken_at_event_id":null,"checked_count":5120},"name":"audit-trail","status":"pass"}],"tenant_id":"019a3f5e-0b6c-7f10-8a4d-5e9b7c3d2f10","verified_agent_count":12}
+type ComplianceReport struct {
+	// AgentCount Active agents.
+	AgentCount int `json:"agent_count"`
+
+	// AgntcyConformance Whether every active agent has what AGNTCY wants of an identity: a DID.
+	AgntcyConformance   bool                                `json:"agntcy_conformance"`
+	AgntcySchemaVersion ComplianceReportAgntcySchemaVersion `json:"agntcy_schema_version"`
+	AuditChainIntegrity bool                                `json:"audit_chain_integrity"`
+	FromCache           bool                                `json:"from_cache"`
+
+	// GeneratedAt RFC 3339, in UTC, with milliseconds.
+	//
+	// Example: 2026-11-23T07:21:00.123Z
+	GeneratedAt   Timestamp           `json:"generated_at"`
+	OverallStatus ComplianceStatus    `json:"overall_status"`
+	Sections      []ComplianceSection `json:"sections"`
+	TenantID      openapi_types.UUID  `json:"tenant_id"`
+
+	// VerifiedAgentCount Those with a DID and without an expired credential.
+	VerifiedAgentCount int `json:"verified_agent_count"`
+}
+
+// ComplianceReportAgntcySchemaVersion defines model for ComplianceReport.AgntcySchemaVersion.
+type ComplianceReportAgntcySchemaVersion string
+
+// ComplianceSection defines model for ComplianceSection.
+type ComplianceSection struct {
+	// Details What was found; lists hold the first hundred.
+	Details map[string]interface{} `json:"details"`
+	Name    ComplianceSectionName  `json:"name"`
+	Status  ComplianceStatus       `json:"status"`
+}
+
+// ComplianceSectionName defines model for ComplianceSection.Name.
+type ComplianceSectionName string
+
+// ComplianceStatus defines model for ComplianceStatus.
+type ComplianceStatus string
 
 // Credential Example: {"clientId":"019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","createdAt":"2026-11-23T07:22:00.000Z","credentialId":"019a3f60-1d2e-7a3b-8c4d-6f5e4d3c2b1a","expiresAt":"2027-11-23T00:00:00.000Z","kind":"client_secret","revokedAt":null,"rotatedAt":null,"status":"active"}
 type Credential struct {
@@ -2000,6 +2219,9 @@ type AlreadyMember = Error
 // BadRequest Why a request was refused.
 type BadRequest = Error
 
+// ComplianceDisabled Why a request was refused.
+type ComplianceDisabled = Error
+
 // Conflict Why a request was refused.
 type Conflict = Error
 
@@ -2260,6 +2482,24 @@ type GetAuditEventParams struct {
 
 	// XLedgerPosition The same as `minPosition`; the greater one counts.
 	XLedgerPosition *LedgerPosition `json:"X-Ledger-Position,omitempty"`
+}
+
+// ListAgentCardsParams defines parameters for ListAgentCards.
+type ListAgentCardsParams struct {
+	// OrganizationID For the operator, the organization to look into. Anybody else may name only its own.
+	OrganizationID *OrganizationID `form:"organizationId,omitempty" json:"organizationId,omitempty"`
+
+	// MinPosition The answer must reflect the ledger at least up to this position, or be `503 READ_MODEL_BEHIND`.
+	MinPosition *MinPosition `form:"minPosition,omitempty" json:"minPosition,omitempty"`
+
+	// XLedgerPosition The same as `minPosition`; the greater one counts.
+	XLedgerPosition *LedgerPosition `json:"X-Ledger-Position,omitempty"`
+}
+
+// GetComplianceReportParams defines parameters for GetComplianceReport.
+type GetComplianceReportParams struct {
+	// OrganizationID For the operator, the organization to look into. Anybody else may name only its own.
+	OrganizationID *OrganizationID `form:"organizationId,omitempty" json:"organizationId,omitempty"`
 }
 
 // CreateDelegationAliasParams defines parameters for CreateDelegationAlias.
