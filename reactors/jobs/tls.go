@@ -65,14 +65,14 @@ func handshake(ctx context.Context, public *url.URL, roots *x509.CertPool, now f
 func tlsFault(err error) (fault string, refused bool) {
 	var certificate *tls.CertificateVerificationError
 	var plain tls.RecordHeaderError
-	var alert tls.AlertError
+	var alert *net.OpError
 	switch {
 	case errors.As(err, &certificate):
 		return "the certificate does not hold: " + certificate.Err.Error(), true
 	case errors.As(err, &plain):
 		return "what answers does not speak TLS", true
-	case errors.As(err, &alert):
-		return "no TLS 1.2 or newer: " + alert.Error(), true
+	case errors.As(err, &alert) && alert.Op == "remote error": // what crypto/tls calls an alert
+		return "no handshake with TLS 1.2 or newer: " + alert.Err.Error(), true
 	}
 	return "", false
 }
