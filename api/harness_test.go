@@ -163,8 +163,12 @@ func checkHeaders(request *http.Request, header http.Header) error {
 		return fmt.Errorf("request id or content policy is missing: %v", header)
 	}
 	private := strings.HasPrefix(request.URL.Path, "/api/") || strings.HasPrefix(request.URL.Path, "/oauth2/")
-	if private && request.Method != http.MethodOptions && header.Get("Cache-Control") != "no-store" {
-		return fmt.Errorf("Cache-Control is %q, want no-store", header.Get("Cache-Control"))
+	caching := "no-store"
+	if request.URL.Path == controlsPath && header.Get("Retry-After") == "" {
+		caching = "public, max-age=60"
+	}
+	if private && request.Method != http.MethodOptions && header.Get("Cache-Control") != caching {
+		return fmt.Errorf("Cache-Control is %q, want %s", header.Get("Cache-Control"), caching)
 	}
 	return nil
 }

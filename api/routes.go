@@ -47,6 +47,7 @@ func (s *Server) routes() ([]route, error) {
 		{http.MethodGet, "/api/v1/audit", audited, s.listAuditEvents, false},
 		{http.MethodGet, "/api/v1/audit/verify", []gin.HandlerFunc{s.limitVerification}, s.verifyAudit, false},
 		{http.MethodGet, "/api/v1/audit/{eventId}", audited, s.getAuditEvent, false},
+		{http.MethodGet, "/api/v1/audit/state/{agentId}", []gin.HandlerFunc{s.limitVerification}, s.getAgentState, false},
 
 		{http.MethodPost, tokenPath, nil, s.issueToken, true},
 		{http.MethodPost, "/api/v1/token", nil, s.issueToken, true},
@@ -71,7 +72,9 @@ func (s *Server) routes() ([]route, error) {
 		}
 		routes = append(routes, route{http.MethodGet, path, nil, handler, true})
 	}
-	routes = append(append(routes, s.delegationRoutes()...), s.ledgerRoutes()...)
+	for _, more := range [][]route{s.delegationRoutes(), s.ledgerRoutes(), s.complianceRoutes()} {
+		routes = append(routes, more...)
+	}
 	notFound := func(c *gin.Context) {
 		s.fail(c, domain.Refuse(domain.CodeNotFound, "there is nothing at this path; see /docs"))
 	}

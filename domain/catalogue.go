@@ -15,6 +15,7 @@ var catalogue = map[Type]kind{
 	"credential.generated": {schema: 1, decode: decodeAs[CredentialGenerated]},
 	"credential.rotated":   {schema: 1, decode: decodeAs[CredentialRotated]},
 	"credential.revoked":   {schema: 1, decode: decodeAs[CredentialRevoked]},
+	"credential.expired":   {schema: 1, decode: decodeAs[CredentialExpired]},
 
 	"token.issued":  {schema: 1, decode: decodeTokenIssued},
 	"token.revoked": {schema: 1, decode: decodeAs[TokenRevoked]},

@@ -78,6 +78,8 @@ func agentOf(fact domain.Event) domain.AgentID {
 		return f.AgentID
 	case domain.CredentialRevoked:
 		return f.AgentID
+	case domain.CredentialExpired:
+		return f.AgentID
 	case domain.MemberAdded:
 		return f.AgentID
 	case domain.DelegationCreated:

@@ -87,6 +87,8 @@ func (h *history) step() {
 	case 10, 11:
 		if n := len(h.agents[i].Credentials); n > 0 && kind == 10 {
 			h.agent(i, domain.CredentialRotated{AgentID: id, CredentialID: h.agents[i].Credentials[pick(n)].ID})
+		} else if n > 0 && rapid.Bool().Draw(h.t, "expired") {
+			h.agent(i, domain.CredentialExpired{AgentID: id, CredentialID: h.agents[i].Credentials[pick(n)].ID, ExpiredAt: h.at.UTC()})
 		} else if n > 0 {
 			h.agent(i, domain.CredentialRevoked{AgentID: id, CredentialID: h.agents[i].Credentials[pick(n)].ID})
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/lease"
 )
 
 // Run listens and looks until ctx ends.
@@ -47,11 +48,11 @@ func (p *Progress) hearAll(ctx context.Context) {
 // listen passes announcements on until the session is lost. It reports whether
 // it came to listening at all.
 func (p *Progress) listen(ctx context.Context) (listening bool, err error) {
-	conn, err := connect(ctx, p.pool, "agentidp progress")
+	conn, err := lease.Connect(ctx, p.pool, "agentidp progress")
 	if err != nil {
 		return false, err
 	}
-	defer discard(conn)
+	defer lease.Discard(conn)
 	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
 		return false, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/lease"
 )
 
 // shadow is a read model in schema next, on its way to become the live one.
@@ -45,7 +46,7 @@ func (r *Rebuilder) open(ctx context.Context, p *Projection) (_ *shadow, err err
 	if len(p.Tables) == 0 {
 		return nil, errors.New("it has no tables")
 	}
-	conn, err := connect(ctx, r.pool, "agentidp rebuild "+p.Name)
+	conn, err := lease.Connect(ctx, r.pool, "agentidp rebuild "+p.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +82,7 @@ func (s *shadow) lock(ctx context.Context) error {
 	const retry = 100 * time.Millisecond
 	for deadline := time.Now().Add(lockWait); ; {
 		var mine bool
-		if err := s.conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, lockKey("rebuild of "+s.projection.Name)).Scan(&mine); err != nil || mine {
+		if err := s.conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, lease.Key("agentidp rebuild of "+s.projection.Name)).Scan(&mine); err != nil || mine {
 			return err
 		}
 		if time.Now().After(deadline) {
@@ -173,4 +174,4 @@ func (s *shadow) dropPrevious(ctx context.Context) {
 }
 
 // close ends the session, and with it the lock.
-func (s *shadow) close() { discard(s.conn) }
+func (s *shadow) close() { lease.Discard(s.conn) }

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/lease"
 )
 
 // RunnerOptions tune a [Runner]; the zero value is good.
@@ -55,12 +56,12 @@ func NewRunner(pool *pgxpool.Pool, store eventstore.Store, projections []Project
 
 // Run runs until ctx ends and everything has stopped.
 func (r *Runner) Run(ctx context.Context) {
-	leases := newLeases(r.pool)
+	leases := lease.New(r.pool, "agentidp projections")
 	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))
 	kept := make(chan struct{})
 	go func() {
 		defer close(kept)
-		leases.keep(keeping)
+		leases.Keep(keeping)
 	}()
 
 	var workers sync.WaitGroup

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/lease"
 )
 
 // Verified is the result of comparing a read model with one derived afresh.
@@ -66,7 +67,7 @@ func (v *Verifier) Verify(ctx context.Context, list ...Projection) []Verified {
 			results[i].Err = err
 			continue
 		}
-		defer discard(c.conn)
+		defer lease.Discard(c.conn)
 		if len(opened) == 0 || c.live < together {
 			together = c.live
 		}
@@ -118,7 +119,7 @@ func (v *Verifier) open(ctx context.Context, p *Projection) (*freshCopy, error) 
 	if err != nil {
 		return nil, err
 	}
-	conn, err := connect(ctx, v.pool, "agentidp verify "+p.Name)
+	conn, err := lease.Connect(ctx, v.pool, "agentidp verify "+p.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +143,7 @@ func (v *Verifier) open(ctx context.Context, p *Projection) (*freshCopy, error) 
 		return nil
 	})
 	if err != nil {
-		discard(conn)
+		lease.Discard(conn)
 		return nil, fmt.Errorf("make temporary tables: %w", err)
 	}
 	return c, nil

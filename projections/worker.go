@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/lease"
 )
 
 // Idle advances (events were looked at, none was wanted) are kept in memory
@@ -22,7 +23,7 @@ const halted = "halted"
 // worker runs one projection. All its fields belong to its goroutine.
 type worker struct {
 	runner     *Runner
-	leases     *leases
+	leases     *lease.Leases
 	projection *Projection
 	logger     *slog.Logger
 
@@ -43,7 +44,7 @@ func (w *worker) run(ctx context.Context) {
 			pause(ctx, w.delay(err))
 			continue
 		}
-		held, err := w.leases.acquire(ctx, w.projection.Name)
+		held, err := w.leases.Acquire(ctx, w.lease())
 		switch {
 		case err != nil:
 			w.report(ctx, err)
@@ -55,7 +56,7 @@ func (w *worker) run(ctx context.Context) {
 			pause(ctx, jitter(w.runner.options.Standby))
 		default:
 			err := w.lead(held)
-			w.leases.release(w.projection.Name)
+			w.leases.Release(w.lease())
 			w.report(ctx, err)
 			pause(ctx, w.delay(err))
 		}
@@ -211,5 +212,8 @@ func (w *worker) well(state string) {
 		w.logger.Info("projection recovered", "state", state)
 	}
 }
+
+// lease names the right to run the projection.
+func (w *worker) lease() string { return "projection " + w.projection.Name }
 
 func (w *worker) progress() *Progress { return w.runner.options.Progress }

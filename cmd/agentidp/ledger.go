@@ -16,6 +16,7 @@ be looked at.`,
 	}
 	cmd.AddCommand(
 		c.ledgerCheckpointCommand(),
+		c.ledgerStateCommand(),
 	)
 	return cmd
 }

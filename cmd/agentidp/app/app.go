@@ -234,14 +234,17 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 	if outdated := progress.Outdated(); len(outdated) > 0 {
 		logger.Info("read models of an older version are rebuilt; until that is done this server is not ready", "projections", outdated)
 	}
+	queries, verifier := projections.NewQueries(a.pool), replay.NewVerifier(a.store)
 	server, err := api.New(api.Parts{
-		Verifier: replay.NewVerifier(a.store), Ledger: a.ledger, Idempotency: idempotency, Assertions: assertions,
-		Queries: projections.NewQueries(a.pool), Progress: progress, Revocations: revocations,
-		Directory: directory, Logs: transparency.NewLogs(a.pool), Signer: signer, Witnesses: witnesses, Limiter: limiter, Keys: keys, Policy: rules, Redis: a.redis, Registry: a.registry, Logger: logger,
+		Verifier: verifier, History: replay.NewHistory(a.store, queries, a.now),
+		Ledger: a.ledger, Idempotency: idempotency, Assertions: assertions, Queries: queries, Progress: progress, Revocations: revocations,
+		Directory: directory, Logs: transparency.NewLogs(a.pool), Signer: signer, Witnesses: witnesses, Limiter: limiter,
+		Keys: keys, Policy: rules, Redis: a.redis, Registry: a.registry, Logger: logger, Controls: a.controls,
 	}, apiOptions(c, version, a.now))
 	if err != nil {
 		return err
 	}
+	scheduler := a.scheduler(queries, verifier, signer, keys, server)
 	a.registry.MustRegister(projections.NewCollector(progress), poolCollector{a.pool}, positionCollector{a.store})
 	a.server = httpServer(server, logger)
 	a.jobs = []func(context.Context){
@@ -250,8 +253,8 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 		revocations.Run,
 		limiter.Run,
 		snapshots.Run,
+		scheduler.Run,
 		every(10*time.Second, logger, func(ctx context.Context) error { return a.ledger.FlushAuthFailures(ctx, false) }),
-		every(c.CheckpointInterval, logger, signCheckpoints(signer, a.registry, logger)),
 		every(time.Hour, logger, idempotency.Prune),
 		every(10*time.Minute, logger, assertions.Prune),
 	}
@@ -264,8 +267,8 @@ func apiOptions(c config.Config, version string, now func() time.Time) api.Optio
 		DID: api.DID(c.DIDWebDomain), SigningAlg: c.JWTSigningAlg,
 		CORSOrigins: c.CORSOrigins, TrustedProxies: texts(c.TrustedProxies), HSTS: strings.HasPrefix(c.PublicURL, "https://"),
 		ReadWait: c.ReadWaitTimeout, RetentionDays: c.AuditRetentionDays,
-		Delegation: c.A2AEnabled,
-		RateLimit:  api.RateLimit{Max: c.RateLimitMaxRequests, Window: c.RateLimitWindow}, TierEnforcement: c.TierEnforcement,
+		Delegation: c.A2AEnabled, Compliance: c.ComplianceEnabled,
+		RateLimit: api.RateLimit{Max: c.RateLimitMaxRequests, Window: c.RateLimitWindow}, TierEnforcement: c.TierEnforcement,
 		Now:          now,
 		MetricsAllow: c.MetricsAllow, MetricsElsewhere: c.MetricsPort != 0,
 	}
