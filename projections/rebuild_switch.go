@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -117,7 +118,8 @@ func (r *Rebuilder) trySwitch(ctx context.Context, s *shadow, patience time.Dura
 		batch.Queue(`SELECT protect_rebuild($1)`, p.Name)
 		batch.Queue(takeOver, p.Name, p.Version, to)
 		batch.Queue(notify, announcement{name: p.Name, version: p.Version, position: to}.String())
-		batch.Queue(`SELECT set_config('lock_timeout', $1, true)`, patience.String())
+		each := max(patience/time.Duration(len(p.Tables)), time.Millisecond) // the bound is for one table's lock
+		batch.Queue(`SELECT set_config('lock_timeout', $1, true)`, strconv.FormatInt(each.Milliseconds(), 10))
 		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 			return err
 		}
