@@ -117,22 +117,16 @@ func packed(parts ...[]int64) []byte {
 		n += len(part)
 	}
 	text := make([]byte, 0, 1+4+intLength*n)
-	text = binary.BigEndian.AppendUint32(append(text, array32), uint32(n)) //nolint:gosec // a batch is small
+	text = binary.BigEndian.AppendUint32(append(text, array32), uint32(n))
 	for _, part := range parts {
 		for _, number := range part {
-			text = binary.BigEndian.AppendUint64(append(text, int64Type), uint64(number)) //nolint:gosec // two's complement
+			text = binary.BigEndian.AppendUint64(append(text, int64Type), uint64(number))
 		}
 	}
 	return text
 }
 
 var errAnswer = errors.New("take.lua answered something else than the outcomes of the demands")
-
-// result is what became of one demand of a batch.
-type result struct {
-	outcome Outcome
-	err     error // nil or ErrUncounted
-}
 
 // read takes the script's answer apart.
 func (b *batch) read(answer []int64) ([]result, error) {

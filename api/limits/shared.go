@@ -2,16 +2,115 @@ package limits
 
 import (
 	"context"
+	_ "embed"
+	"math"
+	"runtime"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// shared counts in Redis, for all nodes.
-type shared struct{ calls *calls }
+//go:embed take.lua
+var takeScript string
 
-func newShared(client *redis.Client) shared { return shared{&calls{redis: client}} }
+var takeLua = redis.NewScript(takeScript)
 
-func (s shared) take(ctx context.Context, now time.Time, d Demand) (Outcome, error) {
-	return s.calls.run(ctx, now, d)
+// shared counts in Redis, for all nodes. Demands that come while others are
+// under way are decided on together: a busy node pays for one run of take.lua
+// what an idle one pays for each.
+type shared struct {
+	redis *redis.Client
+
+	mu      sync.Mutex // guards what follows
+	waiting []*call
+	busy    bool // somebody sees to those who wait, and nobody else takes any of them out
+}
+
+// call is a demand that waits for its result.
+type call struct {
+	now    time.Time
+	demand Demand
+	done   chan struct{} // closed when the result is set
+	result
+}
+
+// result is what became of a demand; an error other than [ErrUncounted] says
+// that Redis could not be asked.
+type result struct {
+	outcome Outcome
+	err     error
+}
+
+const mostTogether = 128
+
+func newShared(client *redis.Client) *shared { return &shared{redis: client} }
+
+// take waits for the outcome as long as the client's timeouts let it.
+func (s *shared) take(ctx context.Context, now time.Time, d Demand) (Outcome, error) {
+	own := &call{now: now, demand: d, done: make(chan struct{})}
+	s.mu.Lock()
+	s.waiting = append(s.waiting, own)
+	idle := !s.busy
+	s.busy = true
+	s.mu.Unlock()
+	if idle {
+		go s.seeTo(context.WithoutCancel(ctx))
+	}
+	<-own.done
+	return own.outcome, own.err
+}
+
+// seeTo those who wait until nobody does.
+func (s *shared) seeTo(ctx context.Context) {
+	for waiting := s.next(); len(waiting) > 0; waiting = s.next() {
+		b := newBatch()
+		together := 0
+		for together < len(waiting) && b.add(waiting[together].now, waiting[together].demand) {
+			together++
+		}
+		results, err := s.decide(ctx, b)
+		if err != nil {
+			together = math.MaxInt // where Redis is away the others would only wait longer
+		}
+		for i, call := range s.release(together) {
+			call.result = result{err: err}
+			if err == nil {
+				call.result = results[i]
+			}
+			close(call.done)
+		}
+	}
+}
+
+// next gives those who have waited longest. Whoever is about to ask does so
+// first: where nothing else can run that takes no time, and where much can, few
+// runs for many take less than many for few.
+func (s *shared) next() []*call {
+	runtime.Gosched()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	waiting := s.waiting[:min(len(s.waiting), mostTogether)]
+	s.busy = len(waiting) > 0
+	return waiting
+}
+
+// release takes up to n out.
+func (s *shared) release(n int) []*call {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n = min(n, len(s.waiting))
+	released := s.waiting[:n]
+	s.waiting = s.waiting[n:]
+	return released
+}
+
+// decide brings the script along where Redis does not have it.
+func (s *shared) decide(ctx context.Context, b *batch) ([]result, error) {
+	keys, args := b.keysAndArgs()
+	answer, err := takeLua.Run(ctx, s.redis, keys, args...).Int64Slice()
+	if err != nil {
+		return nil, err
+	}
+	return b.read(answer)
 }
