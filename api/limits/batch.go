@@ -43,8 +43,20 @@ func (k *keyed[V]) place(key string, value V) int64 {
 	return int64(place)
 }
 
+func (k *keyed[V]) empty() {
+	k.values, k.keys = k.values[:0], k.keys[:0]
+	clear(k.places)
+}
+
 func newBatch() *batch {
 	return &batch{windows: keyed[Window]{places: map[string]int{}}, counters: keyed[Counter]{places: map[string]int{}}}
+}
+
+// empty makes the batch fit to be filled again: its memory serves the next run.
+func (b *batch) empty() {
+	b.now, b.demands, b.terms = time.Time{}, b.demands[:0], b.terms[:0]
+	b.windows.empty()
+	b.counters.empty()
 }
 
 // add reports false when the demand has to wait for another batch.

@@ -21,6 +21,7 @@ var takeLua = redis.NewScript(takeScript)
 // what an idle one pays for each.
 type shared struct {
 	redis *redis.Client
+	batch *batch // of whoever sees to those who wait
 
 	mu      sync.Mutex // guards what follows
 	waiting []*call
@@ -44,7 +45,7 @@ type result struct {
 
 const mostTogether = 128
 
-func newShared(client *redis.Client) *shared { return &shared{redis: client} }
+func newShared(client *redis.Client) *shared { return &shared{redis: client, batch: newBatch()} }
 
 // take waits for the outcome as long as the client's timeouts let it.
 func (s *shared) take(ctx context.Context, now time.Time, d Demand) (Outcome, error) {
@@ -64,7 +65,8 @@ func (s *shared) take(ctx context.Context, now time.Time, d Demand) (Outcome, er
 // seeTo those who wait until nobody does.
 func (s *shared) seeTo(ctx context.Context) {
 	for waiting := s.next(); len(waiting) > 0; waiting = s.next() {
-		b := newBatch()
+		b := s.batch
+		b.empty()
 		together := 0
 		for together < len(waiting) && b.add(waiting[together].now, waiting[together].demand) {
 			together++

@@ -13,40 +13,42 @@
 -- Answers of each demand {-2} when one of its counters is not known. Otherwise
 -- the index from 0 of the first full window and of the first full counter (-1:
 -- none), of each window the count and its oldest part, of each counter the count.
-local pack, unpack_from, sub = struct.pack, struct.unpack, string.sub
+local read = struct.unpack
 
 local terms = cmsgpack.unpack(ARGV[1])
 local now, n_windows = terms[1], terms[2]
 local at = 2 -- the last of the terms that was read
 local stored = #KEYS > 0 and redis.call('MGET', unpack(KEYS)) or {}
 
--- A window is stored as the sum of its hits that count, and then the parts that
--- have some, oldest first, each with its hits. So a hit touches the two ends alone.
-local SUM, PART, SUM_LENGTH, PART_LENGTH = '>I4', '>I6I4', 4, 10
+-- A window is stored as its parts that have hits, oldest first, each with its
+-- hits, and then the sum of all. So a further hit of a part touches the end alone.
+local PART, SUM, ENTRY, END = '>I6I4', '>I4', 10, 4
 local windows = {}
 for w = 1, n_windows do
   local width, reach = terms[at + 1], terms[at + 2]
   at = at + 2
   local part = math.floor(now / width)
-  local window = {part = part, hits = 0, count = 0, oldest = part, before = '', life = (reach + 1) * width}
+  local window = {part = part, hits = 0, count = 0, oldest = part, before = '', life = (reach + 1) * width, place = false, hit = false}
   local value = stored[w]
   if value then
-    local count, first, last = unpack_from(SUM, value), SUM_LENGTH + 1, #value - PART_LENGTH + 1
+    local first, last = 1, #value - END - ENTRY + 1
+    local count = read(SUM, value, last + ENTRY)
     while first <= last do
-      local oldest, hits = unpack_from(PART, value, first)
+      local oldest, hits = read(PART, value, first)
       if oldest >= part - reach then
-        window.oldest = oldest
+        window.oldest, window.count = oldest, count
         break
       end
-      count, first = count - hits, first + PART_LENGTH
+      count, first = count - hits, first + ENTRY
     end
     if first <= last then
-      local newest, hits = unpack_from(PART, value, last)
+      local newest, hits = read(PART, value, last)
       if newest >= part then -- later where the caller's clock is behind
         window.part, window.hits = newest, hits
-        last = last - PART_LENGTH
+        if first == 1 then window.place = last + ENTRY - 5 end -- of its hits, from 0
+        last = last - ENTRY
       end
-      window.count, window.before = count, sub(value, first, last + PART_LENGTH - 1)
+      if not window.place then window.before = string.sub(value, first, last + ENTRY - 1) end
     end
   end
   windows[w] = window
@@ -124,8 +126,11 @@ end
 while at < #terms do decide() end
 
 for w, window in ipairs(windows) do
-  if window.hit then
-    redis.call('SET', KEYS[w], pack(SUM, window.count) .. window.before .. pack(PART, window.part, window.hits), 'PX', window.life)
+  if window.hit and window.place then
+    redis.call('SETRANGE', KEYS[w], window.place, struct.pack('>I4I4', window.hits, window.count))
+  elseif window.hit then
+    local ending = struct.pack('>I6I4I4', window.part, window.hits, window.count)
+    redis.call('SET', KEYS[w], window.before .. ending, 'PX', window.life)
   end
 end
 for c, counter in ipairs(counters) do
