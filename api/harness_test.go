@@ -130,7 +130,7 @@ func (t checkedTransport) RoundTrip(request *http.Request) (*http.Response, erro
 }
 
 func (t checkedTransport) check(request *http.Request, response *http.Response, body []byte) error {
-	if err := checkHeaders(request, response.Header); err != nil {
+	if err := checkHeaders(request, response.StatusCode, response.Header); err != nil {
 		return err
 	}
 	if response.StatusCode == http.StatusInternalServerError {
@@ -151,7 +151,7 @@ func (t checkedTransport) check(request *http.Request, response *http.Response, 
 	return t.description.ValidateResponse(request, pattern, response.StatusCode, response.Header, body)
 }
 
-func checkHeaders(request *http.Request, header http.Header) error {
+func checkHeaders(request *http.Request, status int, header http.Header) error {
 	for name, want := range map[string]string{
 		"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer",
 	} {
@@ -164,7 +164,7 @@ func checkHeaders(request *http.Request, header http.Header) error {
 	}
 	private := strings.HasPrefix(request.URL.Path, "/api/") || strings.HasPrefix(request.URL.Path, "/oauth2/")
 	caching := "no-store"
-	if request.URL.Path == controlsPath && header.Get("Retry-After") == "" {
+	if request.URL.Path == controlsPath && status == http.StatusOK {
 		caching = "public, max-age=60"
 	}
 	if private && request.Method != http.MethodOptions && header.Get("Cache-Control") != caching {

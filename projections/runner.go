@@ -57,12 +57,7 @@ func NewRunner(pool *pgxpool.Pool, store eventstore.Store, projections []Project
 // Run runs until ctx ends and everything has stopped.
 func (r *Runner) Run(ctx context.Context) {
 	leases := lease.New(r.pool, "agentidp projections")
-	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))
-	kept := make(chan struct{})
-	go func() {
-		defer close(kept)
-		leases.Keep(keeping)
-	}()
+	defer leases.Keep()() // until the last transaction has ended
 
 	var workers sync.WaitGroup
 	for i := range r.projections {
@@ -73,6 +68,4 @@ func (r *Runner) Run(ctx context.Context) {
 		workers.Go(func() { w.run(ctx) })
 	}
 	workers.Wait()
-	stop() // the session ends after the last transaction, so a successor finds nothing under way
-	<-kept
 }

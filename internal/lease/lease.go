@@ -92,8 +92,23 @@ func (l *Leases) Release(name string) {
 	}
 }
 
-// Keep notices, until ctx ends, when the session is gone; then it closes it.
-func (l *Leases) Keep(ctx context.Context) {
+// Keep notices when the session is gone, until end is called, which closes the
+// session and waits for that: call it after the last use of a lease, so that a
+// successor finds nothing under way.
+func (l *Leases) Keep() (end func()) {
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		l.watch(ctx)
+	}()
+	return func() {
+		stop()
+		<-ended
+	}
+}
+
+func (l *Leases) watch(ctx context.Context) {
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	for ctx.Err() == nil {

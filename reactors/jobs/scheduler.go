@@ -61,12 +61,7 @@ func NewScheduler(pool *pgxpool.Pool, jobs []Job, options Options) *Scheduler {
 // middle of is not written down, so that another node begins it anew.
 func (s *Scheduler) Run(ctx context.Context) {
 	leases := lease.New(s.pool, "agentidp jobs")
-	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))
-	kept := make(chan struct{})
-	go func() {
-		defer close(kept)
-		leases.Keep(keeping)
-	}()
+	defer leases.Keep()()
 	var workers sync.WaitGroup
 	for _, job := range s.jobs {
 		w := &worker{scheduler: s, leases: leases, job: job, logger: s.options.Logger.With("job", job.Name)}
@@ -74,8 +69,6 @@ func (s *Scheduler) Run(ctx context.Context) {
 	}
 	workers.Go(func() { s.look(ctx) })
 	workers.Wait()
-	stop()
-	<-kept
 }
 
 // look tells how the jobs went, wherever they ran.
@@ -96,12 +89,10 @@ func (s *Scheduler) see(ctx context.Context) {
 
 // pause waits and reports whether ctx is still alive.
 func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return false
-	case <-timer.C:
+	case <-time.After(d):
 		return true
 	}
 }
