@@ -24,6 +24,7 @@ be looked at.`,
 	}
 	cmd.AddCommand(
 		c.ledgerCheckpointCommand(),
+		c.ledgerStateCommand(),
 		c.ledgerExportCommand(),
 		c.ledgerVerifyCommand(),
 		c.ledgerProveCommand(),
@@ -31,10 +32,6 @@ be looked at.`,
 	)
 	return cmd
 }
-
-// uncheckedError: the question could not be answered, which is another thing
-// than a bad answer.
-type uncheckedError struct{ error }
 
 // openLedger opens the ledger of the configuration and finds which log is meant.
 func (c *cli) openLedger(ctx context.Context, organization string) (*app.Ledger, uuid.UUID, error) {

@@ -49,6 +49,7 @@ func groups() []group {
 		{"sync", (*bench).tokenCheck},
 		{"append", (*bench).appending},
 		{"verify", (*bench).verifying},
+		{"rebuild", (*bench).rebuilding},
 		{"large", (*bench).large},
 	}
 }

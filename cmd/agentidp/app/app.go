@@ -35,6 +35,7 @@ import (
 	"github.com/sentryagent/agentidp/migrations"
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/projections/transparency"
+	"github.com/sentryagent/agentidp/replay"
 )
 
 // App is a server that is ready to serve: everything is connected and loaded,
@@ -227,14 +228,23 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 	if err := revocations.Sync(ctx); err != nil {
 		return fmt.Errorf("load revocations: %w", err)
 	}
+	if err := progress.Look(ctx); err != nil {
+		return fmt.Errorf("look at the read models: %w", err)
+	}
+	if outdated := progress.Outdated(); len(outdated) > 0 {
+		logger.Info("read models of an older version are rebuilt; until that is done this server is not ready", "projections", outdated)
+	}
+	queries, verifier := projections.NewQueries(a.pool), newVerifier(a.pool, a.store, signer, c, nil, nil)
 	server, err := api.New(api.Parts{
-		Verifier: verifier(a.pool, a.store, signer, c, nil, nil), Ledger: a.ledger, Idempotency: idempotency, Assertions: assertions,
-		Queries: projections.NewQueries(a.pool), Progress: progress, Revocations: revocations,
-		Directory: directory, Logs: transparency.NewLogs(a.pool), Signer: signer, Witnesses: witnesses, Limiter: limiter, Keys: keys, Policy: rules, Redis: a.redis, Registry: a.registry, Logger: logger,
+		Verifier: verifier, History: replay.NewHistory(a.store, queries, a.now),
+		Ledger: a.ledger, Idempotency: idempotency, Assertions: assertions, Queries: queries, Progress: progress, Revocations: revocations,
+		Directory: directory, Logs: transparency.NewLogs(a.pool), Signer: signer, Witnesses: witnesses, Limiter: limiter,
+		Keys: keys, Policy: rules, Redis: a.redis, Registry: a.registry, Logger: logger, Controls: a.controls,
 	}, apiOptions(c, version, a.now))
 	if err != nil {
 		return err
 	}
+	scheduler := a.scheduler(queries, verifier, signer, keys, server)
 	a.registry.MustRegister(projections.NewCollector(progress), poolCollector{a.pool}, positionCollector{a.store})
 	a.server = httpServer(server, logger)
 	a.jobs = []func(context.Context){
@@ -243,8 +253,8 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 		revocations.Run,
 		limiter.Run,
 		snapshots.Run,
+		scheduler.Run,
 		every(10*time.Second, logger, func(ctx context.Context) error { return a.ledger.FlushAuthFailures(ctx, false) }),
-		every(c.CheckpointInterval, logger, signCheckpoints(signer, a.registry, logger)),
 		every(time.Hour, logger, idempotency.Prune),
 		every(10*time.Minute, logger, assertions.Prune),
 	}
@@ -257,8 +267,8 @@ func apiOptions(c config.Config, version string, now func() time.Time) api.Optio
 		DID: api.DID(c.DIDWebDomain), SigningAlg: c.JWTSigningAlg,
 		CORSOrigins: c.CORSOrigins, TrustedProxies: texts(c.TrustedProxies), HSTS: strings.HasPrefix(c.PublicURL, "https://"),
 		ReadWait: c.ReadWaitTimeout, RetentionDays: c.AuditRetentionDays,
-		Delegation: c.A2AEnabled,
-		RateLimit:  api.RateLimit{Max: c.RateLimitMaxRequests, Window: c.RateLimitWindow}, TierEnforcement: c.TierEnforcement,
+		Delegation: c.A2AEnabled, Compliance: c.ComplianceEnabled,
+		RateLimit: api.RateLimit{Max: c.RateLimitMaxRequests, Window: c.RateLimitWindow}, TierEnforcement: c.TierEnforcement,
 		Now:          now,
 		MetricsAllow: c.MetricsAllow, MetricsElsewhere: c.MetricsPort != 0,
 	}
@@ -386,23 +396,5 @@ func (a *App) close() {
 	}
 	if a.pool != nil {
 		a.pool.Close()
-	}
-}
-
-// every runs work at intervals; a failure is logged and tried again next time.
-func every(interval time.Duration, logger *slog.Logger, work func(context.Context) error) func(context.Context) {
-	return func(ctx context.Context) {
-		ticker := time.NewTicker(interval)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-				if err := work(ctx); err != nil && ctx.Err() == nil {
-					logger.WarnContext(ctx, "background work failed; it will be tried again", "error", err)
-				}
-			}
-		}
 	}
 }

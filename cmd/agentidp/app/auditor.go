@@ -49,10 +49,10 @@ func (l *Ledger) Signer() (*transparency.Signer, error) {
 // Verifier verifies it, by what signer signs and remembers and by what
 // somebody kept elsewhere.
 func (l *Ledger) Verifier(signer *transparency.Signer, against []replay.Checkpoint, progress func(events int)) *replay.Verifier {
-	return verifier(l.Pool, l.Store, signer, l.c, against, progress)
+	return newVerifier(l.Pool, l.Store, signer, l.c, against, progress)
 }
 
-func verifier(pool *pgxpool.Pool, store eventstore.Store, signer *transparency.Signer, c config.Config, against []replay.Checkpoint, progress func(events int)) *replay.Verifier {
+func newVerifier(pool *pgxpool.Pool, store eventstore.Store, signer *transparency.Signer, c config.Config, against []replay.Checkpoint, progress func(events int)) *replay.Verifier {
 	return replay.NewVerifier(store, replay.VerifierOptions{
 		Logs: transparency.NewLogs(pool), VerifierKey: signer.VerifierKey, Remembered: transparency.OpenMemory(c.CheckpointFile).Load,
 		Against: against, Pool: pool, Progress: progress,
