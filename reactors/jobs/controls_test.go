@@ -14,20 +14,23 @@ func TestControlsClaimNothingThatWasNotLookedAt(t *testing.T) {
 		return jobs.Run{Job: job, Interval: time.Hour, Outcome: outcome, StartedAt: now.Add(-ago), FinishedAt: now.Add(-ago)}
 	}
 	part, full := jobs.VerifyNewEvents, jobs.VerifyAllEvents
+	signed := run(jobs.Checkpoint, jobs.Passed, 0)
 	for name, test := range map[string]struct {
 		runs []jobs.Run
 		want jobs.Status // of CC7.2
 	}{
 		"no job has run":        {nil, jobs.Unknown},
-		"one has not run":       {[]jobs.Run{run(part, jobs.Passed, 0)}, jobs.Unknown},
-		"both passed":           {[]jobs.Run{run(part, jobs.Passed, time.Minute), run(full, jobs.Passed, time.Hour)}, jobs.Passing},
-		"one failed":            {[]jobs.Run{run(part, jobs.Failed, 0), run(full, jobs.Passed, 0)}, jobs.Failing},
-		"the other failed":      {[]jobs.Run{run(part, jobs.Passed, 0), run(full, jobs.Failed, 0)}, jobs.Failing},
-		"failed, other missing": {[]jobs.Run{run(full, jobs.Failed, 0)}, jobs.Failing},
-		"could not look":        {[]jobs.Run{run(part, jobs.Error, 0), run(full, jobs.Passed, 0)}, jobs.Unknown},
-		"taken up, never ran":   {[]jobs.Run{{Job: part, Interval: time.Hour}, run(full, jobs.Passed, 0)}, jobs.Unknown},
-		"not looked at lately":  {[]jobs.Run{run(part, jobs.Passed, 3*time.Hour), run(full, jobs.Passed, 0)}, jobs.Unknown},
-		"failed long ago":       {[]jobs.Run{run(part, jobs.Failed, 300*time.Hour), run(full, jobs.Passed, 0)}, jobs.Failing},
+		"one has not run":       {[]jobs.Run{signed, run(part, jobs.Passed, 0)}, jobs.Unknown},
+		"both passed":           {[]jobs.Run{signed, run(part, jobs.Passed, time.Minute), run(full, jobs.Passed, time.Hour)}, jobs.Passing},
+		"one failed":            {[]jobs.Run{signed, run(part, jobs.Failed, 0), run(full, jobs.Passed, 0)}, jobs.Failing},
+		"the other failed":      {[]jobs.Run{signed, run(part, jobs.Passed, 0), run(full, jobs.Failed, 0)}, jobs.Failing},
+		"failed, other missing": {[]jobs.Run{signed, run(full, jobs.Failed, 0)}, jobs.Failing},
+		"could not look":        {[]jobs.Run{signed, run(part, jobs.Error, 0), run(full, jobs.Passed, 0)}, jobs.Unknown},
+		"taken up, never ran":   {[]jobs.Run{signed, {Job: part, Interval: time.Hour}, run(full, jobs.Passed, 0)}, jobs.Unknown},
+		"not looked at lately":  {[]jobs.Run{signed, run(part, jobs.Passed, 3*time.Hour), run(full, jobs.Passed, 0)}, jobs.Unknown},
+		"never signed":          {[]jobs.Run{run(part, jobs.Passed, 0), run(full, jobs.Passed, 0)}, jobs.Unknown},
+		"signing refused":       {[]jobs.Run{run(jobs.Checkpoint, jobs.Failed, 0), run(part, jobs.Passed, 0), run(full, jobs.Passed, 0)}, jobs.Failing},
+		"failed long ago":       {[]jobs.Run{signed, run(part, jobs.Failed, 300*time.Hour), run(full, jobs.Passed, 0)}, jobs.Failing},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := map[string]jobs.Control{}
