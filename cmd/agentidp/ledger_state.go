@@ -9,10 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/eventstore/postgres"
-	"github.com/sentryagent/agentidp/migrations"
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/replay"
 )
@@ -62,21 +59,12 @@ Exit code 0: told. 1: there was no such thing then. 2: it could not be looked at
 }
 
 func (c *cli) ledgerState(ctx context.Context, kind replay.ThingKind, id uuid.UUID, m replay.Moment, print func(any) error) error {
-	settings, err := c.config()
+	ledger, _, err := c.openLedger(ctx, "")
 	if err != nil {
 		return err
 	}
-	pool, err := app.OpenDatabase(ctx, settings)
-	if err != nil {
-		return uncheckedError{err}
-	}
-	defer pool.Close()
-	if err := migrations.Check(ctx, pool); err != nil {
-		return uncheckedError{err}
-	}
-	store := postgres.New(ctx, pool, postgres.Options{})
-	defer store.Close()
-	history := replay.NewHistory(store, projections.NewQueries(pool), time.Now)
+	defer ledger.Close()
+	history := replay.NewHistory(ledger.Store, projections.NewQueries(ledger.Pool), time.Now)
 	var state any
 	if kind == replay.AgentThing {
 		state, err = history.Agent(ctx, domain.Caller{Scopes: domain.AllScopes()}, domain.AgentID{UUID: id}, m)

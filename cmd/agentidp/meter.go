@@ -4,12 +4,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"sync"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/projections"
@@ -33,15 +31,9 @@ type meter struct {
 }
 
 func newMeter(stderr io.Writer, logger *slog.Logger, work string, chosen []projections.Projection) *meter {
-	m := &meter{work: work, log: logger, states: make(map[string]projections.RebuildState, len(chosen))}
+	m := &meter{work: work, bar: newBar(stderr, work, 1), log: logger, states: make(map[string]projections.RebuildState, len(chosen))}
 	for _, p := range chosen {
 		m.states[p.Name] = projections.RebuildState{Projection: p.Name}
-	}
-	if file, ok := stderr.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
-		m.bar = progressbar.NewOptions64(1, progressbar.OptionSetWriter(stderr), progressbar.OptionSetDescription(work),
-			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("events"),
-			progressbar.OptionSetPredictTime(true), progressbar.OptionThrottle(100*time.Millisecond),
-			progressbar.OptionFullWidth(), progressbar.OptionClearOnFinish())
 	}
 	return m
 }
