@@ -53,7 +53,8 @@ func (t *trail) byChain(ctx context.Context) (*Finding, error) {
 	kind := ofBreak(c.found.Kind)
 	switch parted := t.parted(); c.found.Kind {
 	case eventstore.BreakGap, eventstore.BreakOrder:
-		if c.index < int64(len(t.logged)) && (parted < 0 || c.index < parted) {
+		credible := len(t.against) == 0 || c.index < t.authentic // else the log was made to fit
+		if credible && c.index < int64(len(t.logged)) && (parted < 0 || c.index < parted) {
 			kind = AlteredEvent // it is where it was logged, so only its position was changed
 		}
 	case eventstore.BreakMissing:

@@ -264,3 +264,21 @@ func TestWhatWasDoneIsFound(t *testing.T) {
 		})
 	}
 }
+
+// Somebody who does not close up positions has taken out no less for that.
+func TestAGapIsARemovedEventAlsoWhereTheLogWasMadeToFit(t *testing.T) {
+	t.Parallel()
+	a := newArchive(t)
+	stream := a.events[a.middle(6_500)].Stream
+	a.exec(t, `DELETE FROM events WHERE stream = $1`, stream)
+	for _, want := range []replay.Kind{replay.RemovedStream, replay.RemovedEvent} {
+		report, err := a.verifier(a.outside()).Verify(t.Context(), replay.Scope{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if report.Break == nil || report.Break.Kind != want {
+			t.Errorf("found %s, want %s", describe(report.Break), want)
+		}
+		a.fitLog(t)
+	}
+}

@@ -81,7 +81,7 @@ func (s shownReport) intact() string {
 
 func describe(f *replay.Finding) string {
 	text := fmt.Sprintf("%s\n%s\n\n", f.Kind, f.Detail)
-	line := func(name string, value any) { text += fmt.Sprintf("  %-12s%v\n", name, value) }
+	line := func(name string, value any) { text += fmt.Sprintf("  %-14s%v\n", name, value) }
 	line("index", f.Index)
 	if f.Position != 0 {
 		line("position", f.Position)

@@ -24,7 +24,7 @@ func CheckTLS(interval time.Duration, publicURL string, roots *x509.CertPool, no
 			return Result{}, errors.New("the public URL cannot be read")
 		}
 		if public.Scheme != "https" {
-			return Result{Failed: true, Detail: "PUBLIC_URL is plain http"}, nil
+			return Result{Failed: true, Expected: true, Detail: "PUBLIC_URL is plain http"}, nil
 		}
 		state, err := handshake(ctx, public, roots, now)
 		if fault, refused := tlsFault(err); refused {

@@ -47,7 +47,7 @@ func (w *worker) lead(ctx context.Context) error {
 			}
 			continue
 		}
-		done := w.once(ctx)
+		done, result := w.once(ctx)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -55,12 +55,12 @@ func (w *worker) lead(ctx context.Context) error {
 			return err
 		}
 		turn.nextAt = done.NextAt
-		w.tell(ctx, done)
+		w.tell(ctx, done, result.Expected)
 	}
 }
 
 // once runs the job.
-func (w *worker) once(ctx context.Context) Run {
+func (w *worker) once(ctx context.Context) (Run, Result) {
 	began := time.Now()
 	r := Run{Job: w.job.Name, Interval: w.job.Interval, StartedAt: w.now()}
 	result, err := w.safely(ctx)
@@ -75,7 +75,7 @@ func (w *worker) once(ctx context.Context) Run {
 		r.Outcome = Passed
 	}
 	r.NextAt = r.next()
-	return r
+	return r, result
 }
 
 // safely turns a panic into an error: the server goes on.
@@ -89,8 +89,11 @@ func (w *worker) safely(ctx context.Context) (result Result, err error) {
 	return w.job.Run(ctx)
 }
 
-func (w *worker) tell(ctx context.Context, r Run) {
+func (w *worker) tell(ctx context.Context, r Run, expected bool) {
 	level := map[Outcome]slog.Level{Passed: slog.LevelInfo, Failed: slog.LevelError, Error: slog.LevelWarn}[r.Outcome]
+	if expected {
+		level = slog.LevelInfo
+	}
 	w.logger.LogAttrs(ctx, level, "job "+string(r.Outcome), slog.String("detail", r.Detail), slog.Int64("count", r.Count),
 		slog.Duration("took", r.Duration), slog.Time("next", r.NextAt))
 	w.scheduler.options.Ran(r)
