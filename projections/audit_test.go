@@ -131,7 +131,10 @@ func TestAuditTrailTellsWhatHappened(t *testing.T) {
 	if strings.Contains(string(got.Metadata), "erifier") || !strings.Contains(string(got.Metadata), credential.String()) {
 		t.Errorf("metadata is %s, want the event's without the verifier", got.Metadata)
 	}
-	got.Metadata = nil
+	if eventstore.HashOf(got.Record) != got.Hash {
+		t.Errorf("record %s does not hash to %s", got.Record, got.Hash)
+	}
+	got.Metadata, got.Record = nil, nil
 	first := eventstore.HashOf(nil)
 	for e, err := range w.store.ReadStream(t.Context(), stream, 0, eventstore.Forwards) {
 		if err != nil {
