@@ -8,11 +8,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sentryagent/agentidp/eventstore"
-	"github.com/sentryagent/agentidp/eventstore/postgres"
 )
 
 // observeAppends measures the group commit.
-func observeAppends(registry prometheus.Registerer) func(postgres.AppendObservation) {
+func observeAppends(registry prometheus.Registerer) func(eventstore.AppendObservation) {
 	duration := prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "agentidp_ledger_append_duration_seconds", Help: "Time to make a batch of events durable.",
 		Buckets: []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .5, 1, 5},
@@ -22,7 +21,7 @@ func observeAppends(registry prometheus.Registerer) func(postgres.AppendObservat
 		Buckets: []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512},
 	})
 	registry.MustRegister(duration, size)
-	return func(o postgres.AppendObservation) {
+	return func(o eventstore.AppendObservation) {
 		duration.Observe(o.Duration.Seconds())
 		size.Observe(float64(o.Events))
 	}

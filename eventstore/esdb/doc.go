@@ -1,0 +1,2 @@
+// Package esdb is the engine on EventStoreDB / KurrentDB.
+package esdb
