@@ -80,15 +80,16 @@ func (s *supervisor) run(ctx context.Context) {
 			if time.Since(begin) > steady {
 				failures = 0
 			}
+			s.lost(Connecting, err)
 			if failures == 0 {
 				failures++
-				s.lost(Connecting, err)
 				continue
 			}
+		} else {
+			s.lost(Unavailable, err)
 		}
 		failures++
-		s.lost(Unavailable, err)
-		pause(ctx, s.options.backoff(failures))
+		pause(ctx, s.options.backoff(failures-1))
 	}
 }
 

@@ -22,6 +22,7 @@ type Cluster struct {
 	delay time.Duration
 
 	lose      atomic.Int64 // how many more answers to appends are lost
+	stopAfter atomic.Int64 // how many more appends until the node stops, 0 for no such thing
 	forwarded atomic.Int64 // requests that did not insist on the leader
 }
 
@@ -83,6 +84,10 @@ func (c *Cluster) Delay(d time.Duration) {
 // appends, after their events have been stored.
 func (c *Cluster) LoseAnswers(n int) { c.lose.Store(int64(n)) }
 
+// StopAfter has a node stop instead of answering the n-th append that comes to
+// it, after its events have been stored.
+func (c *Cluster) StopAfter(n int) { c.stopAfter.Store(int64(n)) }
+
 // Forwarded is how many requests did not insist on being answered by the
 // leader. A follower of a real cluster may answer those from the past.
 func (c *Cluster) Forwarded() int { return int(c.forwarded.Load()) }
@@ -119,6 +124,10 @@ func (n *Node) append(ctx context.Context, name string, expected int64, events [
 		return outcome{}, err
 	}
 	done, err := n.cluster.log.append(name, expected, events)
+	if n.cluster.stopAfter.Load() > 0 && n.cluster.stopAfter.Add(-1) == 0 {
+		n.refuse()
+		return outcome{}, errStopping
+	}
 	if err == nil && !done.wrong && n.cluster.lose.Add(-1) >= 0 {
 		n.DropConnections()
 		return outcome{}, errStopping

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/gossip"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/serverfeatures"
@@ -22,9 +23,13 @@ type Node struct {
 
 	mu          sync.Mutex // guards what follows
 	server      *grpc.Server
+	listener    net.Listener
 	stop        chan struct{} // closed when the server stops
 	connections map[net.Conn]struct{}
 }
+
+// patient lets clients ask as often as the real server does whether it is alive.
+var patient = keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}
 
 // Start begins to listen, after a Stop on the same port and with all data.
 func (n *Node) Start() error {
@@ -42,12 +47,13 @@ func (n *Node) Start() error {
 		return err
 	}
 	n.address = listener.Addr().String()
-	n.server, n.stop, n.connections = grpc.NewServer(), make(chan struct{}), map[net.Conn]struct{}{}
+	n.server, n.stop, n.connections = grpc.NewServer(grpc.KeepaliveEnforcementPolicy(patient)), make(chan struct{}), map[net.Conn]struct{}{}
 	api.RegisterStreamsServer(n.server, &streamsService{node: n})
 	gossip.RegisterGossipServer(n.server, &gossipService{node: n})
 	serverfeatures.RegisterServerFeaturesServer(n.server, featuresService{})
-	server := n.server
-	go func() { _ = server.Serve(&listening{listener, n}) }() // ends with Stop
+	n.listener = &listening{listener, n}
+	server, listening := n.server, n.listener
+	go func() { _ = server.Serve(listening) }() // ends with Stop
 	return nil
 }
 
@@ -64,6 +70,21 @@ func (n *Node) Stop() {
 	if server != nil {
 		server.Stop()
 	}
+}
+
+// refuse does what Stop does, but for waiting for the requests: it is called
+// from within one.
+func (n *Node) refuse() {
+	n.mu.Lock()
+	server := n.server
+	_ = n.listener.Close()
+	n.mu.Unlock()
+	n.DropConnections()
+	n.mu.Lock()
+	n.server = nil
+	close(n.stop)
+	n.mu.Unlock()
+	go server.Stop()
 }
 
 // DropConnections breaks all connections; new ones are welcome.
