@@ -76,20 +76,16 @@ func (s *supervisor) run(ctx context.Context) {
 			case <-c.dead:
 			}
 			s.drained.Go(c.drain)
-			err = c.retired
+			s.lost(Connecting, c.retired)
 			if time.Since(begin) > steady {
 				failures = 0
-			}
-			s.lost(Connecting, err)
-			if failures == 0 {
-				failures++
 				continue
 			}
 		} else {
 			s.lost(Unavailable, err)
 		}
 		failures++
-		pause(ctx, s.options.backoff(failures-1))
+		pause(ctx, s.options.backoff(failures))
 	}
 }
 
