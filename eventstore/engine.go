@@ -21,6 +21,14 @@ type AppendObservation struct {
 	Err      error         // why it failed as a whole
 }
 
+// Dense reports whether the positions of a store count one by one, so that a
+// gap between two is an event that is missing: an engine says so with a method
+// DensePositions.
+func Dense(s Store) bool {
+	engine, says := s.(interface{ DensePositions() bool })
+	return says && engine.DensePositions()
+}
+
 // CheckDrafts says what is wrong with an append whatever the ledger holds:
 // [ErrInvalidDraft] when there is no event or one is incomplete, and
 // [ErrDuplicateID] when two have the same id. Data and size are left to [Seal].

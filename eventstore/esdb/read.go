@@ -11,7 +11,7 @@ import (
 
 // Bounds of a page of a stream: pages grow, so that short reads stay cheap.
 const (
-	minPage = 64
+	minPage = 16
 	maxPage = 1024
 )
 

@@ -85,6 +85,9 @@ func New(ctx context.Context, pool *pgxpool.Pool, options Options) *Store {
 	return s
 }
 
+// DensePositions is for [eventstore.Dense].
+func (s *Store) DensePositions() bool { return true }
+
 // Close lets the commit under way end, fails the appends that wait with
 // [eventstore.ErrUnavailable], ends all subscriptions and waits for the
 // store's goroutines.

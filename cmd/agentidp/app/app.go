@@ -27,7 +27,6 @@ import (
 	"github.com/sentryagent/agentidp/api/limits"
 	"github.com/sentryagent/agentidp/api/policy"
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/eventstore/postgres"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/keyring"
 	"github.com/sentryagent/agentidp/ledger"
@@ -45,7 +44,7 @@ type App struct {
 	now      func() time.Time
 	pool     *pgxpool.Pool
 	redis    *redis.Client
-	store    *postgres.Store
+	store    Engine
 	ledger   *ledger.Ledger
 	registry *prometheus.Registry
 	jobs     []func(context.Context) // work that goes on while the server runs, until its context ends
@@ -195,7 +194,11 @@ func impatient(options *redis.Options) *redis.Options {
 
 func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Policy, version string) error {
 	c, logger := a.config, a.logger
-	a.store = postgres.New(ctx, a.pool, postgres.Options{Logger: logger, Observe: observeAppends(a.registry)})
+	store, err := openEngine(ctx, c, a.pool, logger, a.registry)
+	if err != nil {
+		return err
+	}
+	a.store = store
 	readModels := projections.All()
 	progress := projections.NewProgress(a.pool, a.store, readModels, projections.ProgressOptions{Logger: logger})
 	runner := projections.NewRunner(a.pool, a.store, readModels, projections.RunnerOptions{Logger: logger, Progress: progress})
@@ -225,7 +228,7 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 	}
 	server, err := api.New(api.Parts{
 		Verifier: replay.NewVerifier(a.store), Ledger: a.ledger, Idempotency: idempotency, Assertions: assertions,
-		Queries: projections.NewQueries(a.pool), Progress: progress, Revocations: revocations,
+		Queries: queries(c, a.pool, a.store), Progress: progress, Revocations: revocations,
 		Directory: directory, Logs: transparency.NewLogs(a.pool), Signer: signer, Witnesses: witnesses, Limiter: limiter, Keys: keys, Policy: rules, Redis: a.redis, Registry: a.registry, Logger: logger,
 	}, apiOptions(c, version, a.now))
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/sentryagent/agentidp/eventstore/postgres"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/keyring"
 	"github.com/sentryagent/agentidp/migrations"
@@ -17,7 +16,7 @@ import (
 // Ledger is a ledger that is looked at without a server. Close it.
 type Ledger struct {
 	Pool  *pgxpool.Pool
-	Store *postgres.Store
+	Store Engine
 	c     config.Config
 }
 
@@ -32,7 +31,12 @@ func OpenLedger(ctx context.Context, c config.Config) (*Ledger, error) {
 		pool.Close()
 		return nil, err
 	}
-	return &Ledger{Pool: pool, Store: postgres.New(ctx, pool, postgres.Options{}), c: c}, nil
+	store, err := openEngine(ctx, c, pool, nil, nil)
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return &Ledger{Pool: pool, Store: store, c: c}, nil
 }
 
 // Signer signs its checkpoints; it needs the master key.

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/eventstore/esdb"
 )
 
 // observeAppends measures the group commit.
@@ -24,6 +25,28 @@ func observeAppends(registry prometheus.Registerer) func(eventstore.AppendObserv
 	return func(o eventstore.AppendObservation) {
 		duration.Observe(o.Duration.Seconds())
 		size.Observe(float64(o.Events))
+	}
+}
+
+// observeEventStore tells how the ledger's server is reached.
+func observeEventStore(registry prometheus.Registerer) func(esdb.State) {
+	connected := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "agentidp_eventstore_connected", Help: "Whether the ledger's server is connected: 1 or 0.",
+	})
+	connections := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "agentidp_eventstore_connections_made", Help: "Connections made to the ledger's server; all but the first replaced one that broke.",
+	})
+	failures := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "agentidp_eventstore_connect_failures", Help: "Attempts to connect that failed since there was a connection last.",
+	})
+	registry.MustRegister(connected, connections, failures)
+	return func(s esdb.State) {
+		connected.Set(0)
+		if s.Phase == esdb.Connected {
+			connected.Set(1)
+		}
+		connections.Set(float64(s.Connections))
+		failures.Set(float64(s.Failures))
 	}
 }
 

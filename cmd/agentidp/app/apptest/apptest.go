@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sentryagent/agentidp/cmd/agentidp/app"
+	"github.com/sentryagent/agentidp/eventstore/esdb/wiretest"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/pgtest"
 	"github.com/sentryagent/agentidp/migrations"
@@ -25,6 +27,10 @@ type World struct {
 	Operator app.Operator
 	settings []string
 }
+
+// testEngine is the variable that has every world keep its ledger in another
+// engine than the default: with esdb, on a cluster in this process.
+const testEngine = "AGENTIDP_TEST_EVENTSTORE"
 
 // NewWorld makes a migrated and bootstrapped world, without limits on how much
 // a test may ask for. Settings are NAME=value and win against the defaults.
@@ -40,13 +46,34 @@ func NewWorld(tb testing.TB, settings ...string) *World {
 		"JWT_SIGNING_ALG=ES256",
 		"RATE_LIMIT_MAX_REQUESTS=0",
 		"TIER_ENFORCEMENT=false",
-	}, settings...)}
+	}, append(engine(tb), settings...)...)}
 	operator, err := app.Bootstrap(tb.Context(), w.Config(tb), false)
 	if err != nil {
 		tb.Fatalf("bootstrap: %v", err)
 	}
 	w.Operator = operator
 	return w
+}
+
+// engine is the settings of the engine to test with.
+func engine(tb testing.TB) []string {
+	tb.Helper()
+	if os.Getenv(testEngine) != config.EventStoreESDB {
+		return nil
+	}
+	return ESDB(tb, 1)
+}
+
+// ESDB is the settings of a world whose ledger is in an EventStoreDB of the
+// test's own, of so many nodes.
+func ESDB(tb testing.TB, nodes int) []string {
+	tb.Helper()
+	cluster, err := wiretest.New(nodes)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(cluster.Close)
+	return []string{"EVENTSTORE=" + config.EventStoreESDB, "ESDB_URL=" + cluster.URL()}
 }
 
 // Database is an empty migrated database of the test's own.
