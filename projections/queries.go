@@ -33,6 +33,15 @@ func (q *Queries) WithLedger(store eventstore.Store) *Queries {
 	return &Queries{pool: q.pool, ledger: store}
 }
 
+// Ping asks whether the read models' database answers. Where the ledger is
+// beside them nothing is asked: whoever has read its head knows.
+func (q *Queries) Ping(ctx context.Context) error {
+	if q.ledger == nil {
+		return nil
+	}
+	return q.pool.Ping(ctx)
+}
+
 // Tenant is whose rows a question is about. The zero Tenant has none.
 type Tenant struct {
 	organization domain.OrganizationID

@@ -6,7 +6,6 @@ import (
 	"context"
 	"log/slog"
 	"net"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -28,10 +27,6 @@ type World struct {
 	settings []string
 }
 
-// testEngine is the variable that has every world keep its ledger in another
-// engine than the default: with esdb, on a cluster in this process.
-const testEngine = "AGENTIDP_TEST_EVENTSTORE"
-
 // NewWorld makes a migrated and bootstrapped world, without limits on how much
 // a test may ask for. Settings are NAME=value and win against the defaults.
 func NewWorld(tb testing.TB, settings ...string) *World {
@@ -46,7 +41,7 @@ func NewWorld(tb testing.TB, settings ...string) *World {
 		"JWT_SIGNING_ALG=ES256",
 		"RATE_LIMIT_MAX_REQUESTS=0",
 		"TIER_ENFORCEMENT=false",
-	}, append(engine(tb), settings...)...)}
+	}, settings...)}
 	operator, err := app.Bootstrap(tb.Context(), w.Config(tb), false)
 	if err != nil {
 		tb.Fatalf("bootstrap: %v", err)
@@ -55,25 +50,16 @@ func NewWorld(tb testing.TB, settings ...string) *World {
 	return w
 }
 
-// engine is the settings of the engine to test with.
-func engine(tb testing.TB) []string {
-	tb.Helper()
-	if os.Getenv(testEngine) != config.EventStoreESDB {
-		return nil
-	}
-	return ESDB(tb, 1)
-}
-
-// ESDB is the settings of a world whose ledger is in an EventStoreDB of the
-// test's own, of so many nodes.
-func ESDB(tb testing.TB, nodes int) []string {
+// ESDB is an EventStoreDB of the test's own, of so many nodes, and the settings
+// of a world that keeps its ledger there.
+func ESDB(tb testing.TB, nodes int) (cluster *wiretest.Cluster, settings []string) {
 	tb.Helper()
 	cluster, err := wiretest.New(nodes)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(cluster.Close)
-	return []string{"EVENTSTORE=" + config.EventStoreESDB, "ESDB_URL=" + cluster.URL()}
+	return cluster, []string{"EVENTSTORE=" + config.EventStoreESDB, "ESDB_URL=" + cluster.URL()}
 }
 
 // Database is an empty migrated database of the test's own.
