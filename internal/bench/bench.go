@@ -47,6 +47,7 @@ func groups() []group {
 		{"exchange", (*bench).exchange},
 		{"sync", (*bench).tokenCheck},
 		{"append", (*bench).appending},
+		{"esdb", (*bench).eventStoreDB},
 		{"verify", (*bench).verifying},
 		{"large", (*bench).large},
 	}
