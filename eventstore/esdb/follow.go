@@ -3,7 +3,6 @@ package esdb
 import (
 	"context"
 	"errors"
-	"io"
 	"regexp"
 	"strings"
 
@@ -11,9 +10,6 @@ import (
 
 	"github.com/sentryagent/agentidp/eventstore"
 )
-
-// errEnd is how the library ends a read.
-var errEnd = io.EOF
 
 // Bounds of a subscription: how many events the server looks at before it says
 // how far it is.

@@ -13,7 +13,7 @@ import (
 func (d *decision) look(p *pending) error {
 	for i := range p.drafts {
 		if at, known := d.store.index.get(p.drafts[i].ID); known {
-			if err := d.meet(at); err != nil {
+			if err := d.meet(at.stream, at.revision, 1); err != nil {
 				return err
 			}
 		}
@@ -31,7 +31,7 @@ func (d *decision) look(p *pending) error {
 	case !d.fresh:
 		return errStale
 	case p.expected.Revision() < d.at.revision-int64(len(d.rows)):
-		return d.meetAll(p.expected.Revision()+1, len(p.drafts))
+		return d.meet(d.stream, p.expected.Revision()+1, len(p.drafts))
 	}
 	return nil
 }
@@ -45,23 +45,9 @@ func (d *decision) covered(p *pending) bool {
 	return true
 }
 
-// meet reads an event that the index knows of.
-func (d *decision) meet(at place) error {
-	page, err := d.store.page(d.ctx, d.conn, at.stream, at.revision, eventstore.Forwards, 1)
-	if err != nil {
-		return err
-	}
-	for _, r := range page {
-		if e, ok := d.store.event(r); ok {
-			d.met[e.ID] = e
-		}
-	}
-	return nil
-}
-
-// meetAll reads some events of the stream.
-func (d *decision) meetAll(from int64, count int) error {
-	page, err := d.store.page(d.ctx, d.conn, d.stream, from, eventstore.Forwards, count)
+// meet reads some events of a stream.
+func (d *decision) meet(stream string, from int64, count int) error {
+	page, err := d.store.page(d.ctx, d.conn, stream, from, eventstore.Forwards, count)
 	if err != nil {
 		return err
 	}

@@ -12,18 +12,14 @@ import (
 
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/eventstore/esdb"
+	"github.com/sentryagent/agentidp/eventstore/esdb/wiretest"
 	"github.com/sentryagent/agentidp/eventstore/storetest"
 )
 
 // bare is the library as another program would use it.
-func bare(t testing.TB, url string) *client.Client {
+func bare(t testing.TB, cluster *wiretest.Cluster) *client.Client {
 	t.Helper()
-	config, err := client.ParseConnectionString(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.Logger = client.NoopLogging()
-	library, err := client.NewClient(config)
+	library, err := cluster.Client()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +33,7 @@ func TestTheServerKeepsTheRecordAsItWasSealed(t *testing.T) {
 	store := newStore(t, cluster.URL(), esdb.Options{})
 	appended := mustAppend(t, store, "a-1", eventstore.NoStream(), storetest.NewDraft("a.x"), storetest.NewDraft("a.y"))
 	stored := storetest.Verify(t, store)
-	stream, err := bare(t, cluster.URL()).ReadStream(t.Context(), "a-1", client.ReadStreamOptions{}, 10)
+	stream, err := bare(t, cluster).ReadStream(t.Context(), "a-1", client.ReadStreamOptions{}, 10)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +58,7 @@ func TestTheServerKeepsTheRecordAsItWasSealed(t *testing.T) {
 func TestForeignEventsAreNoPartOfTheLedger(t *testing.T) {
 	t.Parallel()
 	cluster := newCluster(t, 1)
-	store, library := newStore(t, cluster.URL(), esdb.Options{}), bare(t, cluster.URL())
+	store, library := newStore(t, cluster.URL(), esdb.Options{}), bare(t, cluster)
 	foreign := func(stream string) {
 		t.Helper()
 		_, err := library.AppendToStream(t.Context(), stream, client.AppendToStreamOptions{}, client.EventData{EventType: "a.x", Data: []byte(`{}`)})
@@ -161,11 +157,7 @@ func TestAnyPositionMayBeReadFrom(t *testing.T) {
 	store := newStore(t, cluster.URL(), esdb.Options{})
 	const streams, each = 30, 200 // more than a tail holds
 	for i := range streams {
-		drafts := make([]eventstore.Draft, each)
-		for j := range drafts {
-			drafts[j] = storetest.NewDraft("a.x")
-		}
-		mustAppend(t, store, fmt.Sprintf("a-%d", i), eventstore.NoStream(), drafts...)
+		mustAppend(t, store, fmt.Sprintf("a-%d", i), eventstore.NoStream(), newDrafts(each)...)
 	}
 	all := storetest.Verify(t, store)
 	head := all[len(all)-1].Position

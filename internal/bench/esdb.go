@@ -31,12 +31,7 @@ func (b *bench) eventStoreDB(ctx context.Context) error {
 		return err
 	}
 	defer store.Close()
-	config, err := client.ParseConnectionString(cluster.URL())
-	if err != nil {
-		return err
-	}
-	config.Logger = client.NoopLogging()
-	bare, err := client.NewClient(config)
+	bare, err := cluster.Client()
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	client "github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -58,6 +59,16 @@ func (c *Cluster) URL() string {
 		addresses[i] = n.address
 	}
 	return "esdb://" + strings.Join(addresses, ",") + "?tls=false"
+}
+
+// Client is the library as another program would use it; Close it.
+func (c *Cluster) Client() (*client.Client, error) {
+	config, err := client.ParseConnectionString(c.URL())
+	if err != nil {
+		return nil, err
+	}
+	config.Logger = client.NoopLogging()
+	return client.NewClient(config)
 }
 
 // Lead makes a node the leader; nil takes the leader away.

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	api "github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
@@ -24,12 +25,7 @@ func open(t *testing.T, nodes int) (*wiretest.Cluster, *client.Client) {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
-	config, err := client.ParseConnectionString(cluster.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.Logger = client.NoopLogging()
-	library, err := client.NewClient(config)
+	library, err := cluster.Client()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,33 +162,35 @@ func TestBatchAppend(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	message := func() *api.BatchAppendReq_ProposedMessage {
-		return &api.BatchAppendReq_ProposedMessage{
-			Id:       &shared.UUID{Value: &shared.UUID_String_{String_: uuid.NewString()}},
-			Metadata: map[string]string{"type": "a.x", "content-type": "application/json"},
-		}
-	}
-	for want, final := range []bool{false, true, true} {
+	send := func(correlation string, final bool) {
+		t.Helper()
 		err := stream.Send(&api.BatchAppendReq{
-			CorrelationId: &shared.UUID{Value: &shared.UUID_String_{String_: uuid.NewString()[:0] + "one"}},
-			Options:       &api.BatchAppendReq_Options{StreamIdentifier: &shared.StreamIdentifier{StreamName: []byte("s")}},
-			IsFinal:       final, ProposedMessages: []*api.BatchAppendReq_ProposedMessage{message()},
+			CorrelationId: &shared.UUID{Value: &shared.UUID_String_{String_: correlation}},
+			Options: &api.BatchAppendReq_Options{
+				StreamIdentifier:       &shared.StreamIdentifier{StreamName: []byte("s")},
+				ExpectedStreamPosition: &api.BatchAppendReq_Options_NoStream{NoStream: &emptypb.Empty{}},
+			},
+			ProposedMessages: []*api.BatchAppendReq_ProposedMessage{{
+				Id:       &shared.UUID{Value: &shared.UUID_String_{String_: uuid.NewString()}},
+				Metadata: map[string]string{"type": "a.x", "content-type": "application/json"},
+			}},
+			IsFinal: final,
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !final {
-			continue
-		}
-		answer, err := stream.Recv()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if answer.GetSuccess() != nil { // both expect revision 0 of a stream that does not exist
-			t.Errorf("batch %d: %v, want a wrong revision", want, answer)
-		}
 	}
-	if got := cluster.Events(); got != 0 {
-		t.Errorf("%d events, want none", got)
+	send("one", false)
+	send("two", false)
+	send("one", true)
+	if answer, err := stream.Recv(); err != nil || answer.GetSuccess().GetCurrentRevision() != 1 {
+		t.Errorf("the first batch: %v, %v, want revision 1", answer, err)
+	}
+	send("two", true)
+	if answer, err := stream.Recv(); err != nil || answer.GetError() == nil {
+		t.Errorf("the second batch: %v, %v, want a wrong revision", answer, err)
+	}
+	if got := cluster.Events(); got != 2 {
+		t.Errorf("%d events, want 2", got)
 	}
 }
