@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	client "github.com/EventStore/EventStore-Client-Go/v4/esdb"
@@ -120,10 +121,10 @@ func (d *decision) lookup(id uuid.UUID) (eventstore.Event, bool) {
 	return e, ok
 }
 
-// place gives the rows their positions. The server tells that of the last one;
-// several are read back.
+// place gives the rows their positions. The server tells that of the last one,
+// unless it takes the write for a repetition; several are read back.
 func (d *decision) place(written *client.WriteResult) error {
-	if len(d.rows) == 1 {
+	if len(d.rows) == 1 && written.CommitPosition > 0 && written.CommitPosition <= math.MaxInt64 {
 		d.rows[0].Position = eventstore.Position(written.CommitPosition)
 	} else {
 		first := d.rows[0].Revision

@@ -65,14 +65,15 @@ func (t *tail) begin(events []eventstore.Event, low eventstore.Position, looked 
 	t.wake()
 }
 
-// see adds what the subscription has brought: an event of the ledger or not.
+// see adds what the subscription has brought, an event of the ledger or not,
+// unless it has brought that before.
 func (t *tail) see(looked client.Position, events ...eventstore.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if looked.Commit > t.looked.Commit {
 		t.looked = looked
+		t.add(events...)
 	}
-	t.add(events...)
 }
 
 // appended tells of an event that the subscription has yet to bring.
