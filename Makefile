@@ -9,6 +9,8 @@ export PATH := $(PATH):/usr/local/go/bin
 
 PACKAGES  ?= ./...
 TESTFLAGS ?=
+# Of one package's tests, on a machine that is busy with other things.
+TIMEOUT   ?= 30m
 FUZZTIME  ?= 10s
 
 WITH_SERVICES := bin/withservices --
@@ -34,12 +36,12 @@ demo: build ## Tell the whole journey on a live server, and catch a forger in th
 test: bin/withservices c-compiler curl ## Run all tests, against a private PostgreSQL and Redis
 	@race=-race; \
 	command -v cc >/dev/null 2>&1 || { race=; echo >&2 '*** No C compiler: the tests run WITHOUT the race detector. ***'; }; \
-	exec $(WITH_SERVICES) go test $$race $(TESTFLAGS) $(PACKAGES)
+	exec $(WITH_SERVICES) go test $$race -timeout $(TIMEOUT) $(TESTFLAGS) $(PACKAGES)
 
 .PHONY: test-race
 test-race: bin/withservices c-compiler curl ## The same, but fail where the race detector cannot run
 	@command -v cc >/dev/null 2>&1 || { echo >&2 'The race detector needs a C compiler: install gcc.'; exit 1; }
-	@exec $(WITH_SERVICES) go test -race $(TESTFLAGS) $(PACKAGES)
+	@exec $(WITH_SERVICES) go test -race -timeout $(TIMEOUT) $(TESTFLAGS) $(PACKAGES)
 
 .PHONY: fuzz
 fuzz: go ## Fuzz every fuzz target for FUZZTIME (10s) each

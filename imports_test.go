@@ -29,9 +29,9 @@ var direction = map[string][]string{
 	"migrations": {},
 
 	"ledger":      {"eventstore", "domain"},
-	"projections": {"eventstore", "domain"},
+	"projections": {"eventstore", "domain", "internal/lease"},
 	"replay":      {"projections", "eventstore", "domain"},
-	"reactors":    {"ledger", "eventstore", "domain"},
+	"reactors":    {"ledger", "eventstore", "domain", "internal/lease"},
 	"api":         {"ledger", "projections", "replay", "domain", "internal"},
 
 	"cmd":   everything, // where it is all put together
@@ -40,6 +40,7 @@ var direction = map[string][]string{
 	"internal":        {},         // has no meaning to the field, so it knows nothing of it
 	"internal/bench":  everything, // measures the whole product
 	"internal/pgtest": {"internal", "migrations"},
+	"internal/lease":  {}, // who of several processes may: nothing of the field in it
 }
 
 var everything = []string{"*"}
@@ -240,6 +241,10 @@ func TestTheTableForbids(t *testing.T) {
 		{"internal/pgtest", "migrations", true},
 		{"internal/bench", "api", true},
 		{"projections/transparency", "ledger", false},
+		{"projections", "internal/lease", true},
+		{"projections", "internal/keyring", false},
+		{"reactors/jobs", "internal/lease", true},
+		{"reactors/jobs", "replay", false},
 	} {
 		if got := mayImport(test.from, test.to); got != test.may {
 			t.Errorf("%s may import %s: %v, want %v", test.from, test.to, got, test.may)

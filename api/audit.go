@@ -7,13 +7,11 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
-	"github.com/oapi-codegen/nullable"
 
 	"github.com/sentryagent/agentidp/api/gen"
 	"github.com/sentryagent/agentidp/api/timestamp"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/projections"
-	"github.com/sentryagent/agentidp/replay"
 )
 
 func (s *Server) listAuditEvents(c *gin.Context) {
@@ -101,37 +99,6 @@ func (s *Server) auditEvent(c *gin.Context) (projections.AuditEvent, error) {
 		err = s.notVisible(c, err, projections.EventKind, id, domain.CodeNotFound)
 	}
 	return event, err
-}
-
-// verifyAudit proves the caller's own part of the ledger; the operator's part
-// is all of it.
-func (s *Server) verifyAudit(c *gin.Context) {
-	from, to, err := dates(c)
-	if err != nil {
-		s.fail(c, err)
-		return
-	}
-	scope := replay.Scope{From: from, To: to}
-	if caller := principal(c); !caller.IsOperator() {
-		scope.Organization = caller.OrganizationID
-	}
-	start := time.Now()
-	report, err := s.verifier.Verify(c.Request.Context(), scope)
-	if err != nil {
-		s.fail(c, err)
-		return
-	}
-	s.metrics.verified(report.Break == nil, time.Since(start), scope == replay.Scope{})
-	body := gen.AuditVerification{
-		Verified: report.Break == nil, CheckedCount: report.Checked, BrokenAtEventID: nullable.NewNullNullable[uuid.UUID](),
-		FromDate: dateOrAbsent(from), ToDate: dateOrAbsent(to),
-	}
-	if report.Break != nil {
-		body.BrokenAtEventID = idOrNull(report.Break.EventID)
-		s.logger.ErrorContext(c.Request.Context(), "the ledger is broken", "kind", report.Break.Kind, "event", report.Break.EventID,
-			"position", report.Break.Position, "stream", report.Break.Stream, "detail", report.Break.Detail)
-	}
-	c.JSON(http.StatusOK, body)
 }
 
 // dates reads fromDate and toDate.

@@ -11,6 +11,14 @@ import (
 	"github.com/sentryagent/agentidp/projections"
 )
 
+// upToDate refuses what may read tables of an older version than this server
+// reads, which are being rebuilt.
+func (s *Server) upToDate(c *gin.Context) {
+	if outdated := s.progress.Outdated(); len(outdated) > 0 {
+		s.fail(c, &projections.BehindError{Projection: outdated[0]})
+	}
+}
+
 // atLeast makes a read wait, within bounds, for the place in the ledger that
 // the caller names in X-Ledger-Position or minPosition.
 func (s *Server) atLeast(c *gin.Context) {

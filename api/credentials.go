@@ -135,13 +135,13 @@ func (s *Server) listCredentials(c *gin.Context) {
 	}
 	page := pageOf(c)
 	credentials, err := s.queries.Credentials(c.Request.Context(), tenant, projections.CredentialFilter{
-		AgentID: id, Status: domain.CredentialStatus(c.Query("status")), Page: page,
+		AgentID: id, Status: domain.CredentialStatus(c.Query("status")), At: s.now(), Page: page,
 	})
 	if err != nil {
 		s.fail(c, err)
 		return
 	}
-	answerList(c, page, credentials, shownCredentialBody)
+	answerList(c, page, credentials, s.shownCredentialBody)
 }
 
 // material is what a credential is made of: a secret, shown once, with its
@@ -230,11 +230,13 @@ func credentialBody(agent domain.AgentID, credential domain.Credential) gen.Cred
 	return body
 }
 
-func shownCredentialBody(c projections.Credential) gen.Credential {
-	return credentialBody(c.AgentID, domain.Credential{
+func (s *Server) shownCredentialBody(c projections.Credential) gen.Credential {
+	shown := domain.Credential{
 		ID: c.ID, Kind: c.Kind, Status: c.Status, PublicKey: c.PublicKey,
 		CreatedAt: c.CreatedAt, RotatedAt: c.RotatedAt, RevokedAt: c.RevokedAt, ExpiresAt: c.ExpiresAt,
-	})
+	}
+	shown.Status = shown.StatusAt(s.now())
+	return credentialBody(c.AgentID, shown)
 }
 
 func timeOf(t *timestamp.Milli) *time.Time {

@@ -22,6 +22,7 @@ const (
 	codeUnsupportedMediaType domain.Code = "UNSUPPORTED_MEDIA_TYPE"
 	codeMethodNotAllowed     domain.Code = "METHOD_NOT_ALLOWED"
 	codeRateLimit            domain.Code = "RATE_LIMIT_EXCEEDED"
+	codeComplianceDisabled   domain.Code = "COMPLIANCE_DISABLED"
 )
 
 // statuses is the one place where codes become HTTP statuses. What is not
@@ -42,6 +43,7 @@ var statuses = map[domain.Code]int{
 	domain.CodeCredentialNotFound:       http.StatusNotFound,
 	domain.CodeOrganizationNotFound:     http.StatusNotFound,
 	domain.CodeDelegationNotFound:       http.StatusNotFound,
+	codeComplianceDisabled:              http.StatusNotFound,
 	codeMethodNotAllowed:                http.StatusMethodNotAllowed,
 	domain.CodeAgentExists:              http.StatusConflict,
 	domain.CodeSlugTaken:                http.StatusConflict,

@@ -130,7 +130,7 @@ func (t checkedTransport) RoundTrip(request *http.Request) (*http.Response, erro
 }
 
 func (t checkedTransport) check(request *http.Request, response *http.Response, body []byte) error {
-	if err := checkHeaders(request, response.Header); err != nil {
+	if err := checkHeaders(request, response.StatusCode, response.Header); err != nil {
 		return err
 	}
 	if response.StatusCode == http.StatusInternalServerError {
@@ -151,7 +151,7 @@ func (t checkedTransport) check(request *http.Request, response *http.Response, 
 	return t.description.ValidateResponse(request, pattern, response.StatusCode, response.Header, body)
 }
 
-func checkHeaders(request *http.Request, header http.Header) error {
+func checkHeaders(request *http.Request, status int, header http.Header) error {
 	for name, want := range map[string]string{
 		"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer",
 	} {
@@ -163,8 +163,12 @@ func checkHeaders(request *http.Request, header http.Header) error {
 		return fmt.Errorf("request id or content policy is missing: %v", header)
 	}
 	private := strings.HasPrefix(request.URL.Path, "/api/") || strings.HasPrefix(request.URL.Path, "/oauth2/")
-	if private && request.Method != http.MethodOptions && header.Get("Cache-Control") != "no-store" {
-		return fmt.Errorf("Cache-Control is %q, want no-store", header.Get("Cache-Control"))
+	caching := "no-store"
+	if request.URL.Path == controlsPath && status == http.StatusOK {
+		caching = "public, max-age=60"
+	}
+	if private && request.Method != http.MethodOptions && header.Get("Cache-Control") != caching {
+		return fmt.Errorf("Cache-Control is %q, want %s", header.Get("Cache-Control"), caching)
 	}
 	return nil
 }

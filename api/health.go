@@ -29,8 +29,9 @@ type dependencyHealth struct {
 }
 
 type projectionsHealth struct {
-	Status string             `json:"status"` // healthy or degraded
-	Halted []haltedProjection `json:"halted"`
+	Status     string             `json:"status"` // healthy or degraded
+	Halted     []haltedProjection `json:"halted"`
+	Rebuilding []string           `json:"rebuilding,omitempty"` // from an older version, before this server can read them
 }
 
 type haltedProjection struct {
@@ -46,8 +47,8 @@ const (
 	unreachable = "unreachable"
 )
 
-// health answers whether the server can do its work. Without the database it
-// cannot: 503. Without Redis, or with a projection halted, it is degraded but
+// health answers whether the server can do its work. Without the database, or
+// with read models of an older version, it cannot: 503. Without Redis, or with a projection halted, it is degraded but
 // right: 200.
 func (s *Server) health(c *gin.Context) {
 	const patience = 2 * time.Second
@@ -67,7 +68,7 @@ func (s *Server) health(c *gin.Context) {
 	if state.Checks.Redis.Status != healthy || state.Checks.Projections.Status != healthy {
 		state.Status = degraded
 	}
-	if state.Checks.Database.Status != healthy {
+	if state.Checks.Database.Status != healthy || len(state.Checks.Projections.Rebuilding) > 0 {
 		state.Status, status = unhealthy, http.StatusServiceUnavailable
 		c.Header("Retry-After", "1")
 	}
@@ -84,7 +85,10 @@ func check(ping func() error) dependencyHealth {
 }
 
 func (s *Server) projectionsHealth() projectionsHealth {
-	state := projectionsHealth{Status: healthy, Halted: []haltedProjection{}}
+	state := projectionsHealth{Status: healthy, Halted: []haltedProjection{}, Rebuilding: s.progress.Outdated()}
+	if len(state.Rebuilding) > 0 {
+		state.Status = degraded
+	}
 	for _, projection := range s.progress.Status() {
 		if projection.Halted {
 			state.Status = degraded

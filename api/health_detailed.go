@@ -83,7 +83,7 @@ func (s *Server) projectionDetails() []gen.ProjectionHealth {
 	details := []gen.ProjectionHealth{}
 	for _, p := range s.progress.Status() {
 		health := gen.ProjectionHealth{Name: p.Projection, Status: healthy, Position: int64(p.Position), Lag: int64(p.Lag)}
-		if p.Halted {
+		if p.Halted || p.Outdated() {
 			health.Status = degraded
 		}
 		details = append(details, health)

@@ -22,7 +22,8 @@ type metrics struct {
 	rejectedTokens prometheus.Counter
 	limitHits      *prometheus.CounterVec
 	verification   prometheus.Histogram
-	integrity      prometheus.Gauge
+	reports        prometheus.Counter
+	integrity      *prometheus.GaugeVec // without labels, so that it is not there before the first verification
 
 	delegationsCreated, delegationsVerified, delegationsRevoked prometheus.Counter
 
@@ -69,18 +70,20 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 			Name: "agentidp_verification_duration_seconds", Help: "Time to verify the ledger or a part of it.",
 			Buckets: []float64{.01, .05, .1, .5, 1, 5, 10, 30, 60, 300},
 		}),
-		integrity: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "agentidp_audit_chain_integrity", Help: "1 when the last verification of the whole ledger found it intact, 0 when broken.",
+		integrity: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "agentidp_audit_chain_integrity", Help: "1 when the last verification of the ledger found it intact, 0 when broken.",
+		}, nil),
+		reports: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "agentidp_compliance_reports_generated_total", Help: "Compliance reports made; those answered from the cache are not counted.",
 		}),
 	}
 	m.delegationsCreated = delegationCounter(registry, "created", "Delegations made.")
 	m.delegationsVerified = delegationCounter(registry, "verified", "Delegation tokens verified on request, whatever the answer.")
 	m.delegationsRevoked = delegationCounter(registry, "revoked", "Delegations revoked.")
-	m.integrity.Set(1)
-	for _, scope := range []string{scopeClient, scopeAddress, scopeToken, scopeAuthentication, scopeVerification, scopeCalls, scopeTokens} {
+	for _, scope := range []string{scopeClient, scopeAddress, scopeToken, scopeAuthentication, scopeVerification, scopeControls, scopeCalls, scopeTokens} {
 		m.limitHits.WithLabelValues(scope) // so that each is seen at 0
 	}
-	registry.MustRegister(m.limitHits, m.requests, m.durations, m.tokens, m.agents, m.authFailures, m.rejectedTokens, m.verification, m.integrity)
+	registry.MustRegister(m.limitHits, m.requests, m.durations, m.tokens, m.agents, m.authFailures, m.rejectedTokens, m.verification, m.integrity, m.reports)
 	return m
 }
 
@@ -116,13 +119,17 @@ func (m *metrics) countToken(scope string) {
 // verified counts a verification; a whole one also says how the ledger is.
 func (m *metrics) verified(intact bool, took time.Duration, whole bool) {
 	m.verification.Observe(took.Seconds())
-	if !whole {
-		return
+	if whole {
+		m.reportIntegrity(intact)
 	}
-	m.integrity.Set(0)
+}
+
+func (m *metrics) reportIntegrity(intact bool) {
+	value := 0.0
 	if intact {
-		m.integrity.Set(1)
+		value = 1
 	}
+	m.integrity.WithLabelValues().Set(value)
 }
 
 // MetricsHandler serves a registry for Prometheus.

@@ -28,6 +28,12 @@ const (
 	verificationWindow = time.Minute
 )
 
+// The controls are open to everybody, and an auditor's page may ask often.
+const (
+	maxControlReads = 120
+	controlsWindow  = time.Minute
+)
+
 // What was limited, as the metrics call it.
 const (
 	scopeClient         = "client"
@@ -35,6 +41,7 @@ const (
 	scopeAuthentication = "authentication"
 	scopeToken          = "token"
 	scopeVerification   = "verification"
+	scopeControls       = "controls"
 	scopeCalls          = "tier_calls"
 	scopeTokens         = "tier_tokens"
 )
@@ -100,6 +107,14 @@ func (s *Server) window(key string, most int, span time.Duration) []limits.Windo
 func (s *Server) limitVerification(c *gin.Context) {
 	key := "rate:verification:" + principal(c).AgentID.String()
 	if err := s.take(c, scopeVerification, s.window(key, maxVerifications, verificationWindow)); err != nil {
+		s.fail(c, err)
+	}
+}
+
+// limitControls lets an address read the controls 120 times a minute.
+func (s *Server) limitControls(c *gin.Context) {
+	c.Set(admittedKey, true)
+	if err := s.take(c, scopeControls, s.window("rate:controls:"+addressOf(c), maxControlReads, controlsWindow)); err != nil {
 		s.fail(c, err)
 	}
 }

@@ -47,6 +47,7 @@ func (s *Server) routes() ([]route, error) {
 		{http.MethodGet, "/api/v1/audit", audited, s.listAuditEvents, false},
 		{http.MethodGet, "/api/v1/audit/verify", []gin.HandlerFunc{s.limitVerification}, s.verifyAudit, false},
 		{http.MethodGet, "/api/v1/audit/{eventId}", audited, s.getAuditEvent, false},
+		{http.MethodGet, "/api/v1/audit/state/{agentId}", []gin.HandlerFunc{s.limitVerification}, s.getAgentState, false},
 
 		{http.MethodPost, tokenPath, nil, s.issueToken, true},
 		{http.MethodPost, "/api/v1/token", nil, s.issueToken, true},
@@ -71,7 +72,9 @@ func (s *Server) routes() ([]route, error) {
 		}
 		routes = append(routes, route{http.MethodGet, path, nil, handler, true})
 	}
-	routes = append(append(routes, s.delegationRoutes()...), s.ledgerRoutes()...)
+	for _, more := range [][]route{s.delegationRoutes(), s.ledgerRoutes(), s.complianceRoutes()} {
+		routes = append(routes, more...)
+	}
 	notFound := func(c *gin.Context) {
 		s.fail(c, domain.Refuse(domain.CodeNotFound, "there is nothing at this path; see /docs"))
 	}
@@ -101,7 +104,7 @@ func (s *Server) register() error {
 			if !s.policy.Lists(endpoint) {
 				return fmt.Errorf("the policy has no rule for %s", endpoint)
 			}
-			chain = append(chain, s.protect(endpoint), s.limited)
+			chain = append(chain, s.protect(endpoint), s.limited, s.upToDate)
 		}
 		chain = append(append(append(chain, valid), r.steps...), r.handler)
 		s.engine.Handle(r.method, ginPattern(r.path), chain...)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -31,6 +32,7 @@ type Options struct {
 	TrustedProxies []string // whose X-Forwarded-For counts
 	HSTS           bool
 	Delegation     bool          // agents may lend each other authority
+	Compliance     bool          // the report and the agent cards are served
 	ReadWait       time.Duration // bound of a read's wait for the read models
 	RetentionDays  int           // of the audit query; 0: as the tier says
 	RateLimit      RateLimit
@@ -46,6 +48,8 @@ type Options struct {
 // Parts are what the API is made of.
 type Parts struct {
 	Verifier    *replay.Verifier
+	History     *replay.History
+	Controls    func(context.Context) []Control // how the compliance controls stand; never fails
 	Ledger      *ledger.Ledger
 	Idempotency *ledger.IdempotencyKeys
 	Assertions  *ledger.Assertions
@@ -71,6 +75,9 @@ type Server struct {
 	audience    string
 	now         func() time.Time
 	verifier    *replay.Verifier
+	history     *replay.History
+	controls    func(context.Context) []Control
+	reports     *reportCache
 	ledger      *ledger.Ledger
 	idempotency *ledger.IdempotencyKeys
 	assertions  *ledger.Assertions
@@ -119,6 +126,9 @@ func New(parts Parts, options Options) (*Server, error) {
 		audience:    options.PublicURL,
 		now:         options.Now,
 		verifier:    parts.Verifier,
+		history:     parts.History,
+		controls:    parts.Controls,
+		reports:     newReportCache(options.Now),
 		ledger:      parts.Ledger,
 		idempotency: parts.Idempotency,
 		assertions:  parts.Assertions,

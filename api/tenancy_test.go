@@ -74,6 +74,7 @@ func everyVerb(organization, agent, credential, event string) []refusedRequest {
 		{"prove audit event in the ledger", get("", "/api/v1/audit/"+event+"/proof?log=ledger"), status, "NOT_FOUND"},
 		{"sign the log of organization", get("", org+"/checkpoint"), status, "ORG_NOT_FOUND"},
 		{"prove that its log grew", get("", org+"/consistency?from=1"), status, "ORG_NOT_FOUND"},
+		{"get agent as it was", get("", "/api/v1/audit/state/"+agent), status, "AGENT_NOT_FOUND"},
 		{"list agents of organization", get("", "/api/v1/agents?organizationId="+organization), status, "ORG_NOT_FOUND"},
 		{"list audit of organization", get("", "/api/v1/audit?organizationId="+organization), status, "ORG_NOT_FOUND"},
 		{"register agent in organization", post("", "/api/v1/agents", newAgentBody(organization, "")), status, "ORG_NOT_FOUND"},

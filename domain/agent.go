@@ -86,7 +86,7 @@ func (a Agent) Evolve(e Event, at time.Time) Agent {
 	case TokenIssued:
 		a.LastAuthAt = at
 		return a
-	case CredentialGenerated, CredentialRotated, CredentialRevoked:
+	case CredentialGenerated, CredentialRotated, CredentialRevoked, CredentialExpired:
 		a.Credentials = evolveCredentials(a.Credentials, e, at)
 		return a
 	}

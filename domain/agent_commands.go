@@ -178,7 +178,7 @@ func (c ChangeAgentStatus) decide(a Agent) ([]Event, error) {
 func (c ChangeAgentStatus) decommission(a Agent) []Event {
 	var events []Event
 	for _, credential := range a.Credentials {
-		if credential.Status == CredentialActive {
+		if credential.Status != CredentialIsRevoked {
 			events = append(events, CredentialRevoked{AgentID: a.ID, CredentialID: credential.ID, Reason: "agent decommissioned"})
 		}
 	}

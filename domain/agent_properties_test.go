@@ -44,7 +44,7 @@ func agentCommands(t *rapid.T) func(Agent, time.Time) AgentCommand {
 	return func(a Agent, now time.Time) AgentCommand {
 		caller, credential := drawCaller.Draw(t, "caller"), CredentialID{drawID.Draw(t, "credential")}
 		kind := rapid.SampledFrom([]string{
-			"issue", "issue", "issue", "generate", "generate", "rotate", "revoke", "register", "update", "status", "decommission", "abandon", "revoke token",
+			"issue", "issue", "issue", "generate", "generate", "rotate", "revoke", "expire", "register", "update", "status", "decommission", "abandon", "revoke token",
 		}).Draw(t, "command")
 		if !a.Exists() && rapid.IntRange(0, 5).Draw(t, "too early") < 5 {
 			kind = "register"
@@ -91,6 +91,8 @@ func agentCommands(t *rapid.T) func(Agent, time.Time) AgentCommand {
 			return RotateCredential{Caller: caller, CredentialID: credential, Verifier: v, PublicKey: key, ExpiresAt: expiry(now), At: now}
 		case "revoke":
 			return RevokeCredential{Caller: caller, CredentialID: credential, Reason: drawText.Draw(t, "reason")}
+		case "expire":
+			return ExpireCredentials{At: now}
 		case "issue":
 			c := IssueToken{Proof: proof(a), TokenID: tokenID, At: now}
 			if rapid.Bool().Draw(t, "with scopes") {

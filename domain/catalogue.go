@@ -15,8 +15,9 @@ var catalogue = map[Type]kind{
 	"credential.generated": {schema: 1, decode: decodeAs[CredentialGenerated]},
 	"credential.rotated":   {schema: 1, decode: decodeAs[CredentialRotated]},
 	"credential.revoked":   {schema: 1, decode: decodeAs[CredentialRevoked]},
+	"credential.expired":   {schema: 1, decode: decodeAs[CredentialExpired]},
 
-	"token.issued":  {schema: 1, decode: decodeAs[TokenIssued]},
+	"token.issued":  {schema: 1, decode: decodeTokenIssued},
 	"token.revoked": {schema: 1, decode: decodeAs[TokenRevoked]},
 	"auth.failed":   {schema: 1, decode: decodeAs[AuthFailed]},
 

@@ -17,12 +17,14 @@ const (
 	KeyCredential CredentialKind = "private_key_jwt"
 )
 
-// CredentialStatus is where a credential is in its life. Expiry is a matter of
-// the time, not of the status.
+// CredentialStatus is where a credential is in its life. Whether it has expired
+// is a matter of the time alone, see [Credential.UsableAt]; the status says so
+// once that has been put on record.
 type CredentialStatus string
 
 const (
 	CredentialActive    CredentialStatus = "active"
+	CredentialIsExpired CredentialStatus = "expired"
 	CredentialIsRevoked CredentialStatus = "revoked"
 )
 
@@ -49,6 +51,15 @@ type Credential struct {
 // UsableAt reports whether the credential may authenticate at that time.
 func (c Credential) UsableAt(at time.Time) bool {
 	return c.Status == CredentialActive && (c.ExpiresAt.IsZero() || at.Before(c.ExpiresAt))
+}
+
+// StatusAt is the status with the time taken into account, whether or not the
+// expiry has been put on record.
+func (c Credential) StatusAt(at time.Time) CredentialStatus {
+	if c.Status == CredentialActive && !c.UsableAt(at) {
+		return CredentialIsExpired
+	}
+	return c.Status
 }
 
 // matches compares in constant time. Verifiers holds the presented secret
@@ -93,9 +104,19 @@ type CredentialRevoked struct {
 	Reason       string       `json:"reason"`
 }
 
+// CredentialExpired is stored as "credential.expired", schema 1. It puts on
+// record that the time of a credential ran out. It ends nothing that had not
+// ended by itself, and no token: those issued before are good until they expire.
+type CredentialExpired struct {
+	AgentID      AgentID      `json:"agentId"`
+	CredentialID CredentialID `json:"credentialId"`
+	ExpiredAt    time.Time    `json:"expiredAt"`
+}
+
 func (CredentialGenerated) EventType() Type { return "credential.generated" }
 func (CredentialRotated) EventType() Type   { return "credential.rotated" }
 func (CredentialRevoked) EventType() Type   { return "credential.revoked" }
+func (CredentialExpired) EventType() Type   { return "credential.expired" }
 
 // evolveCredentials never writes to the slice it is given: older states share it.
 func evolveCredentials(credentials []Credential, e Event, at time.Time) []Credential {
@@ -116,11 +137,14 @@ func evolveCredentials(credentials []Credential, e Event, at time.Time) []Creden
 	case CredentialRotated:
 		c := find(e.CredentialID)
 		c.PublicKey, c.RotatedAt, c.ExpiresAt = e.PublicKey, at, time.Time{}
+		c.Status = CredentialActive // it may come back from expiry
 		set(&c.Verifier, e.Verifier)
 		set(&c.ExpiresAt, e.ExpiresAt)
 	case CredentialRevoked:
 		c := find(e.CredentialID)
 		c.Status, c.RevokedAt = CredentialIsRevoked, at
+	case CredentialExpired:
+		find(e.CredentialID).Status = CredentialIsExpired
 	}
 	return credentials
 }

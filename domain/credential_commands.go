@@ -108,7 +108,7 @@ func (c RotateCredential) decide(a Agent) ([]Event, error) {
 	if !found {
 		return nil, Refuse(CodeCredentialNotFound, "the agent has no such credential")
 	}
-	if credential.Status != CredentialActive {
+	if credential.Status == CredentialIsRevoked {
 		return nil, Refuse(CodeCredentialAlreadyRevoked, "the credential is revoked; generate a new one")
 	}
 	if !credential.UsableAt(c.At) { // it comes back from expiry
@@ -159,10 +159,25 @@ func (c RevokeCredential) decide(a Agent) ([]Event, error) {
 	if !found {
 		return nil, Refuse(CodeCredentialNotFound, "the agent has no such credential")
 	}
-	if credential.Status != CredentialActive {
+	if credential.Status == CredentialIsRevoked {
 		return nil, Refuse(CodeCredentialAlreadyRevoked, "the credential is revoked already")
 	}
 	return []Event{CredentialRevoked{AgentID: a.ID, CredentialID: credential.ID, Reason: c.Reason}}, nil
+}
+
+// ExpireCredentials puts on record which of the agent's credentials have
+// expired by then, each of them once. Where there is none, or no such agent,
+// nothing happens.
+type ExpireCredentials struct{ At time.Time }
+
+func (c ExpireCredentials) decide(a Agent) ([]Event, error) {
+	var events []Event
+	for _, credential := range a.Credentials {
+		if credential.Status == CredentialActive && !credential.UsableAt(c.At) {
+			events = append(events, CredentialExpired{AgentID: a.ID, CredentialID: credential.ID, ExpiredAt: credential.ExpiresAt})
+		}
+	}
+	return events, nil
 }
 
 // validateMeans checks that there is exactly one way to authenticate: without

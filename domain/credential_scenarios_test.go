@@ -202,3 +202,52 @@ func nobodyGetsHoldOf(t *testing.T, scopes Scopes) {
 		})
 	}
 }
+
+func expiring(id CredentialID, secret string, at time.Time) CredentialGenerated {
+	e := generated(id, secret)
+	e.ExpiresAt = &at
+	return e
+}
+
+func expired(id CredentialID, at time.Time) CredentialExpired {
+	return CredentialExpired{AgentID: robot, CredentialID: id, ExpiredAt: at}
+}
+
+func TestExpiryIsPutOnRecordOncePerCredential(t *testing.T) {
+	ago := noon.Add(-time.Minute)
+	s := givenAgent(t, created(), expiring(first, "s1", ago), expiring(second, "s2", noon)).
+		when(ExpireCredentials{At: noon.Add(-time.Second)}).then(expired(first, ago))
+	if got, _ := s.state.Credential(first); got.Status != CredentialIsExpired || !got.ExpiresAt.Equal(ago) {
+		t.Errorf("the credential is %+v, want expired a minute ago", got)
+	}
+	s.when(ExpireCredentials{At: noon.Add(-time.Second)}).thenNothing()
+	s.when(ExpireCredentials{At: noon}).then(expired(second, noon)).when(ExpireCredentials{At: inADay}).thenNothing()
+}
+
+func TestWhatHasNotExpiredIsNotPutOnRecord(t *testing.T) {
+	for name, events := range map[string][]Event{
+		"no agent":          nil,
+		"without an expiry": {created(), generated(first, "s1")},
+		"later":             {created(), expiring(first, "s1", inADay)},
+		"revoked":           {created(), expiring(first, "s1", noon.Add(-time.Minute)), revoked(first)},
+	} {
+		t.Run(name, func(t *testing.T) { givenAgent(t, events...).when(ExpireCredentials{At: noon}).thenNothing() })
+	}
+}
+
+func TestAnExpiredCredential(t *testing.T) {
+	ago := noon.Add(-time.Minute)
+	s := givenAgent(t, created(), expiring(first, "s1", ago), expired(first, ago))
+	s.when(IssueToken{Proof: secretProof("s1"), At: noon}).thenNotAuthenticated(AuthCredentialExpired)
+	s.when(RevokeCredential{Caller: colleague, CredentialID: first, Reason: "leaked"}).then(revoked(first)).
+		when(RotateCredential{Caller: colleague, CredentialID: first, Verifier: verifier("s2"), At: noon}).
+		thenRefused(CodeCredentialAlreadyRevoked, "")
+	s.when(DecommissionAgent{Caller: colleague}).
+		then(CredentialRevoked{AgentID: robot, CredentialID: first, Reason: "agent decommissioned"}, AgentDecommissioned{AgentID: robot})
+	back := s.when(RotateCredential{Caller: colleague, CredentialID: first, Verifier: verifier("s2"), ExpiresAt: &inADay, At: noon}).
+		then(CredentialRotated{AgentID: robot, CredentialID: first, Verifier: verifier("s2"), ExpiresAt: &inADay})
+	if got, _ := back.state.Credential(first); !got.UsableAt(noon) {
+		t.Errorf("the rotated credential is %+v, want usable again", got)
+	}
+	back.when(ExpireCredentials{At: inADay}).then(expired(first, inADay))
+}

@@ -52,6 +52,7 @@ var golden = map[string]Event{
 	"credential.rotated.1.json":           CredentialRotated{AgentID: robot, CredentialID: first, Verifier: verifier("s2"), ExpiresAt: &noon},
 	"credential.rotated.1.key.json":       CredentialRotated{AgentID: robot, CredentialID: first, PublicKey: otherJWK},
 	"credential.revoked.1.json":           revoked(first),
+	"credential.expired.1.json":           CredentialExpired{AgentID: robot, CredentialID: first, ExpiredAt: noon},
 
 	"token.issued.1.json": issued(KeyCredential, "agents:read openid"),
 	"token.issued.1.delegated.json": TokenIssued{

@@ -83,19 +83,29 @@ func (a Agent) Authenticate(proof Proof, at time.Time) (Credential, error) {
 		return Credential{}, &AuthError{AuthUnknownClient}
 	}
 	credential, found := a.proven(proof, at)
-	switch {
-	case !found:
+	if !found {
 		return Credential{}, &AuthError{AuthWrongSecret}
-	case a.Status == AgentIsSuspended:
-		return Credential{}, &AuthError{AuthAgentSuspended}
-	case a.Status == AgentIsGone:
-		return Credential{}, &AuthError{AuthAgentDecommissioned}
-	case credential.Status != CredentialActive:
-		return Credential{}, &AuthError{AuthCredentialRevoked}
-	case !credential.UsableAt(at):
-		return Credential{}, &AuthError{AuthCredentialExpired}
+	}
+	if err := a.Admits(credential, at); err != nil {
+		return Credential{}, err
 	}
 	return credential, nil
+}
+
+// Admits says by an [*AuthError] why a credential of the agent, once proven,
+// does not get it in at that time; nil when it does.
+func (a Agent) Admits(credential Credential, at time.Time) error {
+	switch {
+	case a.Status == AgentIsSuspended:
+		return &AuthError{AuthAgentSuspended}
+	case a.Status == AgentIsGone:
+		return &AuthError{AuthAgentDecommissioned}
+	case credential.Status == CredentialIsRevoked:
+		return &AuthError{AuthCredentialRevoked}
+	case !credential.UsableAt(at):
+		return &AuthError{AuthCredentialExpired}
+	}
+	return nil
 }
 
 // proven prefers a usable credential, so that one secret shared by mistake

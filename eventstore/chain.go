@@ -59,11 +59,11 @@ type ChainOptions struct {
 // Chain verifies events that it is fed in ledger order. It keeps some 80
 // bytes for each stream it has seen. It is not safe for concurrent use.
 type Chain struct {
-	options ChainOptions
-	last    Position
-	count   int64
-	streams map[streamKey]chainLink
-	scratch []byte
+	options   ChainOptions
+	last      Position
+	count     int64
+	streams   map[streamKey]chainLink
+	inspector Inspector
 }
 
 // streamKey stands for a stream's name: half of its SHA-256, so that an entry
@@ -105,11 +105,17 @@ func (c *Chain) Position() Position { return c.last }
 // other fields are those of the record, and that it continues its stream and
 // the ledger. The error is a [*Break], the first that the event shows. The
 // chain then goes on from that event, so that later breaks can be found too.
-func (c *Chain) Check(e Event) error {
-	found := c.check(&e)
+func (c *Chain) Check(e Event) error { return c.Follow(e, c.inspector.Inspect(&e)) }
+
+// Follow is [Chain.Check] for an event that has been inspected already.
+func (c *Chain) Follow(e Event, reading Reading) error {
+	found := reading.broken
+	if found == nil {
+		found = c.checkPlace(&e, reading)
+	}
 	c.count++
 	c.last = e.Position
-	c.streams[keyOf(e.Stream)] = chainLink{revision: e.Revision, hash: e.Hash}
+	c.streams[reading.stream] = chainLink{revision: e.Revision, hash: e.Hash}
 	if found == nil {
 		return nil
 	}
@@ -117,22 +123,11 @@ func (c *Chain) Check(e Event) error {
 	return found
 }
 
-func (c *Chain) check(e *Event) *Break {
-	if sum := HashOf(e.Record); sum != e.Hash {
-		return &Break{Kind: BreakAltered, Detail: fmt.Sprintf("the record hashes to %s, not %s", sum, e.Hash)}
-	}
-	prev, ok := c.agrees(e)
-	if !ok {
-		record, found := compare(e)
-		if found != nil {
-			return found
-		}
-		prev = record.Prev
-	}
+func (c *Chain) checkPlace(e *Event, reading Reading) *Break {
 	if found := c.checkPosition(e.Position); found != nil {
 		return found
 	}
-	return c.checkLink(e, prev)
+	return c.checkLink(e, reading)
 }
 
 func (c *Chain) checkPosition(position Position) *Break {
@@ -145,8 +140,8 @@ func (c *Chain) checkPosition(position Position) *Break {
 	return nil
 }
 
-func (c *Chain) checkLink(e *Event, prev Hash) *Break {
-	link, seen := c.streams[keyOf(e.Stream)]
+func (c *Chain) checkLink(e *Event, reading Reading) *Break {
+	link, seen := c.streams[reading.stream]
 	if !seen {
 		if c.options.Midway {
 			return nil
@@ -158,8 +153,8 @@ func (c *Chain) checkLink(e *Event, prev Hash) *Break {
 		return &Break{Kind: BreakMissing, Detail: fmt.Sprintf("revision %d should come next", link.revision+1)}
 	case e.Revision <= link.revision:
 		return &Break{Kind: BreakRepeated, Detail: fmt.Sprintf("revision %d should come next", link.revision+1)}
-	case prev != link.hash:
-		return &Break{Kind: BreakLink, Detail: fmt.Sprintf("it names %s as its predecessor, which hashes to %s", prev, link.hash)}
+	case reading.prev != link.hash:
+		return &Break{Kind: BreakLink, Detail: fmt.Sprintf("it names %s as its predecessor, which hashes to %s", reading.prev, link.hash)}
 	}
 	return nil
 }

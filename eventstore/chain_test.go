@@ -217,3 +217,26 @@ func BenchmarkChain(b *testing.B) {
 		report(b)
 	})
 }
+
+// Whatever is not a record still says which event it was, where it can.
+func TestReadNamesWhatIsBroken(t *testing.T) {
+	var inspector eventstore.Inspector
+	record, hash, err := eventstore.Seal(draft(), "agent-1", 7, eventstore.Hash{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, _ := inspector.Read(record, 3)
+	if whole.ID != draft().ID || whole.Stream != "agent-1" || whole.Revision != 7 || whole.Position != 3 || whole.Hash != hash {
+		t.Errorf("read %+v", whole)
+	}
+	for name, record := range map[string][]byte{"cut off": record[:len(record)-1], "no object": append(bytes.Clone(record), 'x')} {
+		e, reading := inspector.Read(record, 3)
+		var found *eventstore.Break
+		if err := eventstore.NewChain(eventstore.ChainOptions{Midway: true}).Follow(e, reading); !errors.As(err, &found) || found.Kind != eventstore.BreakMalformed || found.EventID != whole.ID {
+			t.Errorf("%s: %v, want %s of %s", name, err, eventstore.BreakMalformed, whole.ID)
+		}
+	}
+	if e, _ := inspector.Read([]byte("what is this?"), 3); e.ID != uuid.Nil || e.Stream != "" {
+		t.Errorf("read %+v of no record", e)
+	}
+}

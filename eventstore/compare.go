@@ -13,12 +13,12 @@ import (
 // the event's fields say. It writes how the record should begin and compares,
 // which is several times faster than decoding. It is never wrong when it says
 // yes; where it says no (it leaves escaped strings alone), [compare] decides.
-func (c *Chain) agrees(e *Event) (prev Hash, ok bool) {
+func (i *Inspector) agrees(e *Event) (prev Hash, ok bool) {
 	if len(e.Record) < suffixLen || len(e.Record) > MaxRecordSize || e.Revision < 0 ||
 		e.ID == uuid.Nil || !validStream(e.Stream) || !validType(e.Type) || e.RecordedAt.IsZero() {
 		return prev, false
 	}
-	b := append(c.scratch[:0], keyFormatAndID...)
+	b := append(i.scratch[:0], keyFormatAndID...)
 	b = appendUUID(b, e.ID)
 	b = append(b, keyStream...)
 	b = appendString(b, e.Stream)
@@ -55,7 +55,7 @@ func (c *Chain) agrees(e *Event) (prev Hash, ok bool) {
 		return prev, false
 	}
 	b, valid := appendCompactObject(b[:0], at.rest)
-	c.scratch = b
+	i.scratch = b
 	if !valid || len(b) != len(at.rest) {
 		return prev, false
 	}

@@ -22,3 +22,9 @@ func (l *Ledger) RotateCredential(ctx context.Context, origin Origin, id domain.
 func (l *Ledger) RevokeCredential(ctx context.Context, origin Origin, id domain.AgentID, command domain.RevokeCredential) (Outcome[domain.Agent], error) {
 	return l.changeAgent(ctx, origin, id, command)
 }
+
+// ExpireCredentials puts on record which of an agent's credentials have
+// expired, each of them once.
+func (l *Ledger) ExpireCredentials(ctx context.Context, origin Origin, id domain.AgentID, command domain.ExpireCredentials) (Outcome[domain.Agent], error) {
+	return l.changeAgent(ctx, origin, id, command)
+}

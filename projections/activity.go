@@ -20,6 +20,7 @@ func Activity() Projection {
 	return Projection{
 		Name: "activity", Version: 1, Tables: []string{"agent_activity", "token_usage"},
 		Types: []domain.Type{"token.issued"}, Pace: 100 * time.Millisecond, Apply: applyActivity,
+		Bulk: &Bulk{Apply: sumActivity},
 	}
 }
 
@@ -42,28 +43,42 @@ const (
 )
 
 func applyActivity(ctx context.Context, tx pgx.Tx, events []Event) error {
-	last := make(map[domain.AgentID]Event)
-	for _, e := range events {
-		issued, ok := e.Fact.(domain.TokenIssued)
-		if !ok || e.Organization == uuid.Nil {
-			return fmt.Errorf("%s of organization %s counts for nobody", e.Type, e.Organization)
-		}
-		if issued.Delegation == nil { // else it did not authenticate for it
-			last[issued.AgentID] = e
-		}
+	last, err := lastAuth(events)
+	if err != nil {
+		return err
 	}
-	agents := slices.Collect(maps.Keys(last))
 	batch := &pgx.Batch{}
-	batch.Queue(storeLastAuth,
-		column(agents, func(id domain.AgentID) pgtype.UUID { return dbID(id.UUID) }),
-		column(agents, func(id domain.AgentID) pgtype.UUID { return dbID(last[id].Organization) }),
-		column(agents, func(id domain.AgentID) time.Time { return last[id].Time }),
-		column(agents, func(id domain.AgentID) int64 { return int64(last[id].Position) }))
+	queueLastAuth(batch, last)
 	batch.Queue(countIssued,
 		column(events, func(e Event) pgtype.UUID { return dbID(e.Organization) }),
 		column(events, func(e Event) time.Time { return e.Time.UTC() }),
 		column(events, func(e Event) int64 { return int64(e.Position) }))
 	return tx.SendBatch(ctx, batch).Close()
+}
+
+// lastAuth is the last event by which each agent has authenticated.
+func lastAuth(events []Event) (map[domain.AgentID]*Event, error) {
+	last := make(map[domain.AgentID]*Event)
+	for i := range events {
+		e := &events[i]
+		issued, ok := e.Fact.(domain.TokenIssued)
+		if !ok || e.Organization == uuid.Nil {
+			return nil, fmt.Errorf("%s of organization %s counts for nobody", e.Type, e.Organization)
+		}
+		if issued.Delegation == nil { // else it did not authenticate for it
+			last[issued.AgentID] = e
+		}
+	}
+	return last, nil
+}
+
+func queueLastAuth(batch *pgx.Batch, last map[domain.AgentID]*Event) {
+	agents := slices.Collect(maps.Keys(last))
+	batch.Queue(storeLastAuth,
+		column(agents, func(id domain.AgentID) pgtype.UUID { return dbID(id.UUID) }),
+		column(agents, func(id domain.AgentID) pgtype.UUID { return dbID(last[id].Organization) }),
+		column(agents, func(id domain.AgentID) time.Time { return last[id].Time }),
+		column(agents, func(id domain.AgentID) int64 { return int64(last[id].Position) }))
 }
 
 const selectTokensIssued = `SELECT coalesce(sum(count), 0)::bigint FROM token_usage

@@ -26,7 +26,10 @@ const AuditTrail = "audit"
 // takes every event there is, so that one it does not know halts it instead of
 // being missing from the trail.
 func Audit() Projection {
-	return Projection{Name: AuditTrail, Version: 1, Tables: []string{"audit_events", "audit_counts"}, Apply: applyAudit}
+	return Projection{
+		Name: AuditTrail, Version: 1, Tables: []string{"audit_events", "audit_counts"}, Apply: applyAudit,
+		Bulk: &Bulk{Apply: copyAudit, Bare: []string{"audit_events"}},
+	}
 }
 
 // audited reports whether an event is an action that the trail shows. How
@@ -74,6 +77,8 @@ func agentOf(fact domain.Event) domain.AgentID {
 	case domain.CredentialRotated:
 		return f.AgentID
 	case domain.CredentialRevoked:
+		return f.AgentID
+	case domain.CredentialExpired:
 		return f.AgentID
 	case domain.MemberAdded:
 		return f.AgentID

@@ -114,19 +114,7 @@ func BenchmarkRebuild(b *testing.B) {
 		}
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				b.StopTimer()
-				w.empty(b)
-				progress := projections.NewProgress(w.pool, w.store, list, projections.ProgressOptions{})
-				stopProgress := run(b, progress)
-				b.StartTimer()
-				stop := run(b, projections.NewRunner(w.pool, w.store, list, projections.RunnerOptions{Progress: progress}))
-				if err := progress.WaitAll(within(b, time.Minute), events); err != nil {
-					b.Fatal(err)
-				}
-				b.StopTimer()
-				stop()
-				stopProgress()
-				b.StartTimer()
+				w.rebuild(b, projections.RebuildOptions{}, list...)
 			}
 			rate(b)
 		})

@@ -13,7 +13,7 @@ import (
 )
 
 // channel is where transactions of core projections announce themselves, as
-// "name position" or "name position halted".
+// "name version position" or "name version position halted".
 const channel = "agentidp_projections"
 
 // projectorTx is how a transaction that writes read models begins.
@@ -85,7 +85,7 @@ func loadCheckpoint(ctx context.Context, pool *pgxpool.Pool, p *Projection) (c c
 func advance(ctx context.Context, pool *pgxpool.Pool, p *Projection, from, to eventstore.Position, events []Event) error {
 	return inProjectorTx(ctx, pool, p, from, func(ctx context.Context, tx pgx.Tx) error {
 		if len(events) > 0 {
-			if err := applySafely(ctx, tx, p, events); err != nil {
+			if err := applySafely(ctx, tx, p.Apply, events); err != nil {
 				if permanent(ctx, tx, err) {
 					return &poisonError{position: events[0].Position, cause: err}
 				}
@@ -95,7 +95,7 @@ func advance(ctx context.Context, pool *pgxpool.Pool, p *Projection, from, to ev
 		batch := &pgx.Batch{}
 		batch.Queue(moveCheckpoint, p.Name, to)
 		if p.Core {
-			batch.Queue(notify, announcement{name: p.Name, position: to}.String())
+			batch.Queue(notify, announcement{name: p.Name, version: p.Version, position: to}.String())
 		}
 		return tx.SendBatch(ctx, batch).Close()
 	})
@@ -108,7 +108,7 @@ func halt(ctx context.Context, pool *pgxpool.Pool, p *Projection, at eventstore.
 	return inProjectorTx(ctx, pool, p, at, func(ctx context.Context, tx pgx.Tx) error {
 		batch := &pgx.Batch{}
 		batch.Queue(haltCheckpoint, p.Name, reason, poison.position)
-		batch.Queue(notify, announcement{name: p.Name, position: at, halted: true}.String())
+		batch.Queue(notify, announcement{name: p.Name, version: p.Version, position: at, halted: true}.String())
 		return tx.SendBatch(ctx, batch).Close()
 	})
 }

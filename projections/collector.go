@@ -9,6 +9,8 @@ type Collector struct {
 	position *prometheus.Desc
 	lag      *prometheus.Desc
 	halted   *prometheus.Desc
+	rebuild  *prometheus.Desc
+	behind   *prometheus.Desc
 }
 
 var _ prometheus.Collector = (*Collector)(nil)
@@ -23,6 +25,8 @@ func NewCollector(progress *Progress) *Collector {
 		position: desc("position", "Ledger position up to which the projection has applied every event it wants."),
 		lag:      desc("lag_events", "Ledger positions between the projection and the newest event."),
 		halted:   desc("halted", "1 when the projection has met an event it cannot apply, else 0."),
+		rebuild:  desc("rebuild_position", "Ledger position up to which a rebuild, on whatever node, has filled the tables that will be switched to."),
+		behind:   desc("rebuild_lag_events", "Ledger positions between a rebuild and the newest event."),
 	}
 }
 
@@ -31,6 +35,8 @@ func (c *Collector) Describe(descs chan<- *prometheus.Desc) {
 	descs <- c.position
 	descs <- c.lag
 	descs <- c.halted
+	descs <- c.rebuild
+	descs <- c.behind
 }
 
 // Collect implements [prometheus.Collector].
@@ -46,5 +52,9 @@ func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
 		gauge(c.position, float64(s.Position), s.Projection)
 		gauge(c.lag, float64(s.Lag), s.Projection)
 		gauge(c.halted, halted, s.Projection)
+		if r := s.Rebuild; r != nil {
+			gauge(c.rebuild, float64(r.Position), s.Projection)
+			gauge(c.behind, float64(max(r.Head, s.Position)-r.Position), s.Projection)
+		}
 	}
 }

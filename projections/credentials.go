@@ -19,7 +19,7 @@ import (
 func Credentials() Projection {
 	return Projection{
 		Name: "credentials", Version: 1, Core: true, Tables: []string{"credentials"}, Apply: applyCredentials,
-		Types: []domain.Type{"credential.generated", "credential.rotated", "credential.revoked"},
+		Types: []domain.Type{"credential.generated", "credential.rotated", "credential.revoked", "credential.expired"},
 	}
 }
 
@@ -76,6 +76,8 @@ func credentialOf(fact domain.Event) domain.CredentialID {
 	case domain.CredentialRotated:
 		return f.CredentialID
 	case domain.CredentialRevoked:
+		return f.CredentialID
+	case domain.CredentialExpired:
 		return f.CredentialID
 	}
 	return domain.CredentialID{}

@@ -63,7 +63,8 @@ func (q *Queries) Credential(ctx context.Context, tenant Tenant, id domain.Crede
 // CredentialFilter chooses credentials of an agent.
 type CredentialFilter struct {
 	AgentID domain.AgentID
-	Status  domain.CredentialStatus // "" for all; expiry is no status
+	Status  domain.CredentialStatus // "" for all
+	At      time.Time               // when the status is asked for: what has expired by then is not active
 	Page    Page
 }
 
@@ -72,7 +73,13 @@ func (q *Queries) Credentials(ctx context.Context, tenant Tenant, f CredentialFi
 	var c conditions
 	c.add("agent_id = ?", f.AgentID.UUID)
 	c.tenant(tenant, "organization_id")
-	if f.Status != "" {
+	switch f.Status {
+	case "":
+	case domain.CredentialActive:
+		c.add("status = 'active' AND (expires_at IS NULL OR expires_at > ?)", f.At)
+	case domain.CredentialIsExpired:
+		c.add("(status = 'expired' OR status = 'active' AND expires_at <= ?)", f.At)
+	default:
 		c.add("status = ?", string(f.Status))
 	}
 	return list(ctx, q, tenant, scanCredential, f.Page, selectCredentials, countCredentials, c, newestCredentials)

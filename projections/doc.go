@@ -10,6 +10,9 @@
 //     and take over within a second or two ([Runner]). That is for order; what
 //     keeps a runner that lost its lease from doing harm is the checkpoint,
 //     which every transaction locks and finds where it left it.
+//   - A read model can be derived anew beside the live one, which it replaces
+//     without a failed or stale read ([Rebuilder]), and compared with one that
+//     is derived afresh ([Verifier]).
 //   - An event that cannot be applied halts its projection right before it,
 //     and no other projection. Nothing is ever skipped.
 //   - A reader can wait for a position ([Progress]): that is how whoever wrote
@@ -24,6 +27,7 @@
 //
 // projection.go says what a projection is; the read models are one file each
 // (organizations.go, agents.go, credentials.go, delegations.go, audit.go,
-// activity.go), with their queries beside them. runner.go drives them, progress.go knows where
-// they are.
+// activity.go), with their queries beside them. runner.go drives them, progress.go
+// knows where they are, rebuild.go and verify.go derive them a second time, by
+// way of pass.go.
 package projections

@@ -13,15 +13,30 @@ import (
 	"github.com/sentryagent/agentidp/eventstore"
 )
 
-// applySafely is Apply, with a panic made an error: it halts one projection,
-// not the server.
-func applySafely(ctx context.Context, tx pgx.Tx, p *Projection, events []Event) (err error) {
+// applySafely calls an Apply and makes a panic an error: it halts one
+// projection, not the server.
+func applySafely(ctx context.Context, tx pgx.Tx, apply func(context.Context, pgx.Tx, []Event) error, events []Event) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
 		}
 	}()
-	return p.Apply(ctx, tx, events)
+	return apply(ctx, tx, events)
+}
+
+// divide has events written. When they fail together it finds out which one is
+// to blame: all before it are written.
+func divide(events []Event, to eventstore.Position, write func([]Event, eventstore.Position) error) error {
+	err := write(events, to)
+	var poison *poisonError
+	if !errors.As(err, &poison) || len(events) == 1 {
+		return err
+	}
+	half := len(events) / 2
+	if err := divide(events[:half], events[half-1].Position, write); err != nil {
+		return err
+	}
+	return divide(events[half:], to, write)
 }
 
 // permanent reports whether an error of Apply is the events' fault, so that

@@ -6,6 +6,8 @@ import (
 	"time"
 )
 
+const answerTimeout = 3 * time.Second // for statements that take no time
+
 // pause waits and reports whether ctx is still alive.
 func pause(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {

@@ -34,9 +34,10 @@ type Progress struct {
 	options ProgressOptions
 
 	trackers []*tracker
-	head     atomic.Uint64 // newest position known
-	waiting  atomic.Int64  // readers that wait
-	nudge    chan struct{} // asks for a look at the database
+	outdated atomic.Pointer[[]string] // names, as of the last look
+	head     atomic.Uint64            // newest position known
+	waiting  atomic.Int64             // readers that wait
+	nudge    chan struct{}            // asks for a look at the database
 }
 
 // ProgressOptions tune a [Progress]; the zero value is good.
@@ -149,7 +150,22 @@ type Status struct {
 	Halted     bool
 	Error      string // why it halted, where known
 	Local      bool   // a worker of this process runs it
+	Version    int    // of the stored read model; 0: none is known
+	Own        int    // the version that this build reads
+	Rebuild    *RebuildStatus
 }
+
+// RebuildStatus is where the rebuild of a read model is, or where it was left.
+type RebuildStatus struct {
+	Version  int
+	Position eventstore.Position
+	Head     eventstore.Position // of the ledger, when last looked at
+	Holder   string              // who works on it, or did last
+}
+
+// Outdated reports that the stored read model is an older version's. It will be
+// replaced by a rebuild; until then it is not to be read by this build.
+func (s Status) Outdated() bool { return s.Version != 0 && s.Version < s.Own }
 
 // Status lists the projections in the order they were given in.
 func (p *Progress) Status() []Status {
@@ -157,13 +173,24 @@ func (p *Progress) Status() []Status {
 	head := eventstore.Position(p.head.Load())
 	for _, t := range p.trackers {
 		now := t.glimpse()
-		status := Status{Projection: t.projection.Name, Position: now.position, Halted: now.halted, Error: now.reason, Local: now.led}
+		status := Status{Projection: t.projection.Name, Position: now.position, Halted: now.halted, Error: now.reason, Local: now.led,
+			Version: now.version, Own: t.projection.Version, Rebuild: now.rebuild}
 		if head > now.position {
 			status.Lag = uint64(head - now.position)
 		}
 		list = append(list, status)
 	}
 	return list
+}
+
+// Outdated names the read models that are of an older version than this build
+// reads, as of the last look: they are being rebuilt, and until that is done
+// nothing is to be read that may depend on them.
+func (p *Progress) Outdated() []string {
+	if names := p.outdated.Load(); names != nil {
+		return *names
+	}
+	return nil
 }
 
 func (p *Progress) sawHead(head eventstore.Position) {

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/lease"
 )
 
 // Run listens and looks until ctx ends.
@@ -47,11 +48,11 @@ func (p *Progress) hearAll(ctx context.Context) {
 // listen passes announcements on until the session is lost. It reports whether
 // it came to listening at all.
 func (p *Progress) listen(ctx context.Context) (listening bool, err error) {
-	conn, err := connect(ctx, p.pool, "agentidp progress")
+	conn, err := lease.Connect(ctx, p.pool, "agentidp progress")
 	if err != nil {
 		return false, err
 	}
-	defer discard(conn)
+	defer lease.Discard(conn)
 	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
 		return false, err
 	}
@@ -108,7 +109,8 @@ func (p *Progress) pauseOrNudge(ctx context.Context, delay time.Duration) bool {
 	return true
 }
 
-const selectCheckpoints = `SELECT name, version, position, state = 'halted', error FROM projection_checkpoints`
+const selectCheckpoints = `SELECT c.name, c.version, c.position, c.state = 'halted', c.error, r.version, r.position, r.head, r.holder
+	FROM projection_checkpoints c LEFT JOIN projection_rebuilds r USING (name)`
 
 type storedCheckpoint struct {
 	name     string
@@ -116,6 +118,24 @@ type storedCheckpoint struct {
 	position eventstore.Position
 	halted   bool
 	reason   string
+	rebuild  *RebuildStatus
+}
+
+func scanCheckpoint(row pgx.CollectableRow) (c storedCheckpoint, err error) {
+	var version *int
+	var position, head *eventstore.Position
+	var holder *string
+	err = row.Scan(&c.name, &c.version, &c.position, &c.halted, &c.reason, &version, &position, &head, &holder)
+	if err == nil && version != nil {
+		c.rebuild = &RebuildStatus{Version: *version, Position: *position, Head: *head, Holder: *holder}
+	}
+	return c, err
+}
+
+// Look does once what [Progress.Run] does again and again.
+func (p *Progress) Look(ctx context.Context) error {
+	_, err := p.look(ctx)
+	return err
 }
 
 // look reads the checkpoints and asks the ledger what comes after them. It
@@ -131,9 +151,7 @@ func (p *Progress) look(ctx context.Context) (moved bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("read the checkpoints: %w", err)
 	}
-	stored, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c storedCheckpoint, err error) {
-		return c, row.Scan(&c.name, &c.version, &c.position, &c.halted, &c.reason)
-	})
+	stored, err := pgx.CollectRows(rows, scanCheckpoint)
 	if err != nil {
 		return false, fmt.Errorf("read the checkpoints: %w", err)
 	}
@@ -142,10 +160,11 @@ func (p *Progress) look(ctx context.Context) (moved bool, err error) {
 		return false, err
 	}
 	p.sawHead(head)
+	p.found(stored)
 	for i, t := range p.trackers {
 		for _, c := range stored {
-			if c.name != t.projection.Name || c.version != t.projection.Version {
-				continue
+			if c.name != t.projection.Name || c.version < t.projection.Version {
+				continue // of an older version: nothing that this build reads is there yet
 			}
 			changed, err := p.lookAt(ctx, t, since[i], c, head)
 			if err != nil {
@@ -155,6 +174,23 @@ func (p *Progress) look(ctx context.Context) (moved bool, err error) {
 		}
 	}
 	return moved, nil
+}
+
+// found takes what is stored besides the places.
+func (p *Progress) found(stored []storedCheckpoint) {
+	outdated := []string{}
+	for _, t := range p.trackers {
+		for _, c := range stored {
+			if c.name != t.projection.Name {
+				continue
+			}
+			t.found(c)
+			if c.version < t.projection.Version {
+				outdated = append(outdated, c.name)
+			}
+		}
+	}
+	p.outdated.Store(&outdated)
 }
 
 // lookAt finds out how far a projection is: up to the next event after its

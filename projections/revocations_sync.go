@@ -3,6 +3,7 @@ package projections
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -60,6 +61,10 @@ func (g *syncGroup) join(ctx context.Context) error {
 // fly reads until nobody waits any more.
 func (g *syncGroup) fly() {
 	for {
+		// Whoever is about to call does so first: where nothing else can run that
+		// takes no time, and where much can, few reads for many take less than
+		// many for few.
+		runtime.Gosched()
 		g.mu.Lock()
 		f := g.next
 		g.next = nil // who comes from here on waits for the read after this one

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/lease"
 )
 
 // RunnerOptions tune a [Runner]; the zero value is good.
@@ -55,13 +56,8 @@ func NewRunner(pool *pgxpool.Pool, store eventstore.Store, projections []Project
 
 // Run runs until ctx ends and everything has stopped.
 func (r *Runner) Run(ctx context.Context) {
-	leases := newLeases(r.pool)
-	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))
-	kept := make(chan struct{})
-	go func() {
-		defer close(kept)
-		leases.keep(keeping)
-	}()
+	leases := lease.New(r.pool, "agentidp projections")
+	defer leases.Keep()() // until the last transaction has ended
 
 	var workers sync.WaitGroup
 	for i := range r.projections {
@@ -72,6 +68,4 @@ func (r *Runner) Run(ctx context.Context) {
 		workers.Go(func() { w.run(ctx) })
 	}
 	workers.Wait()
-	stop() // the session ends after the last transaction, so a successor finds nothing under way
-	<-kept
 }

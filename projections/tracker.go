@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,14 +18,23 @@ type tracker struct {
 	position eventstore.Position // every wanted event up to here is applied
 	resume   eventstore.Position // the same, and a position that the ledger has given out
 	halted   bool
-	reason   string        // why it halted
-	led      bool          // by a worker of this process
-	term     int           // changes when what was known no longer counts
-	changed  chan struct{} // closed, and replaced, at each change
+	reason   string         // why it halted
+	led      bool           // by a worker of this process
+	term     int            // changes when what was known no longer counts
+	changed  chan struct{}  // closed, and replaced, at each change
+	version  int            // stored; 0: unknown
+	rebuild  *RebuildStatus // nil: none is under way
 }
 
 func newTracker(p Projection) *tracker {
 	return &tracker{projection: p, changed: make(chan struct{})}
+}
+
+// found takes what is stored besides the place.
+func (t *tracker) found(c storedCheckpoint) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.version, t.rebuild = c.version, c.rebuild
 }
 
 // set moves to a position, also backwards. The caller holds mu.
@@ -110,8 +120,8 @@ func (t *tracker) forget() {
 func (t *tracker) hear(a announcement) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.led {
-		return // we know better
+	if t.led || a.version < t.projection.Version {
+		return // we know better, or it is about tables that are to be replaced
 	}
 	t.set(max(a.position, t.position), max(a.position, t.resume))
 	t.setHalted(a.halted, "")
@@ -123,12 +133,14 @@ type glimpse struct {
 	halted, led      bool
 	reason           string
 	term             int
+	version          int
+	rebuild          *RebuildStatus
 }
 
 func (t *tracker) glimpse() glimpse {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return glimpse{t.position, t.resume, t.halted, t.led, t.reason, t.term}
+	return glimpse{t.position, t.resume, t.halted, t.led, t.reason, t.term, t.version, t.rebuild}
 }
 
 // learn takes what a look at the database has shown: the place, and state as
@@ -153,24 +165,28 @@ func (t *tracker) learn(since glimpse, position, resume eventstore.Position, hal
 // announcement is the payload of a notification.
 type announcement struct {
 	name     string
+	version  int
 	position eventstore.Position
 	halted   bool
 }
 
 func (a announcement) String() string {
-	s := a.name + " " + strconv.FormatUint(uint64(a.position), 10)
+	s := fmt.Sprintf("%s %d %d", a.name, a.version, a.position)
 	if a.halted {
-		s += " halted"
+		s += " " + halted
 	}
 	return s
 }
 
 func parseAnnouncement(payload string) (a announcement, ok bool) {
-	name, rest, _ := strings.Cut(payload, " ")
-	number, state, _ := strings.Cut(rest, " ")
-	position, err := strconv.ParseUint(number, 10, 63)
-	if err != nil || state != "" && state != "halted" {
+	words := strings.Split(payload, " ")
+	if len(words) != 3 && (len(words) != 4 || words[3] != halted) {
 		return a, false
 	}
-	return announcement{name: name, position: eventstore.Position(position), halted: state != ""}, true
+	version, err := strconv.Atoi(words[1])
+	position, positionErr := strconv.ParseUint(words[2], 10, 63)
+	if err != nil || positionErr != nil {
+		return a, false
+	}
+	return announcement{name: words[0], version: version, position: eventstore.Position(position), halted: len(words) == 4}, true
 }

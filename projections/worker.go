@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/lease"
 )
 
 // Idle advances (events were looked at, none was wanted) are kept in memory
@@ -22,7 +23,7 @@ const halted = "halted"
 // worker runs one projection. All its fields belong to its goroutine.
 type worker struct {
 	runner     *Runner
-	leases     *leases
+	leases     *lease.Leases
 	projection *Projection
 	logger     *slog.Logger
 
@@ -31,13 +32,19 @@ type worker struct {
 	stored   eventstore.Position // where the checkpoint is
 	storedAt time.Time
 
+	current bool   // the stored read model is no older than this build's
 	trouble string // what has been logged last; "" when all is well
 	backoff backoff
 }
 
 func (w *worker) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		held, err := w.leases.acquire(ctx, w.projection.Name)
+		if err := w.renew(ctx); err != nil {
+			w.report(ctx, err)
+			pause(ctx, w.delay(err))
+			continue
+		}
+		held, err := w.leases.Acquire(ctx, w.lease())
 		switch {
 		case err != nil:
 			w.report(ctx, err)
@@ -49,7 +56,7 @@ func (w *worker) run(ctx context.Context) {
 			pause(ctx, jitter(w.runner.options.Standby))
 		default:
 			err := w.lead(held)
-			w.leases.release(w.projection.Name)
+			w.leases.Release(w.lease())
 			w.report(ctx, err)
 			pause(ctx, w.delay(err))
 		}
@@ -111,7 +118,8 @@ func (w *worker) take(ctx context.Context, s step) error {
 	}
 	switch {
 	case len(s.events) > 0:
-		if err := w.apply(ctx, s.events, to); err != nil {
+		advance := func(events []Event, to eventstore.Position) error { return w.advance(ctx, events, to) }
+		if err := divide(s.events, to, advance); err != nil {
 			return w.stop(ctx, err)
 		}
 	case s.poison == nil && w.idleLongEnough(to):
@@ -124,21 +132,6 @@ func (w *worker) take(ctx context.Context, s step) error {
 	}
 	w.at = to
 	return w.reached(s.head)
-}
-
-// apply applies events. When they fail together it finds out which one is to
-// blame: all before it are applied.
-func (w *worker) apply(ctx context.Context, events []Event, to eventstore.Position) error {
-	err := w.advance(ctx, events, to)
-	var poison *poisonError
-	if !errors.As(err, &poison) || len(events) == 1 {
-		return err
-	}
-	half := len(events) / 2
-	if err := w.apply(ctx, events[:half], events[half-1].Position); err != nil {
-		return err
-	}
-	return w.apply(ctx, events[half:], to)
 }
 
 func (w *worker) advance(ctx context.Context, events []Event, to eventstore.Position) error {
@@ -219,5 +212,8 @@ func (w *worker) well(state string) {
 		w.logger.Info("projection recovered", "state", state)
 	}
 }
+
+// lease names the right to run the projection.
+func (w *worker) lease() string { return "projection " + w.projection.Name }
 
 func (w *worker) progress() *Progress { return w.runner.options.Progress }

@@ -4,20 +4,56 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"iter"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/projections/transparency"
 )
 
+// Logs is what verification asks of the transparency logs.
+type Logs interface {
+	State(ctx context.Context, log uuid.UUID) (transparency.State, error)
+	Entries(ctx context.Context, log uuid.UUID, from, to int64) iter.Seq2[eventstore.Hash, error]
+	Root(ctx context.Context, log uuid.UUID, size int64) (tlog.Hash, error)
+	Checkpoints(ctx context.Context, log uuid.UUID) ([]transparency.Signed, error)
+}
+
+// VerifierOptions are what a [Verifier] goes by beside the events. Without Logs
+// it goes by the chains alone.
+type VerifierOptions struct {
+	Logs Logs
+	// VerifierKey is what checkpoints of a log are verified with. Default: none
+	// counts.
+	VerifierKey func(log uuid.UUID) string
+	// Remembered are the checkpoints that the signer keeps outside the
+	// database, by origin. Default: none.
+	Remembered func() (map[string]transparency.Remembered, error)
+	// Against are others that were kept of the log that is verified.
+	Against []Checkpoint
+	// Pool is where [Verifier.VerifyNew] keeps how far it has come. Without it
+	// every time is the first.
+	Pool *pgxpool.Pool
+	// Progress is told how many events have been looked at since the last time.
+	Progress func(events int)
+}
+
 // Verifier proves a ledger. It is safe for concurrent use.
-type Verifier struct{ store eventstore.Store }
+type Verifier struct {
+	store   eventstore.Store
+	options VerifierOptions
+}
 
 // NewVerifier makes a verifier of the ledger in a store.
-func NewVerifier(store eventstore.Store) *Verifier { return &Verifier{store: store} }
+func NewVerifier(store eventstore.Store, options VerifierOptions) *Verifier {
+	return &Verifier{store: store, options: options}
+}
 
 // Scope says which part of the ledger to verify. The zero Scope is all of it.
 type Scope struct {
@@ -25,60 +61,135 @@ type Scope struct {
 	From, To     time.Time             // only events recorded in [From, To]; zero: no bound
 }
 
-// Report is what a verification found.
-type Report struct {
-	Checked int64             // events
-	Break   *eventstore.Break // the first that was found, nil when everything holds
+// Verify hashes every event in scope again, compares what the engine says of it
+// with its record, follows the chain of every stream, and compares all of it
+// with the log: the organization's, or that of the whole ledger, and with the
+// checkpoints that were signed of it. Over the whole ledger it also insists on
+// the head, and on dense positions where the engine has them. Between two times there are the chains alone.
+//
+// It stops at the first thing that is wrong and finds out what that is. An error
+// means that it could not look. Events that are appended meanwhile do no harm.
+//
+// Memory grows with the number of streams (some 80 bytes each), not of events,
+// unless something is wrong.
+func (v *Verifier) Verify(ctx context.Context, scope Scope) (Report, error) {
+	ev, err := v.evidence(ctx, scope)
+	if err != nil {
+		return Report{}, fmt.Errorf("verify: %w", err)
+	}
+	report, _, err := v.verifyEvidence(ctx, scope, ev)
+	return report, err
 }
 
-// Verify hashes every event in scope again, compares what the engine says of
-// it with its record, and follows the chain of every stream. Over the whole
-// ledger it also insists on the head, and on dense positions where the engine
-// has them. It stops at the first break; an error means that it could not look.
-//
-// Memory grows with the number of streams (some 80 bytes each), not of events.
-func (v *Verifier) Verify(ctx context.Context, scope Scope) (Report, error) {
+func (v *Verifier) verifyEvidence(ctx context.Context, scope Scope, ev *evidence) (Report, *pass, error) {
+	report, p, err := ev.verify(ctx)
+	if err == nil && report.Break == nil && ev.size > 0 {
+		report.Break, err = v.checkLog(ctx, scope.Organization.UUID, ev, p)
+	}
+	if err != nil {
+		return Report{}, nil, fmt.Errorf("verify: %w", err)
+	}
+	return report, p, nil
+}
+
+// evidence gathers what is to be said for a part of the ledger, in an order
+// that leaves no gap on a ledger that grows: a checkpoint is of a log that
+// existed, a log of events that existed.
+func (v *Verifier) evidence(ctx context.Context, scope Scope) (*evidence, error) {
+	log := scope.Organization.UUID
 	whole := scope == Scope{}
-	var head eventstore.Position
+	timed := !scope.From.IsZero() || !scope.To.IsZero()
+	ev := &evidence{
+		options: eventstore.ChainOptions{Dense: whole && eventstore.Dense(v.store), Midway: !scope.From.IsZero()},
+		tenant:  log != transparency.Whole, seen: v.options.Progress, entries: noEntries,
+	}
+	if v.options.Logs != nil && !timed {
+		if err := v.checkpoints(ctx, log, ev); err != nil {
+			return nil, err
+		}
+		state, err := v.options.Logs.State(ctx, log)
+		if err != nil {
+			return nil, err
+		}
+		ev.size = state.Size()
+		ev.entries = func(ctx context.Context) iter.Seq2[eventstore.Hash, error] {
+			return v.options.Logs.Entries(ctx, log, 0, ev.size)
+		}
+	}
 	if whole {
 		var err error
-		if head, err = v.store.Head(ctx); err != nil {
-			return Report{}, fmt.Errorf("verify: %w", err)
+		if ev.head, err = v.store.Head(ctx); err != nil {
+			return nil, err
 		}
 	}
-	chain := eventstore.NewChain(eventstore.ChainOptions{Dense: whole && eventstore.Dense(v.store), Midway: !scope.From.IsZero()})
-	filter := eventstore.Filter{Organization: scope.Organization.UUID, From: scope.From, To: scope.To}
-	for event, err := range v.store.ReadAll(ctx, 0, filter) {
+	filter := eventstore.Filter{Organization: log, From: scope.From, To: scope.To}
+	ev.events = func(ctx context.Context) iter.Seq2[[]inspected, error] {
+		return inspecting(ctx, v.store.ReadAll(ctx, 0, filter))
+	}
+	return ev, nil
+}
+
+func noEntries(context.Context) iter.Seq2[eventstore.Hash, error] {
+	return func(func(eventstore.Hash, error) bool) {}
+}
+
+// checkpoints finds those of a log that count.
+func (v *Verifier) checkpoints(ctx context.Context, log uuid.UUID, ev *evidence) error {
+	var counting []Checkpoint
+	if v.options.VerifierKey != nil {
+		key := v.options.VerifierKey(log)
+		verifier, err := note.NewVerifier(key)
 		if err != nil {
-			return Report{}, fmt.Errorf("verify after position %d: %w", chain.Position(), err)
+			return fmt.Errorf("the verifier key: %w", err)
 		}
-		if found := breakIn(chain.Check(event), scope); found != nil {
-			return Report{Checked: chain.Count(), Break: found}, nil
+		if counting, err = v.remembered(verifier.Name()); err != nil {
+			return err
 		}
+		stored, err := v.options.Logs.Checkpoints(ctx, log)
+		if err != nil {
+			return err
+		}
+		var signed []Checkpoint
+		signed, ev.forged = openSigned(func(yield func([]byte, time.Time) bool) {
+			for i := range stored {
+				if !yield(stored[i].Note, stored[i].SignedAt) {
+					return
+				}
+			}
+		}, verifier, key)
+		counting = append(counting, signed...)
 	}
-	report := Report{Checked: chain.Count()}
-	if chain.Position() < head {
-		report.Break = &eventstore.Break{
-			Kind: eventstore.BreakGap, Position: head, EventID: uuid.Nil,
-			Detail: fmt.Sprintf("the ledger ends at position %d, its head says %d", chain.Position(), head),
-		}
-	}
-	return report, nil
+	ev.checkpoints = bySize(append(counting, v.options.Against...))
+	return nil
 }
 
-// breakIn is the break that an event showed, unless it is none in this scope:
-// of a stream that several tenants share, one of them sees only parts.
-func breakIn(err error, scope Scope) *eventstore.Break {
-	var found *eventstore.Break
-	if !errors.As(err, &found) {
-		return nil
+// remembered is what the signer knows of an origin.
+func (v *Verifier) remembered(origin string) ([]Checkpoint, error) {
+	if v.options.Remembered == nil {
+		return nil, nil
 	}
-	if !scope.Organization.IsZero() && found.Kind == eventstore.BreakMissing && shared(found.Stream) {
-		return nil
+	all, err := v.options.Remembered()
+	last, is := all[origin]
+	if err != nil || !is {
+		return nil, err
 	}
-	return found
+	return []Checkpoint{{Size: last.Size, Root: last.Root, SignedAt: last.At, Outside: true}}, nil
 }
 
-func shared(stream string) bool {
-	return strings.HasPrefix(stream, "security-") || strings.HasPrefix(stream, "claim-")
+// checkLog: all events hold, so the log has to have the root they give.
+func (v *Verifier) checkLog(ctx context.Context, log uuid.UUID, ev *evidence, p *pass) (*Finding, error) {
+	root, err := v.options.Logs.Root(ctx, log, ev.size)
+	lacks := errors.Is(err, transparency.ErrNotLogged)
+	switch {
+	case err != nil && !lacks:
+		return nil, err
+	case !lacks && p.size == ev.size && root == p.whole.Root():
+		return nil, nil
+	}
+	// A log that is being derived again is short, and says so.
+	if state, err := v.options.Logs.State(ctx, log); err != nil || state.Size() < ev.size {
+		return nil, err
+	}
+	return &Finding{Kind: AlteredLog, Index: p.size,
+		Detail: "The events are what was signed, but the transparency log's tables are not what follows from them. Derive the log again."}, nil
 }

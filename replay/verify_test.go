@@ -68,7 +68,7 @@ func newVault(t *testing.T) *vault {
 
 func (v *vault) verify(t *testing.T, scope replay.Scope) replay.Report {
 	t.Helper()
-	report, err := replay.NewVerifier(v.store).Verify(t.Context(), scope)
+	report, err := replay.NewVerifier(v.store, replay.VerifierOptions{}).Verify(t.Context(), scope)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,14 +99,15 @@ func TestAnIntactLedgerVerifies(t *testing.T) {
 func TestWhatWasDoneToTheLedgerIsFound(t *testing.T) {
 	for name, test := range map[string]struct {
 		harm string // $1 is the position of the victim
-		kind eventstore.BreakKind
+		kind replay.Kind
+		says eventstore.BreakKind
 	}{
-		"a byte changed":        {`UPDATE events SET record = set_byte(record, 100, get_byte(record, 100) # 1) WHERE position = $1`, eventstore.BreakAltered},
-		"record and hash":       {`UPDATE events SET record = r, hash = sha256(r) FROM (SELECT convert_to(replace(convert_from(record, 'UTF8'), '"number":', '"number":9'), 'UTF8') r FROM events WHERE position = $1) x WHERE position = $1`, eventstore.BreakLink},
-		"given to the others":   {`UPDATE events SET organization_id = '` + theirs.String() + `' WHERE position = $1`, eventstore.BreakColumn},
-		"dated back":            {`UPDATE events SET recorded_at = recorded_at - interval '1 hour' WHERE position = $1`, eventstore.BreakColumn},
-		"taken out":             {`DELETE FROM events WHERE position = $1`, eventstore.BreakGap},
-		"the newest taken away": {`DELETE FROM events WHERE position > 50 AND $1 > 0`, eventstore.BreakGap},
+		"a byte changed":        {`UPDATE events SET record = set_byte(record, 100, get_byte(record, 100) # 1) WHERE position = $1`, replay.AlteredEvent, eventstore.BreakAltered},
+		"record and hash":       {`UPDATE events SET record = r, hash = sha256(r) FROM (SELECT convert_to(replace(convert_from(record, 'UTF8'), '"number":', '"number":9'), 'UTF8') r FROM events WHERE position = $1) x WHERE position = $1`, replay.AlteredEvent, eventstore.BreakLink},
+		"given to the others":   {`UPDATE events SET organization_id = '` + theirs.String() + `' WHERE position = $1`, replay.AlteredEvent, eventstore.BreakColumn},
+		"dated back":            {`UPDATE events SET recorded_at = recorded_at - interval '1 hour' WHERE position = $1`, replay.AlteredEvent, eventstore.BreakColumn},
+		"taken out":             {`DELETE FROM events WHERE position = $1`, replay.RemovedEvent, eventstore.BreakGap},
+		"the newest taken away": {`DELETE FROM events WHERE position > 50 AND $1 > 0`, replay.TruncatedTail, eventstore.BreakGap},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := newVault(t)
@@ -115,8 +116,8 @@ func TestWhatWasDoneToTheLedgerIsFound(t *testing.T) {
 				t.Fatal(err)
 			}
 			report := v.verify(t, replay.Scope{})
-			if report.Break == nil || report.Break.Kind != test.kind {
-				t.Fatalf("found %v, want %s", report.Break, test.kind)
+			if report.Break == nil || report.Break.Kind != test.kind || report.Break.Chain == nil || report.Break.Chain.Kind != test.says {
+				t.Fatalf("found %v, want %s by %s", report.Break, test.kind, test.says)
 			}
 			if at := report.Break.Position; at < victim.Position {
 				t.Errorf("found at position %d, before what was harmed at %d", at, victim.Position)

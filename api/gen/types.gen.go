@@ -107,6 +107,105 @@ func (e AuditOutcome) Valid() bool {
 	}
 }
 
+// Defines values for ComplianceControlStatus.
+const (
+	ComplianceControlStatusFailing ComplianceControlStatus = "failing"
+	ComplianceControlStatusPassing ComplianceControlStatus = "passing"
+	ComplianceControlStatusUnknown ComplianceControlStatus = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the ComplianceControlStatus enum.
+func (e ComplianceControlStatus) Valid() bool {
+	switch e {
+	case ComplianceControlStatusFailing:
+		return true
+	case ComplianceControlStatusPassing:
+		return true
+	case ComplianceControlStatusUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ComplianceJobLastResult.
+const (
+	ComplianceJobLastResultError    ComplianceJobLastResult = "error"
+	ComplianceJobLastResultFailed   ComplianceJobLastResult = "failed"
+	ComplianceJobLastResultNeverRan ComplianceJobLastResult = "never_ran"
+	ComplianceJobLastResultPassed   ComplianceJobLastResult = "passed"
+)
+
+// Valid indicates whether the value is a known member of the ComplianceJobLastResult enum.
+func (e ComplianceJobLastResult) Valid() bool {
+	switch e {
+	case ComplianceJobLastResultError:
+		return true
+	case ComplianceJobLastResultFailed:
+		return true
+	case ComplianceJobLastResultNeverRan:
+		return true
+	case ComplianceJobLastResultPassed:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ComplianceReportAgntcySchemaVersion.
+const (
+	ComplianceReportAgntcySchemaVersionN10 ComplianceReportAgntcySchemaVersion = "1.0"
+)
+
+// Valid indicates whether the value is a known member of the ComplianceReportAgntcySchemaVersion enum.
+func (e ComplianceReportAgntcySchemaVersion) Valid() bool {
+	switch e {
+	case ComplianceReportAgntcySchemaVersionN10:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ComplianceSectionName.
+const (
+	ComplianceSectionNameAgentIdentity ComplianceSectionName = "agent-identity"
+	ComplianceSectionNameAuditTrail    ComplianceSectionName = "audit-trail"
+)
+
+// Valid indicates whether the value is a known member of the ComplianceSectionName enum.
+func (e ComplianceSectionName) Valid() bool {
+	switch e {
+	case ComplianceSectionNameAgentIdentity:
+		return true
+	case ComplianceSectionNameAuditTrail:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ComplianceStatus.
+const (
+	ComplianceStatusFail ComplianceStatus = "fail"
+	ComplianceStatusPass ComplianceStatus = "pass"
+	ComplianceStatusWarn ComplianceStatus = "warn"
+)
+
+// Valid indicates whether the value is a known member of the ComplianceStatus enum.
+func (e ComplianceStatus) Valid() bool {
+	switch e {
+	case ComplianceStatusFail:
+		return true
+	case ComplianceStatusPass:
+		return true
+	case ComplianceStatusWarn:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CredentialKind.
 const (
 	CredentialKindClientSecret  CredentialKind = "client_secret"
@@ -128,6 +227,7 @@ func (e CredentialKind) Valid() bool {
 // Defines values for CredentialStatus.
 const (
 	CredentialStatusActive  CredentialStatus = "active"
+	CredentialStatusExpired CredentialStatus = "expired"
 	CredentialStatusRevoked CredentialStatus = "revoked"
 )
 
@@ -136,7 +236,27 @@ func (e CredentialStatus) Valid() bool {
 	switch e {
 	case CredentialStatusActive:
 		return true
+	case CredentialStatusExpired:
+		return true
 	case CredentialStatusRevoked:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DelegationThenRole.
+const (
+	DelegationThenRoleDelegatee DelegationThenRole = "delegatee"
+	DelegationThenRoleDelegator DelegationThenRole = "delegator"
+)
+
+// Valid indicates whether the value is a known member of the DelegationThenRole enum.
+func (e DelegationThenRole) Valid() bool {
+	switch e {
+	case DelegationThenRoleDelegatee:
+		return true
+	case DelegationThenRoleDelegator:
 		return true
 	default:
 		return false
@@ -218,6 +338,7 @@ const (
 	ErrorCodeAGENTSUSPENDED             ErrorCode = "AGENT_SUSPENDED"
 	ErrorCodeALREADYMEMBER              ErrorCode = "ALREADY_MEMBER"
 	ErrorCodeAUTHORIZATIONERROR         ErrorCode = "AUTHORIZATION_ERROR"
+	ErrorCodeCOMPLIANCEDISABLED         ErrorCode = "COMPLIANCE_DISABLED"
 	ErrorCodeCONFLICT                   ErrorCode = "CONFLICT"
 	ErrorCodeCREDENTIALALREADYREVOKED   ErrorCode = "CREDENTIAL_ALREADY_REVOKED"
 	ErrorCodeCREDENTIALNOTFOUND         ErrorCode = "CREDENTIAL_NOT_FOUND"
@@ -261,6 +382,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeALREADYMEMBER:
 		return true
 	case ErrorCodeAUTHORIZATIONERROR:
+		return true
+	case ErrorCodeCOMPLIANCEDISABLED:
 		return true
 	case ErrorCodeCONFLICT:
 		return true
@@ -347,6 +470,48 @@ const (
 func (e IntrospectionResponseTokenType) Valid() bool {
 	switch e {
 	case IntrospectionResponseTokenTypeBearer:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LedgerBreakKind.
+const (
+	LedgerBreakKindAlteredEvent    LedgerBreakKind = "altered_event"
+	LedgerBreakKindAlteredLog      LedgerBreakKind = "altered_log"
+	LedgerBreakKindInsertedEvent   LedgerBreakKind = "inserted_event"
+	LedgerBreakKindRemovedEvent    LedgerBreakKind = "removed_event"
+	LedgerBreakKindRemovedStream   LedgerBreakKind = "removed_stream"
+	LedgerBreakKindReorderedEvents LedgerBreakKind = "reordered_events"
+	LedgerBreakKindRestoredBackup  LedgerBreakKind = "restored_backup"
+	LedgerBreakKindRewrittenLedger LedgerBreakKind = "rewritten_ledger"
+	LedgerBreakKindTruncatedTail   LedgerBreakKind = "truncated_tail"
+	LedgerBreakKindUndetermined    LedgerBreakKind = "undetermined"
+)
+
+// Valid indicates whether the value is a known member of the LedgerBreakKind enum.
+func (e LedgerBreakKind) Valid() bool {
+	switch e {
+	case LedgerBreakKindAlteredEvent:
+		return true
+	case LedgerBreakKindAlteredLog:
+		return true
+	case LedgerBreakKindInsertedEvent:
+		return true
+	case LedgerBreakKindRemovedEvent:
+		return true
+	case LedgerBreakKindRemovedStream:
+		return true
+	case LedgerBreakKindReorderedEvents:
+		return true
+	case LedgerBreakKindRestoredBackup:
+		return true
+	case LedgerBreakKindRewrittenLedger:
+		return true
+	case LedgerBreakKindTruncatedTail:
+		return true
+	case LedgerBreakKindUndetermined:
 		return true
 	default:
 		return false
@@ -740,6 +905,42 @@ func (e SigningKeyUse) Valid() bool {
 	}
 }
 
+// Defines values for StateReasonCode.
+const (
+	StateReasonCodeAgentDecommissioned  StateReasonCode = "agent_decommissioned"
+	StateReasonCodeAgentSuspended       StateReasonCode = "agent_suspended"
+	StateReasonCodeCredentialExpired    StateReasonCode = "credential_expired"
+	StateReasonCodeCredentialRevoked    StateReasonCode = "credential_revoked"
+	StateReasonCodeDelegationExpired    StateReasonCode = "delegation_expired"
+	StateReasonCodeDelegationRevoked    StateReasonCode = "delegation_revoked"
+	StateReasonCodeNoCredential         StateReasonCode = "no_credential"
+	StateReasonCodeOrganizationInactive StateReasonCode = "organization_inactive"
+)
+
+// Valid indicates whether the value is a known member of the StateReasonCode enum.
+func (e StateReasonCode) Valid() bool {
+	switch e {
+	case StateReasonCodeAgentDecommissioned:
+		return true
+	case StateReasonCodeAgentSuspended:
+		return true
+	case StateReasonCodeCredentialExpired:
+		return true
+	case StateReasonCodeCredentialRevoked:
+		return true
+	case StateReasonCodeDelegationExpired:
+		return true
+	case StateReasonCodeDelegationRevoked:
+		return true
+	case StateReasonCodeNoCredential:
+		return true
+	case StateReasonCodeOrganizationInactive:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Tier.
 const (
 	TierEnterprise Tier = "enterprise"
@@ -785,6 +986,24 @@ const (
 func (e TokenResponseTokenType) Valid() bool {
 	switch e {
 	case TokenResponseTokenTypeBearer:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for VerifyAuditTrailParamsMode.
+const (
+	VerifyAuditTrailParamsModeFull        VerifyAuditTrailParamsMode = "full"
+	VerifyAuditTrailParamsModeIncremental VerifyAuditTrailParamsMode = "incremental"
+)
+
+// Valid indicates whether the value is a known member of the VerifyAuditTrailParamsMode enum.
+func (e VerifyAuditTrailParamsMode) Valid() bool {
+	switch e {
+	case VerifyAuditTrailParamsModeFull:
+		return true
+	case VerifyAuditTrailParamsModeIncremental:
 		return true
 	default:
 		return false
@@ -886,6 +1105,42 @@ type Agent struct {
 	Version SemanticVersion `json:"version"`
 }
 
+// AgentCard Who an agent is, in brief.
+//
+// Example: {"agentType":"screener","capabilities":["resume:read"],"deploymentEnv":"production","did":"did:web:id.example.com:agents:019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","identityProvider":"https://id.example.com","issuedAt":"2026-11-23T07:21:00.123Z","name":"screener@acme.example","owner":"talent-team","version":"1.4.0"}
+type AgentCard struct {
+	// AgentType What the agent does.
+	AgentType    AgentType    `json:"agentType"`
+	Capabilities []Capability `json:"capabilities"`
+
+	// DeploymentEnv Where the agent runs.
+	DeploymentEnv DeploymentEnv `json:"deploymentEnv"`
+	Did           string        `json:"did"`
+
+	// IdentityProvider The issuer of the agent's tokens.
+	IdentityProvider string `json:"identityProvider"`
+
+	// IssuedAt RFC 3339, in UTC, with milliseconds.
+	//
+	// Example: 2026-11-23T07:21:00.123Z
+	IssuedAt Timestamp `json:"issuedAt"`
+
+	// Name The agent's e-mail address.
+	Name  string `json:"name"`
+	Owner string `json:"owner"`
+
+	// Version A semantic version (semver.org).
+	//
+	// Example: 1.4.0
+	Version SemanticVersion `json:"version"`
+}
+
+// AgentCardList defines model for AgentCardList.
+type AgentCardList struct {
+	Data  []AgentCard `json:"data"`
+	Total int         `json:"total"`
+}
+
 // AgentCreate defines model for AgentCreate.
 type AgentCreate struct {
 	// AgentType What the agent does.
@@ -924,6 +1179,30 @@ type AgentList struct {
 	Limit int     `json:"limit"`
 	Page  int     `json:"page"`
 	Total int64   `json:"total"`
+}
+
+// AgentState Who an agent was at a moment, and what it could do.
+type AgentState struct {
+	AgentID openapi_types.UUID `json:"agentId"`
+	At      StateMoment        `json:"at"`
+
+	// Credentials Oldest first.
+	Credentials []CredentialThen `json:"credentials"`
+
+	// Delegations To and from the agent, newest first; those that had run out more than a day before are left out.
+	Delegations []DelegationThen `json:"delegations"`
+
+	// DelegationsTotal How many there were; the newest hundred are told.
+	DelegationsTotal int `json:"delegationsTotal"`
+
+	// Facts Facts by their names, which are those of the thing's own fields.
+	Facts Facts `json:"facts"`
+
+	// Organization The agent's organization.
+	Organization OrganizationThen `json:"organization"`
+
+	// Tokens Whether the agent could get tokens of its own. How many it had had, which the tier limits, is not looked at.
+	Tokens TokensThen `json:"tokens"`
 }
 
 // AgentStatus Only active agents get tokens. Decommissioned is final.
@@ -1031,13 +1310,22 @@ type AuditMetadata = json.RawMessage
 // AuditOutcome defines model for AuditOutcome.
 type AuditOutcome string
 
-// AuditVerification Example: {"brokenAtEventId":null,"checkedCount":4711,"verified":true}
+// AuditVerification Example: {"break":null,"brokenAtEventId":null,"checkedCount":4711,"checkpoint":null,"rootHash":"CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=","treeSize":4711,"verified":true}
 type AuditVerification struct {
+	Break nullable.Nullable[LedgerBreak] `json:"break"`
+
 	// BrokenAtEventID The first broken event; null when there is none.
 	BrokenAtEventID nullable.Nullable[openapi_types.UUID] `json:"brokenAtEventId"`
 	CheckedCount    int64                                 `json:"checkedCount"`
+	Checkpoint      nullable.Nullable[VerifiedCheckpoint] `json:"checkpoint"`
 	FromDate        *timestamp.Milli                      `json:"fromDate,omitempty"`
-	ToDate          *timestamp.Milli                      `json:"toDate,omitempty"`
+
+	// RootHash Root hash that the events give at that size; null between dates.
+	RootHash nullable.Nullable[[]byte] `json:"rootHash"`
+	ToDate   *timestamp.Milli          `json:"toDate,omitempty"`
+
+	// TreeSize Entries of the transparency log that the events were compared with; null between dates.
+	TreeSize nullable.Nullable[int64] `json:"treeSize"`
 
 	// Verified Nothing checked is broken.
 	Verified bool `json:"verified"`
@@ -1093,6 +1381,87 @@ type Checkpoint struct {
 	VerifierKey string `json:"verifierKey"`
 }
 
+// ComplianceControl A SOC 2 control and the jobs it rests on.
+//
+// Example: {"id":"CC7.2","jobs":[{"durationMs":412,"lastResult":"passed","lastRun":"2026-11-23T07:22:00.000Z","name":"ledger_verification_new","nextRun":"2026-11-23T08:22:00.000Z"}],"lastChecked":"2026-11-23T07:22:00.000Z","name":"Audit Log Integrity","status":"passing"}
+type ComplianceControl struct {
+	ID   string          `json:"id"`
+	Jobs []ComplianceJob `json:"jobs"`
+
+	// LastChecked Null when it never was.
+	LastChecked nullable.Nullable[timestamp.Milli] `json:"lastChecked"`
+	Name        string                             `json:"name"`
+	Status      ComplianceControlStatus            `json:"status"`
+}
+
+// ComplianceControlStatus defines model for ComplianceControl.Status.
+type ComplianceControlStatus string
+
+// ComplianceControls defines model for ComplianceControls.
+type ComplianceControls struct {
+	Controls []ComplianceControl `json:"controls"`
+}
+
+// ComplianceJob How a job went last, on whatever server.
+type ComplianceJob struct {
+	DurationMs int64 `json:"durationMs"`
+
+	// LastResult `error`: it could not find out.
+	LastResult ComplianceJobLastResult `json:"lastResult"`
+
+	// LastRun When it finished; null when it never ran.
+	LastRun nullable.Nullable[timestamp.Milli] `json:"lastRun"`
+	Name    string                             `json:"name"`
+
+	// NextRun Null when no server has taken it up yet.
+	NextRun nullable.Nullable[timestamp.Milli] `json:"nextRun"`
+}
+
+// ComplianceJobLastResult `error`: it could not find out.
+type ComplianceJobLastResult string
+
+// ComplianceReport An AGNTCY compliance report.
+//
+// Example: {"agent_count":12,"agntcy_conformance":true,"agntcy_schema_version":"1.0","audit_chain_integrity":true,"from_cache":false,"generated_at":"2026-11-23T07:22:00.000Z","overall_status":"warn","sections":[{"details":{"expired_credentials":[],"expiring_credentials":[{"agent_id":"019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","credential_id":"019a3f60-1d2e-7a3b-8c4d-6f5e4d3c2b1a","expires_at":"2026-11-26T00:00:00.000Z"}],"missing_did":[]},"name":"agent-identity","status":"warn"},{"details":{"broken_at_event_id":null,"checked_count":5120},"name":"audit-trail","status":"pass"}],"tenant_id":"019a3f5e-0b6c-7f10-8a4d-5e9b7c3d2f10","verified_agent_count":12}
+type ComplianceReport struct {
+	// AgentCount Active agents.
+	AgentCount int `json:"agent_count"`
+
+	// AgntcyConformance Whether every active agent has what AGNTCY wants of an identity: a DID.
+	AgntcyConformance   bool                                `json:"agntcy_conformance"`
+	AgntcySchemaVersion ComplianceReportAgntcySchemaVersion `json:"agntcy_schema_version"`
+	AuditChainIntegrity bool                                `json:"audit_chain_integrity"`
+	FromCache           bool                                `json:"from_cache"`
+
+	// GeneratedAt RFC 3339, in UTC, with milliseconds.
+	//
+	// Example: 2026-11-23T07:21:00.123Z
+	GeneratedAt   Timestamp           `json:"generated_at"`
+	OverallStatus ComplianceStatus    `json:"overall_status"`
+	Sections      []ComplianceSection `json:"sections"`
+	TenantID      openapi_types.UUID  `json:"tenant_id"`
+
+	// VerifiedAgentCount Those with a DID and without an expired credential.
+	VerifiedAgentCount int `json:"verified_agent_count"`
+}
+
+// ComplianceReportAgntcySchemaVersion defines model for ComplianceReport.AgntcySchemaVersion.
+type ComplianceReportAgntcySchemaVersion string
+
+// ComplianceSection defines model for ComplianceSection.
+type ComplianceSection struct {
+	// Details What was found; lists hold the first hundred.
+	Details map[string]interface{} `json:"details"`
+	Name    ComplianceSectionName  `json:"name"`
+	Status  ComplianceStatus       `json:"status"`
+}
+
+// ComplianceSectionName defines model for ComplianceSection.Name.
+type ComplianceSectionName string
+
+// ComplianceStatus defines model for ComplianceStatus.
+type ComplianceStatus string
+
 // ConsistencyProof Example: {"from":1,"fromRoot":"6nTRuJIDmbAJcT6t6rlKJfZUjFgEPFyGTnhpMsDqFGo=","origin":"id.example.com/ledger","proof":[],"to":1,"toRoot":"6nTRuJIDmbAJcT6t6rlKJfZUjFgEPFyGTnhpMsDqFGo="}
 type ConsistencyProof struct {
 	From int64 `json:"from"`
@@ -1144,7 +1513,7 @@ type Credential struct {
 	// RotatedAt Null when it never was.
 	RotatedAt nullable.Nullable[timestamp.Milli] `json:"rotatedAt"`
 
-	// Status An active credential whose `expiresAt` has passed is not accepted either.
+	// Status A credential is expired once its `expiresAt` has passed. Rotating brings it back.
 	Status CredentialStatus `json:"status"`
 }
 
@@ -1184,8 +1553,19 @@ type CredentialRotate struct {
 	PublicKeyJwk *PublicKeyJwk `json:"publicKeyJwk,omitempty"`
 }
 
-// CredentialStatus An active credential whose `expiresAt` has passed is not accepted either.
+// CredentialStatus A credential is expired once its `expiresAt` has passed. Rotating brings it back.
 type CredentialStatus string
+
+// CredentialThen A credential, without anything that recognizes a secret.
+type CredentialThen struct {
+	CredentialID openapi_types.UUID `json:"credentialId"`
+
+	// Facts Facts by their names, which are those of the thing's own fields.
+	Facts Facts `json:"facts"`
+
+	// Usable By itself: neither revoked nor expired.
+	Usable bool `json:"usable"`
+}
 
 // CredentialWithSecret Example: {"clientId":"019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","clientSecret":"sk_live_EXAMPLEexampleEXAMPLEexampleEXAMPLEexample0","createdAt":"2026-11-23T07:22:00.000Z","credentialId":"019a3f60-1d2e-7a3b-8c4d-6f5e4d3c2b1a","expiresAt":null,"kind":"client_secret","revokedAt":null,"rotatedAt":null,"status":"active"}
 type CredentialWithSecret struct {
@@ -1218,7 +1598,7 @@ type CredentialWithSecret struct {
 	// RotatedAt Null when it never was.
 	RotatedAt nullable.Nullable[timestamp.Milli] `json:"rotatedAt"`
 
-	// Status An active credential whose `expiresAt` has passed is not accepted either.
+	// Status A credential is expired once its `expiresAt` has passed. Rotating brings it back.
 	Status CredentialStatus `json:"status"`
 }
 
@@ -1285,6 +1665,25 @@ type DelegationCreate struct {
 	// TTLSeconds How long the delegation lives; when the caller's token acts under another one, not beyond that one's end.
 	TTLSeconds int `json:"ttlSeconds"`
 }
+
+// DelegationThen A delegation. It was alive when it and every link above it was neither revoked nor expired, and the organization
+// and every agent on the way were active.
+type DelegationThen struct {
+	Alive   bool               `json:"alive"`
+	ChainID openapi_types.UUID `json:"chainId"`
+
+	// Facts Facts by their names, which are those of the thing's own fields.
+	Facts Facts `json:"facts"`
+
+	// Reasons Why not.
+	Reasons []StateReason `json:"reasons"`
+
+	// Role What the agent was in it.
+	Role DelegationThenRole `json:"role"`
+}
+
+// DelegationThenRole What the agent was in it.
+type DelegationThenRole string
 
 // DelegationToken What the delegatee exchanges. Whoever else has it can do nothing with it.
 //
@@ -1361,6 +1760,41 @@ type Error struct {
 
 // ErrorCode For a program.
 type ErrorCode string
+
+// EventReference The event of the ledger that made something so.
+//
+// Example: {"actor":{"id":"019a3f5d-1111-7222-8333-444455556666","kind":"agent"},"eventId":"019a3f60-4a5b-7c6d-9e7f-0a1b2c3d4e5f","hash":"6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b","position":4711,"revision":12,"stream":"agent-019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","time":"2026-11-23T07:22:00.000Z","type":"agent.suspended"}
+type EventReference struct {
+	// Actor Who caused the event.
+	Actor    AuditActor         `json:"actor"`
+	EventID  openapi_types.UUID `json:"eventId"`
+	Hash     string             `json:"hash"`
+	Position int64              `json:"position"`
+	Revision int64              `json:"revision"`
+	Stream   string             `json:"stream"`
+
+	// Time RFC 3339, in UTC, with milliseconds.
+	//
+	// Example: 2026-11-23T07:21:00.123Z
+	Time Timestamp `json:"time"`
+	Type string    `json:"type"`
+}
+
+// Fact Something that was so.
+//
+// Example: {"event":{"actor":{"id":"019a3f5d-1111-7222-8333-444455556666","kind":"agent"},"eventId":"019a3f60-4a5b-7c6d-9e7f-0a1b2c3d4e5f","hash":"6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b","position":4711,"revision":12,"stream":"agent-019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","time":"2026-11-23T07:22:00.000Z","type":"agent.suspended"},"value":"suspended"}
+type Fact struct {
+	// Event The event of the ledger that made something so.
+	//
+	// Example: {"actor":{"id":"019a3f5d-1111-7222-8333-444455556666","kind":"agent"},"eventId":"019a3f60-4a5b-7c6d-9e7f-0a1b2c3d4e5f","hash":"6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b","position":4711,"revision":12,"stream":"agent-019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","time":"2026-11-23T07:22:00.000Z","type":"agent.suspended"}
+	Event EventReference `json:"event"`
+
+	// Value What it was; null where it was not set.
+	Value nullable.Nullable[interface{}] `json:"value"`
+}
+
+// Facts Facts by their names, which are those of the thing's own fields.
+type Facts map[string]Fact
 
 // HaltedProjection defines model for HaltedProjection.
 type HaltedProjection struct {
@@ -1445,6 +1879,24 @@ type IntrospectionResponseTokenType string
 type KeySet struct {
 	Keys []SigningKey `json:"keys"`
 }
+
+// LedgerBreak The first thing that is wrong.
+type LedgerBreak struct {
+	Detail string `json:"detail"`
+
+	// EventID The first wrong event, or the one that stands in the place of an event that is gone; null where none does.
+	EventID nullable.Nullable[openapi_types.UUID] `json:"eventId"`
+
+	// Index Of that place in the transparency log, from 0; -1 when it has none.
+	Index    int64           `json:"index"`
+	Kind     LedgerBreakKind `json:"kind"`
+	Position int64           `json:"position"`
+	Revision int64           `json:"revision"`
+	Stream   string          `json:"stream"`
+}
+
+// LedgerBreakKind defines model for LedgerBreak.Kind.
+type LedgerBreakKind string
 
 // MemberRole An admin may read the organization and change its name.
 type MemberRole string
@@ -1577,6 +2029,13 @@ type OrganizationMemberCreate struct {
 // OrganizationStatus Suspended and deleted organizations issue no tokens.
 type OrganizationStatus string
 
+// OrganizationThen The agent's organization.
+type OrganizationThen struct {
+	// Facts Facts by their names, which are those of the thing's own fields.
+	Facts          Facts              `json:"facts"`
+	OrganizationID openapi_types.UUID `json:"organizationId"`
+}
+
 // OrganizationUpdate defines model for OrganizationUpdate.
 type OrganizationUpdate struct {
 	// MaxAgents Null removes the override.
@@ -1620,8 +2079,11 @@ type ProjectionHealthStatus string
 // ProjectionsHealth defines model for ProjectionsHealth.
 type ProjectionsHealth struct {
 	// Halted Projections that met an event they cannot apply.
-	Halted []HaltedProjection      `json:"halted"`
-	Status ProjectionsHealthStatus `json:"status"`
+	Halted []HaltedProjection `json:"halted"`
+
+	// Rebuilding Projections whose read models are of an older version than this server reads. They are being rebuilt; until that is done the server is not ready.
+	Rebuilding *[]string               `json:"rebuilding,omitempty"`
+	Status     ProjectionsHealthStatus `json:"status"`
 }
 
 // ProjectionsHealthStatus defines model for ProjectionsHealth.Status.
@@ -1730,6 +2192,31 @@ type SigningKeyKty string
 
 // SigningKeyUse defines model for SigningKey.Use.
 type SigningKeyUse string
+
+// StateMoment defines model for StateMoment.
+type StateMoment struct {
+	// Position Of the newest event that counts; null where a time was asked for.
+	Position nullable.Nullable[int64] `json:"position"`
+
+	// Time RFC 3339, in UTC, with milliseconds.
+	//
+	// Example: 2026-11-23T07:21:00.123Z
+	Time Timestamp `json:"time"`
+}
+
+// StateReason Why something was not possible, and the event that made it so.
+type StateReason struct {
+	Code StateReasonCode `json:"code"`
+
+	// Event The event of the ledger that made something so.
+	//
+	// Example: {"actor":{"id":"019a3f5d-1111-7222-8333-444455556666","kind":"agent"},"eventId":"019a3f60-4a5b-7c6d-9e7f-0a1b2c3d4e5f","hash":"6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b","position":4711,"revision":12,"stream":"agent-019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","time":"2026-11-23T07:22:00.000Z","type":"agent.suspended"}
+	Event   EventReference `json:"event"`
+	Message string         `json:"message"`
+}
+
+// StateReasonCode defines model for StateReason.Code.
+type StateReasonCode string
 
 // Tier The organization's plan.
 type Tier string
@@ -1849,6 +2336,24 @@ type TokenResponseIssuedTokenType string
 // TokenResponseTokenType defines model for TokenResponse.TokenType.
 type TokenResponseTokenType string
 
+// TokensThen Whether the agent could get tokens of its own. How many it had had, which the tier limits, is not looked at.
+type TokensThen struct {
+	Possible bool `json:"possible"`
+
+	// Reasons Why not.
+	Reasons []StateReason `json:"reasons"`
+
+	// Scopes What a token could carry.
+	Scopes []Scope `json:"scopes"`
+}
+
+// VerifiedCheckpoint The newest signed checkpoint that the events agree with.
+type VerifiedCheckpoint struct {
+	RootHash []byte          `json:"rootHash"`
+	SignedAt timestamp.Milli `json:"signedAt"`
+	TreeSize int64           `json:"treeSize"`
+}
+
 // AgentID defines model for AgentId.
 type AgentID = openapi_types.UUID
 
@@ -1897,6 +2402,9 @@ type AgentExists = Error
 // AgentNotFound Why a request was refused.
 type AgentNotFound = Error
 
+// AgentNotFoundThen Why a request was refused.
+type AgentNotFoundThen = Error
+
 // AlreadyDecommissioned Why a request was refused.
 type AlreadyDecommissioned = Error
 
@@ -1905,6 +2413,9 @@ type AlreadyMember = Error
 
 // BadRequest Why a request was refused.
 type BadRequest = Error
+
+// ComplianceDisabled Why a request was refused.
+type ComplianceDisabled = Error
 
 // Conflict Why a request was refused.
 type Conflict = Error
@@ -2143,14 +2654,27 @@ type ListAuditEventsParams struct {
 	XLedgerPosition *LedgerPosition `json:"X-Ledger-Position,omitempty"`
 }
 
+// GetAgentStateParams defines parameters for GetAgentState.
+type GetAgentStateParams struct {
+	// At A time (RFC 3339; one with no more than milliseconds stands for that whole millisecond), or the `position` of
+	// an event, which then counts as the newest. Now, when it is left out.
+	At *string `form:"at,omitempty" json:"at,omitempty"`
+}
+
 // VerifyAuditTrailParams defines parameters for VerifyAuditTrail.
 type VerifyAuditTrailParams struct {
+	// Mode incremental: only what has come since the whole ledger was last verified so; for the operator, without dates.
+	Mode *VerifyAuditTrailParamsMode `form:"mode,omitempty" json:"mode,omitempty"`
+
 	// FromDate Only events at or after this time.
 	FromDate *FromDate `form:"fromDate,omitempty" json:"fromDate,omitempty"`
 
 	// ToDate Only events at or before this time.
 	ToDate *ToDate `form:"toDate,omitempty" json:"toDate,omitempty"`
 }
+
+// VerifyAuditTrailParamsMode defines parameters for VerifyAuditTrail.
+type VerifyAuditTrailParamsMode string
 
 // GetAuditEventParams defines parameters for GetAuditEvent.
 type GetAuditEventParams struct {
@@ -2181,6 +2705,24 @@ type ProveAuditEventParamsLog string
 
 // ProveAuditEventParamsFormat defines parameters for ProveAuditEvent.
 type ProveAuditEventParamsFormat string
+
+// ListAgentCardsParams defines parameters for ListAgentCards.
+type ListAgentCardsParams struct {
+	// OrganizationID For the operator, the organization to look into. Anybody else may name only its own.
+	OrganizationID *OrganizationID `form:"organizationId,omitempty" json:"organizationId,omitempty"`
+
+	// MinPosition The answer must reflect the ledger at least up to this position, or be `503 READ_MODEL_BEHIND`.
+	MinPosition *MinPosition `form:"minPosition,omitempty" json:"minPosition,omitempty"`
+
+	// XLedgerPosition The same as `minPosition`; the greater one counts.
+	XLedgerPosition *LedgerPosition `json:"X-Ledger-Position,omitempty"`
+}
+
+// GetComplianceReportParams defines parameters for GetComplianceReport.
+type GetComplianceReportParams struct {
+	// OrganizationID For the operator, the organization to look into. Anybody else may name only its own.
+	OrganizationID *OrganizationID `form:"organizationId,omitempty" json:"organizationId,omitempty"`
+}
 
 // GetConsistencyParams defines parameters for GetConsistency.
 type GetConsistencyParams struct {

@@ -5,6 +5,11 @@
 // request and everything it counts for; [Limiter.Take] decides on it and counts
 // it at once, in one round trip to Redis.
 //
+// Demands that wait at the same moment share that round trip and one run of
+// take.lua, which reads and writes each key once. Each has the outcome that it
+// would have had if they had come one after another, so the sharing shows in
+// nothing but the cost. Start with limits.go, then shared.go and batch.go.
+//
 // Nothing here fails because Redis does. While it is away each node decides by
 // itself, with the same algorithm and from what it has counted itself, so that
 // a caller gets at most one node's share from each; what was counted meanwhile

@@ -14,7 +14,7 @@ import (
 // is away by itself. It is safe for concurrent use.
 type Limiter struct {
 	redis  *redis.Client
-	shared shared
+	shared *shared
 	local  *local
 	now    func() time.Time
 	logger *slog.Logger

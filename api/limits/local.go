@@ -35,7 +35,14 @@ type tally struct {
 	shared  int // the highest count that Redis or a Floor gave
 }
 
+func newTally(c Counter) *tally {
+	c.backlog = 0
+	return &tally{Counter: c}
+}
+
 func (t *tally) count() int { return t.shared + t.backlog }
+
+func (t *tally) raise(count int) { t.shared = max(t.shared, count-t.backlog) }
 
 func newLocal() *local {
 	windows, err := simplelru.NewLRU[string, *hits](remembered, nil)
@@ -68,7 +75,11 @@ func (l *local) take(now time.Time, d Demand) (Outcome, error) {
 	outcome.Counts = make([]int, len(d.Counters))
 	tallies := make([]*tally, len(d.Counters))
 	for i, c := range d.Counters {
-		tallies[i] = l.raise(c, c.Floor)
+		if d.Look {
+			tallies[i] = l.seen(c)
+		} else {
+			tallies[i] = l.raise(c, c.Floor)
+		}
 		outcome.Counts[i] = tallies[i].count()
 		if outcome.FullCounter < 0 && full(outcome.Counts[i], c.Max) {
 			outcome.FullCounter = i
@@ -88,28 +99,37 @@ func (l *local) take(now time.Time, d Demand) (Outcome, error) {
 func (l *local) spent(now time.Time, windows []Window) (Outcome, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	outcome := l.look(now, windows)
-	return outcome, outcome.FullWindow >= 0
+	for _, w := range windows {
+		if full(l.stand(now, w).Count, w.Max) {
+			return l.look(now, windows), true
+		}
+	}
+	return Outcome{}, false
 }
 
 // look tells how windows stand. The caller holds mu.
 func (l *local) look(now time.Time, windows []Window) Outcome {
 	outcome := Outcome{FullWindow: -1, FullCounter: -1, Windows: make([]State, len(windows))}
 	for i, w := range windows {
-		part := w.part(now)
-		oldest, count := part, 0
-		if h, known := l.windows.Get(w.Key); known {
-			*h = slices.DeleteFunc(*h, func(p partHits) bool { return p.part < part-w.reach() })
-			for _, p := range *h {
-				oldest, count = min(oldest, p.part), count+p.count
-			}
-		}
-		outcome.Windows[i] = State{Count: count, Frees: w.frees(oldest)}
-		if outcome.FullWindow < 0 && full(count, w.Max) {
+		outcome.Windows[i] = l.stand(now, w)
+		if outcome.FullWindow < 0 && full(outcome.Windows[i].Count, w.Max) {
 			outcome.FullWindow = i
 		}
 	}
 	return outcome
+}
+
+// stand tells how one window stands. The caller holds mu.
+func (l *local) stand(now time.Time, w Window) State {
+	part := w.part(now)
+	oldest, count := part, 0
+	if h, known := l.windows.Get(w.Key); known {
+		*h = slices.DeleteFunc(*h, func(p partHits) bool { return p.part < part-w.reach() })
+		for _, p := range *h {
+			oldest, count = min(oldest, p.part), count+p.count
+		}
+	}
+	return State{Count: count, Frees: w.frees(oldest)}
 }
 
 // hit counts one in each window. The caller holds mu.
@@ -143,11 +163,21 @@ func (l *local) tallyOf(c Counter) *tally {
 func (l *local) raise(c Counter, count int) *tally {
 	t := l.tallyOf(c)
 	if t == nil {
-		t = &tally{Counter: c}
-		t.backlog = 0
+		t = newTally(c)
 		l.counters.Add(c.Key, t)
 	}
-	t.shared = max(t.shared, count-t.backlog)
+	t.raise(count)
+	return t
+}
+
+// seen is a copy of what raise with the Floor would make of a counter. The
+// caller holds mu.
+func (l *local) seen(c Counter) *tally {
+	t := newTally(c)
+	if known := l.tallyOf(c); known != nil {
+		*t = *known
+	}
+	t.raise(c.Floor)
 	return t
 }
 

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/open-policy-agent/opa/v1/rego"
@@ -110,7 +111,7 @@ func (p *Policy) Lists(endpoint string) bool {
 // Decide answers, from memory where it has been asked the same before: a
 // decision depends on nothing but the request. An error means no.
 func (p *Policy) Decide(ctx context.Context, request Request) (Decision, error) {
-	key := cacheKey{endpoint: request.Endpoint, scopes: request.Scopes.String(), relations: fmt.Sprint(request.Relations)}
+	key := cacheKey{endpoint: request.Endpoint, scopes: request.Scopes.String(), relations: strings.Join(request.Relations, " ")}
 	if decision, known := p.decisions.Get(key); known {
 		return decision, nil
 	}

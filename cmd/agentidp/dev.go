@@ -23,6 +23,7 @@ import (
 
 const (
 	operatorFile = "operator.json"
+	envFile      = "env"   // settings of the services, by which they are found
 	netrcFile    = "netrc" // the same for curl --netrc-file, so that no secret stands on a command line
 )
 
@@ -72,6 +73,9 @@ func (d *dev) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	if err := d.completeEnv(settings); err != nil {
+		return err
+	}
 	logger := newLogger(cmd, settings)
 	if !d.given("LOG_LEVEL") {
 		logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
@@ -102,6 +106,24 @@ func (d *dev) startServices(ctx context.Context) error {
 	d.byDefault("LISTEN_HOST", "127.0.0.1")
 	d.byDefault("LOG_FORMAT", config.LogText)
 	return nil
+}
+
+// completeEnv adds to the file that names the services what else a command on
+// this server's ledger has to know, for --env-file.
+func (d *dev) completeEnv(settings config.Config) error {
+	if d.services == nil {
+		return nil // whoever has their own knows them
+	}
+	key, err := filepath.Abs(settings.MasterKeyFile)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(d.dir, envFile)
+	services, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	return writePrivate(path, fmt.Appendf(services, "MASTER_KEY_FILE=%s\nPORT=%d\nPUBLIC_URL=%s\n", key, settings.Port, settings.PublicURL))
 }
 
 func (d *dev) stopServices() error {
@@ -204,10 +226,12 @@ Try it in another terminal: a token for the operator
   curl -s --netrc-file %[5]s -d grant_type=client_credentials \
        -d scope='admin:orgs agents:read agents:write audit:read' %[2]s/oauth2/token
 
-or the whole journey, told step by step: make demo
+the whole journey, told step by step: make demo; and the proof of all that happened:
+
+  bin/agentidp --env-file %[6]s ledger verify --live
 
 Ctrl-C stops everything.
 
 `, productVersion(), settings.PublicURL, operator.ClientID,
-		filepath.Join(d.dir, operatorFile), filepath.Join(d.dir, netrcFile))
+		filepath.Join(d.dir, operatorFile), filepath.Join(d.dir, netrcFile), filepath.Join(d.dir, envFile))
 }

@@ -78,6 +78,9 @@ func mustBePrivateAndComplete(t *testing.T, dir string, port int) app.Operator {
 	if err != nil || !strings.HasPrefix(env["DATABASE_URL"], "postgres://") || !strings.HasPrefix(env["REDIS_URL"], "redis://") {
 		t.Errorf("env holds %d settings (%v), want DATABASE_URL and REDIS_URL", len(env), err)
 	}
+	if live := runToEnd(t, nil, "--env-file", filepath.Join(dir, "env"), "ledger", "verify", "--live"); live.code != exitOK {
+		t.Errorf("with these settings alone the ledger is not verified: code %d\n%s%s", live.code, live.stdout, live.stderr)
+	}
 	var fields map[string]string
 	if err := json.Unmarshal([]byte(texts["operator.json"]), &fields); err != nil {
 		t.Fatalf("operator.json: %v", err)

@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/projections/transparency"
 )
 
@@ -55,23 +54,11 @@ type shownCheckpoint struct {
 }
 
 func (c *cli) ledgerCheckpoint(cmd *cobra.Command, o checkpointOptions) error {
-	id, err := transparencyLog(o.organization)
+	ledger, signer, id, err := c.openSigned(cmd.Context(), o.organization)
 	if err != nil {
 		return err
-	}
-	settings, err := c.config()
-	if err != nil {
-		return err
-	}
-	ledger, err := app.OpenLedger(cmd.Context(), settings)
-	if err != nil {
-		return uncheckedError{err}
 	}
 	defer ledger.Close()
-	signer, err := ledger.Signer()
-	if err != nil {
-		return uncheckedError{err}
-	}
 	shown := shownCheckpoint{Origin: signer.Origin(id), VerifierKey: signer.VerifierKey(id)}
 	if !o.key {
 		if err := o.sign(cmd.Context(), signer, id, &shown); err != nil {

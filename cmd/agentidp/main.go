@@ -64,3 +64,9 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 
 // usageError is a command line that makes no sense.
 type usageError struct{ error }
+
+// uncheckedError: the question could not be answered, which is another thing
+// than a bad answer.
+type uncheckedError struct{ error }
+
+func (e uncheckedError) Unwrap() error { return e.error }

@@ -21,12 +21,25 @@ var shellBlock = regexp.MustCompile("(?ms)^```sh\n(.*?)^```$")
 // TestTheReadmesJourneyWorks types what the README says, in one shell, as a
 // reader does after make run.
 func TestTheReadmesJourneyWorks(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+	typed(t, "../../README.md",
+		"401 for the old token", "401 for the old secret", "200 for the new token",
+		"credential.rotated", "agent.created", `"verified":true`)
+}
+
+func TestTheComplianceGuidesJourneyWorks(t *testing.T) {
+	typed(t, "../../docs/guides/compliance.md",
+		": Audit Log Integrity", `"agntcy_schema_version":"1.0"`, `"identityProvider":`, `"possible":true`, `"code":"agent_suspended"`)
+}
+
+// typed types what a document says and looks for what it should show.
+func typed(t *testing.T, document string, wants ...string) {
+	t.Helper()
+	text, err := os.ReadFile(document)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var script strings.Builder
-	for _, block := range shellBlock.FindAllSubmatch(readme, -1) {
+	for _, block := range shellBlock.FindAllSubmatch(text, -1) {
 		script.Write(block[1])
 	}
 	w := apptest.NewWorld(t)
@@ -35,14 +48,11 @@ func TestTheReadmesJourneyWorks(t *testing.T) {
 	shell.Dir, shell.Stdin = dir, strings.NewReader(script.String())
 	output, err := shell.CombinedOutput()
 	if err != nil {
-		t.Fatalf("the README's commands: %v\n%s", err, output)
+		t.Fatalf("the commands of %s: %v\n%s", document, err, output)
 	}
-	for _, want := range []string{
-		"401 for the old token", "401 for the old secret", "200 for the new token",
-		"credential.rotated", "agent.created", `"verified":true`,
-	} {
+	for _, want := range wants {
 		if !bytes.Contains(output, []byte(want)) {
-			t.Errorf("the README's commands do not show %q:\n%s", want, output)
+			t.Errorf("the commands of %s do not show %q:\n%s", document, want, output)
 		}
 	}
 }

@@ -17,6 +17,7 @@ To try it on this machine:      agentidp dev
 To run it on your own services: agentidp migrate
                                 agentidp bootstrap
                                 agentidp serve
+To look after it:               agentidp projections status
 
 Settings come from the environment and from a file .env in the working
 directory; the environment wins. The ones that serve cannot do without:
@@ -47,8 +48,8 @@ func newRootCommand(environ []string) *cobra.Command {
 	}
 	root.PersistentFlags().StringVar(&c.dotenv, "env-file", ".env", "file with settings, one NAME=value a line")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(c.serveCommand(), c.devCommand(), c.migrateCommand(), c.bootstrapCommand(), c.ledgerCommand(), c.demoCommand(),
-		c.healthcheckCommand(), versionCommand())
+	root.AddCommand(c.serveCommand(), c.devCommand(), c.migrateCommand(), c.bootstrapCommand(), c.ledgerCommand(), c.projectionsCommand(),
+		c.demoCommand(), c.healthcheckCommand(), versionCommand())
 	return root
 }
 

@@ -105,15 +105,15 @@ type step struct {
 }
 
 // startCatchUp subscribes after a position. One at which no record begins, as
-// nobody was given by this store, costs a read from the beginning.
+// nobody was given by this store, costs a read from the beginning, unless it is
+// that just before a record.
 func (s *Store) startCatchUp(ctx, life context.Context, after, until eventstore.Position, filter eventstore.Filter) (*catchUp, error) {
 	var sub *serverSubscription
 	err := s.try(ctx, func(c *conn) (err error) {
 		from := client.Position{Commit: uint64(after), Prepare: uint64(after)}
 		sub, err = s.subscribe(ctx, life, c, from, filter)
 		if err != nil && badPosition(err) {
-			s.options.Logger.Warn("the ledger is read from its beginning: no event is at this position", "position", uint64(after))
-			sub, err = s.subscribe(ctx, life, c, client.Position{}, filter)
+			sub, err = s.subscribe(ctx, life, c, s.before(ctx, c, after+1), filter)
 		}
 		return err
 	})
@@ -123,6 +123,17 @@ func (s *Store) startCatchUp(ctx, life context.Context, after, until eventstore.
 	u := &catchUp{store: s, filter: filter, sub: sub, at: after, until: until, skip: after, steps: make(chan step, 256)}
 	go u.pump()
 	return u, nil
+}
+
+// before is where the record before a position is, zero when that is no position
+// of a record.
+func (s *Store) before(ctx context.Context, c *conn, p eventstore.Position) client.Position {
+	page, err := readAllBackwards(ctx, c, client.Position{Commit: uint64(p), Prepare: uint64(p)}, 1)
+	if err != nil || len(page) == 0 {
+		s.options.Logger.Warn("the ledger is read from its beginning: no event is at this position", "position", uint64(p-1))
+		return client.Position{}
+	}
+	return page[0].Position
 }
 
 func (u *catchUp) close() { u.sub.close() }

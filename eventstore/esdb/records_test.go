@@ -162,23 +162,28 @@ func TestAnyPositionMayBeReadFrom(t *testing.T) {
 	all := storetest.Verify(t, store)
 	head := all[len(all)-1].Position
 	for _, n := range []int{0, 10, len(all) / 2, len(all) - 2} {
-		after := all[n].Position + 1
-		sub := store.Subscribe(after, eventstore.Filter{})
-		got := storetest.Follow(t, sub, head)
-		sub.Close()
-		if len(got) != len(all)-n-1 || len(got) > 0 && got[0].ID != all[n+1].ID {
-			t.Errorf("Subscribe after position %d: %d events, want %d", after, len(got), len(all)-n-1)
+		for _, after := range []eventstore.Position{all[n].Position + 1, all[n+1].Position - 1} {
+			readFrom(t, store, after, head, all[n+1:])
 		}
-		read := 0
-		for e, err := range store.ReadAll(t.Context(), after, eventstore.Filter{}) {
-			if err != nil || read == 0 && e.ID != all[n+1].ID {
-				t.Fatalf("ReadAll after position %d: event %s, %v", after, e.ID, err)
-			}
-			read++
+	}
+}
+
+func readFrom(t *testing.T, store eventstore.Store, after, head eventstore.Position, want []eventstore.Event) {
+	t.Helper()
+	sub := store.Subscribe(after, eventstore.Filter{})
+	defer sub.Close()
+	if got := storetest.Follow(t, sub, head); len(got) != len(want) || got[0].ID != want[0].ID {
+		t.Errorf("Subscribe after position %d: %d events, want %d", after, len(got), len(want))
+	}
+	read := 0
+	for e, err := range store.ReadAll(t.Context(), after, eventstore.Filter{}) {
+		if err != nil || read == 0 && e.ID != want[0].ID {
+			t.Fatalf("ReadAll after position %d: event %s, %v", after, e.ID, err)
 		}
-		if read != len(all)-n-1 {
-			t.Errorf("ReadAll after position %d: %d events, want %d", after, read, len(all)-n-1)
-		}
+		read++
+	}
+	if read != len(want) {
+		t.Errorf("ReadAll after position %d: %d events, want %d", after, read, len(want))
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"iter"
 	"math"
 
+	"github.com/google/uuid"
+
 	"github.com/sentryagent/agentidp/eventstore"
 )
 
@@ -20,6 +22,8 @@ const (
 
 	selectForwards = `SELECT ` + eventColumns + ` FROM events e
 		WHERE stream = $1 AND revision >= $2 ORDER BY revision LIMIT $3`
+
+	selectByID = `SELECT ` + eventColumns + ` FROM events e WHERE id = $1`
 
 	selectBackwards = `SELECT ` + eventColumns + ` FROM events e
 		WHERE stream = $1 AND revision <= $2 ORDER BY revision DESC LIMIT $3`
@@ -92,6 +96,15 @@ func (s *Store) ReadStream(ctx context.Context, stream string, from int64, direc
 			limit = p.nextLimit(limit)
 		}
 	}
+}
+
+// Event finds an event by its id.
+func (s *Store) Event(ctx context.Context, id uuid.UUID) (event eventstore.Event, found bool, err error) {
+	events, err := query(ctx, s.pool, 1, selectByID, id)
+	if err != nil || len(events) == 0 {
+		return event, false, translate(ctx, "read an event", err)
+	}
+	return events[0], true, nil
 }
 
 // page is a step of a read.

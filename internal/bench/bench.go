@@ -45,10 +45,12 @@ func groups() []group {
 		{"es256", (*bench).es256},
 		{"limits", (*bench).limits},
 		{"exchange", (*bench).exchange},
+		{"trees", (*bench).trees},
 		{"sync", (*bench).tokenCheck},
 		{"append", (*bench).appending},
 		{"esdb", (*bench).eventStoreDB},
 		{"verify", (*bench).verifying},
+		{"rebuild", (*bench).rebuilding},
 		{"large", (*bench).large},
 	}
 }

@@ -20,7 +20,7 @@ func (b *bench) limits(ctx context.Context) error {
 			get := func(s *server, t *tenant) load {
 				return load{address: s.address, requests: t.requests(clients, agents, t.getRequest), contains: `"status":"active"`}
 			}
-			got, beside, err := b.sendInTurns(ctx, get(on, with), func() (float64, error) {
+			got, beside, err := b.profiled(ctx, on, "limits", get(on, with), func() (float64, error) {
 				const part = 3
 				m, err := b.send(ctx, get(off, without), b.warmUp/part, b.duration/part)
 				return summarize(m).rate, err

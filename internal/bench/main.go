@@ -29,6 +29,7 @@ import (
 const (
 	modeConstant = "constant-server" // constant.go
 	modeProfiled = "profiled-server" // profiled.go
+	modeTreeless = "treeless-server" // trees.go
 )
 
 func main() {
@@ -45,6 +46,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		err = serveConstant(args[1], stdin, stdout)
 	case len(args) == 1 && args[0] == modeProfiled:
 		err = serveProfiled(ctx, stdin, stdout)
+	case len(args) == 1 && args[0] == modeTreeless:
+		err = serveTreeless(ctx)
 	default:
 		var o options
 		if o, err = parse(args, stderr); err != nil {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -57,7 +58,23 @@ type server struct {
 
 // startServer starts one on a ledger; settings win against the environment that
 // all of them have.
-func (b *bench) startServer(ctx context.Context, at ledgerAt, alg string, settings ...string) (_ *server, err error) {
+func (b *bench) startServer(ctx context.Context, at ledgerAt, alg string, settings ...string) (*server, error) {
+	if b.profile != "" {
+		return b.startSelf(ctx, at, alg, settings, modeProfiled)
+	}
+	return b.start(ctx, at, alg, settings, b.program, "serve")
+}
+
+// startSelf starts this program as a server that is not quite the product.
+func (b *bench) startSelf(ctx context.Context, at ledgerAt, alg string, settings []string, args ...string) (*server, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return b.start(ctx, at, alg, settings, self, args...)
+}
+
+func (b *bench) start(ctx context.Context, at ledgerAt, alg string, settings []string, program string, args ...string) (_ *server, err error) {
 	port, err := freePort(ctx)
 	if err != nil {
 		return nil, err
@@ -66,18 +83,11 @@ func (b *bench) startServer(ctx context.Context, at ledgerAt, alg string, settin
 	if s.log, err = os.Create(filepath.Join(b.dir, "server.log")); err != nil {
 		return nil, err
 	}
-	s.cmd = exec.Command(b.program, "serve")
-	if b.profile != "" {
-		self, err := os.Executable()
-		if err != nil {
-			return nil, err
-		}
-		s.cmd = exec.Command(self, modeProfiled)
-	}
+	s.cmd = exec.Command(program, args...)
 	s.cmd.Dir = b.dir
 	s.cmd.Env = append(append([]string{"PATH=" + os.Getenv("PATH")}, b.environ(at, port, alg)...), settings...)
 	s.cmd.Stderr = s.log
-	if b.profile != "" {
+	if slices.Contains(args, modeProfiled) {
 		in, inErr := s.cmd.StdinPipe()
 		out, outErr := s.cmd.StdoutPipe()
 		if err := errors.Join(inErr, outErr); err != nil {

@@ -19,26 +19,11 @@ const mebibyte = 1 << 20
 // verifying measures the proof of a large ledger, beside reading and hashing
 // the same rows and doing nothing else with them, and how much memory it takes.
 func (b *bench) verifying(ctx context.Context) error {
-	l, err := b.openLedger(ctx, largeLedger)
+	l, err := b.openVacuumed(ctx)
 	if err != nil {
 		return err
 	}
 	defer l.close()
-	if err := b.fill(ctx, l, b.events); err != nil {
-		return err
-	}
-	superuserURL, err := withDatabase(b.services.SuperuserURL, largeLedger)
-	if err != nil {
-		return err
-	}
-	b.say("vacuuming, so that it does not happen while measuring")
-	err = onDatabase(ctx, superuserURL, func(conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, "VACUUM (FREEZE, ANALYZE) events", pgx.QueryExecModeSimpleProtocol)
-		return err
-	})
-	if err != nil {
-		return err
-	}
 	const rounds = 2
 	var verified, hashed time.Duration
 	var events int64
@@ -53,7 +38,7 @@ func (b *bench) verifying(ctx context.Context) error {
 		debug.FreeOSMemory() // so that the watch sees the verifier's own
 		stop := memory.watch()
 		begin = time.Now()
-		report, err := replay.NewVerifier(l.store).Verify(ctx, replay.Scope{})
+		report, err := replay.NewVerifier(l.store, replay.VerifierOptions{}).Verify(ctx, replay.Scope{})
 		verified += time.Since(begin)
 		stop()
 		if err != nil {
@@ -71,7 +56,33 @@ func (b *bench) verifying(ctx context.Context) error {
 		Baseline: "in the first third", Beside: memory.first / mebibyte, Target: &target{Most: 1.5}})
 	b.add(row{Name: "  resident memory afterwards", Value: residentMemory(os.Getpid()) / mebibyte, Unit: "MiB",
 		Baseline: "before", Beside: memory.resident / mebibyte})
-	return nil
+	return b.proving(ctx, l, rate(hashed))
+}
+
+// openVacuumed opens the large ledger, filled and vacuumed, so that that does not
+// happen while measuring.
+func (b *bench) openVacuumed(ctx context.Context) (_ *ledger, err error) {
+	l, err := b.openLedger(ctx, largeLedger)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			l.close()
+		}
+	}()
+	if err := b.fill(ctx, l, b.events); err != nil {
+		return nil, err
+	}
+	superuserURL, err := withDatabase(b.services.SuperuserURL, largeLedger)
+	if err != nil {
+		return nil, err
+	}
+	b.say("vacuuming, so that it does not happen while measuring")
+	return l, onDatabase(ctx, superuserURL, func(conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, "VACUUM (FREEZE, ANALYZE) events", pgx.QueryExecModeSimpleProtocol)
+		return err
+	})
 }
 
 // memoryWatch is how the heap grew while something ran.

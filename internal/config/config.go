@@ -52,6 +52,13 @@ type Config struct {
 	RateLimitWindow      time.Duration // RATE_LIMIT_WINDOW_MS, default 60,000, 1,000 to an hour
 	TierEnforcement      bool          // TIER_ENFORCEMENT, default true: the daily limits of the tiers hold
 
+	ComplianceEnabled      bool          // COMPLIANCE_ENABLED, default true: the compliance report is served
+	VerifyNewInterval      time.Duration // VERIFY_NEW_INTERVAL_MS, default an hour, 1,000 to a week
+	VerifyAllInterval      time.Duration // VERIFY_ALL_INTERVAL_MS, default a day, 1,000 to 31 days
+	CredentialScanInterval time.Duration // CREDENTIAL_SCAN_INTERVAL_MS, default an hour, 1,000 to a day
+	ControlCheckInterval   time.Duration // CONTROL_CHECK_INTERVAL_MS, default 15 minutes, 1,000 to a day
+	SigningKeyMaxAge       time.Duration // SIGNING_KEY_MAX_AGE_DAYS, default 365, 1 to 3,650 days
+
 	LogLevel  slog.Level // LOG_LEVEL, default info: debug, info, warn or error
 	LogFormat string     // LOG_FORMAT, default json: json or text
 }
@@ -78,6 +85,7 @@ func Load(environ []string, dotenvPath string) (Config, error) {
 	r.identity(&c)
 	r.ledger(&c)
 	r.limits(&c)
+	r.compliance(&c)
 	if len(r.faults) > 0 {
 		return Config{}, r.faults
 	}
@@ -142,4 +150,13 @@ func (r *reader) limits(c *Config) {
 	c.RateLimitMaxRequests = r.integer("RATE_LIMIT_MAX_REQUESTS", 100, 0, 10_000)
 	c.RateLimitWindow = r.milliseconds("RATE_LIMIT_WINDOW_MS", 60_000, 1_000, 3_600_000)
 	c.TierEnforcement = r.oneOf("TIER_ENFORCEMENT", "true", "false") == "true"
+}
+
+func (r *reader) compliance(c *Config) {
+	c.ComplianceEnabled = r.oneOf("COMPLIANCE_ENABLED", "true", "false") == "true"
+	c.VerifyNewInterval = r.milliseconds("VERIFY_NEW_INTERVAL_MS", 3_600_000, 1_000, 604_800_000)
+	c.VerifyAllInterval = r.milliseconds("VERIFY_ALL_INTERVAL_MS", 86_400_000, 1_000, 2_678_400_000)
+	c.CredentialScanInterval = r.milliseconds("CREDENTIAL_SCAN_INTERVAL_MS", 3_600_000, 1_000, 86_400_000)
+	c.ControlCheckInterval = r.milliseconds("CONTROL_CHECK_INTERVAL_MS", 900_000, 1_000, 86_400_000)
+	c.SigningKeyMaxAge = time.Duration(r.integer("SIGNING_KEY_MAX_AGE_DAYS", 365, 1, 3_650)) * 24 * time.Hour
 }

@@ -60,6 +60,12 @@ func TestDefaults(t *testing.T) {
 		RateLimitMaxRequests:    100,
 		RateLimitWindow:         time.Minute,
 		TierEnforcement:         true,
+		ComplianceEnabled:       true,
+		VerifyNewInterval:       time.Hour,
+		VerifyAllInterval:       24 * time.Hour,
+		CredentialScanInterval:  time.Hour,
+		ControlCheckInterval:    15 * time.Minute,
+		SigningKeyMaxAge:        365 * 24 * time.Hour,
 		LogFormat:               "json",
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {

@@ -69,10 +69,12 @@ func (s *Signer) next(ctx context.Context, id uuid.UUID, known map[string]Rememb
 		switch {
 		case head < max(signed.Position, state.Position):
 			return Signed{}, &RefusedError{Refusal: RolledBack, Signed: signed.Checkpoint, Size: state.Size()}
-		case state.Size() < signed.Size:
+		case state.Size() < signed.Size && state.Position < signed.Position:
 			// The database lost what it had been told without waiting for the
 			// disk, and the projection is deriving it again.
 			return Signed{}, nil
+		case state.Size() < signed.Size:
+			return Signed{}, &RefusedError{Refusal: RolledBack, Signed: signed.Checkpoint, Size: state.Size()}
 		}
 		if err := s.extends(ctx, id, signed.Checkpoint, state); err != nil {
 			return Signed{}, err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -79,9 +80,15 @@ func TestWhatDoesNotExtendTheLastCheckpointIsRefused(t *testing.T) {
 		harm func(*testing.T, *world)
 		want Refusal
 	}{
-		"rewritten, of the same length":       {func(t *testing.T, w *world) { n := len(w.kept); w.restart(t, 1); w.grow(t, n) }, Forked},
-		"restored and written on":             {func(t *testing.T, w *world) { w.restart(t, 0); w.grow(t, 800); w.salt = 1; w.grow(t, 400) }, Forked},
-		"restored from before":                {func(t *testing.T, w *world) { w.restart(t, 0); w.grow(t, 800) }, RolledBack},
+		"rewritten, of the same length": {func(t *testing.T, w *world) { n := len(w.kept); w.restart(t, 1); w.grow(t, n) }, Forked},
+		"restored and written on":       {func(t *testing.T, w *world) { w.restart(t, 0); w.grow(t, 800); w.salt = 1; w.grow(t, 400) }, Forked},
+		"restored from before":          {func(t *testing.T, w *world) { w.restart(t, 0); w.grow(t, 800) }, RolledBack},
+		"an event taken out, derived again": {func(t *testing.T, w *world) {
+			kept := w.kept
+			w.restart(t, 0)
+			w.head = kept[len(kept)-1].Position
+			w.append(t, append(slices.Clone(kept[:300]), kept[301:]...))
+		}, RolledBack},
 		"the ledger cut, the log not":         {func(_ *testing.T, w *world) { w.head -= 100 }, RolledBack},
 		"one tile altered":                    {func(t *testing.T, w *world) { w.exec(t, alterTile); w.grow(t, 1) }, Forked},
 		"restored, checkpoints gone as well":  {func(t *testing.T, w *world) { w.restart(t, 2); w.exec(t, dropAll); w.grow(t, 2000) }, Forked},

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -47,6 +48,7 @@ type App struct {
 	store    Engine
 	ledger   *ledger.Ledger
 	registry *prometheus.Registry
+	without  string                  // name of a read model that is left out
 	jobs     []func(context.Context) // work that goes on while the server runs, until its context ends
 	server   *http.Server
 	listener net.Listener
@@ -58,6 +60,9 @@ type Option func(*App)
 
 // WithClock has a server live at another time than the machine's.
 func WithClock(now func() time.Time) Option { return func(a *App) { a.now = now } }
+
+// WithoutReadModel leaves a read model out: to measure what it costs.
+func WithoutReadModel(name string) Option { return func(a *App) { a.without = name } }
 
 // Start builds a server. On error nothing is left open.
 func Start(ctx context.Context, c config.Config, version string, logger *slog.Logger, options ...Option) (_ *App, err error) {
@@ -199,7 +204,7 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 		return err
 	}
 	a.store = store
-	readModels := projections.All()
+	readModels := slices.DeleteFunc(projections.All(), func(p projections.Projection) bool { return p.Name == a.without })
 	progress := projections.NewProgress(a.pool, a.store, readModels, projections.ProgressOptions{Logger: logger})
 	runner := projections.NewRunner(a.pool, a.store, readModels, projections.RunnerOptions{Logger: logger, Progress: progress})
 	directory := projections.NewDirectory()
@@ -226,14 +231,23 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 	if err := revocations.Sync(ctx); err != nil {
 		return fmt.Errorf("load revocations: %w", err)
 	}
+	if err := progress.Look(ctx); err != nil {
+		return fmt.Errorf("look at the read models: %w", err)
+	}
+	if outdated := progress.Outdated(); len(outdated) > 0 {
+		logger.Info("read models of an older version are rebuilt; until that is done this server is not ready", "projections", outdated)
+	}
+	queries, verifier := newQueries(c, a.pool, a.store), newVerifier(a.pool, a.store, signer, c, nil, nil)
 	server, err := api.New(api.Parts{
-		Verifier: replay.NewVerifier(a.store), Ledger: a.ledger, Idempotency: idempotency, Assertions: assertions,
-		Queries: queries(c, a.pool, a.store), Progress: progress, Revocations: revocations,
-		Directory: directory, Logs: transparency.NewLogs(a.pool), Signer: signer, Witnesses: witnesses, Limiter: limiter, Keys: keys, Policy: rules, Redis: a.redis, Registry: a.registry, Logger: logger,
+		Verifier: verifier, History: replay.NewHistory(a.store, queries, a.now),
+		Ledger: a.ledger, Idempotency: idempotency, Assertions: assertions, Queries: queries, Progress: progress, Revocations: revocations,
+		Directory: directory, Logs: transparency.NewLogs(a.pool), Signer: signer, Witnesses: witnesses, Limiter: limiter,
+		Keys: keys, Policy: rules, Redis: a.redis, Registry: a.registry, Logger: logger, Controls: a.controls,
 	}, apiOptions(c, version, a.now))
 	if err != nil {
 		return err
 	}
+	scheduler := a.scheduler(queries, verifier, signer, keys, server)
 	a.registry.MustRegister(projections.NewCollector(progress), poolCollector{a.pool}, positionCollector{a.store})
 	a.server = httpServer(server, logger)
 	a.jobs = []func(context.Context){
@@ -242,8 +256,8 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 		revocations.Run,
 		limiter.Run,
 		snapshots.Run,
+		scheduler.Run,
 		every(10*time.Second, logger, func(ctx context.Context) error { return a.ledger.FlushAuthFailures(ctx, false) }),
-		every(c.CheckpointInterval, logger, signCheckpoints(signer, a.registry, logger)),
 		every(time.Hour, logger, idempotency.Prune),
 		every(10*time.Minute, logger, assertions.Prune),
 	}
@@ -256,8 +270,8 @@ func apiOptions(c config.Config, version string, now func() time.Time) api.Optio
 		DID: api.DID(c.DIDWebDomain), SigningAlg: c.JWTSigningAlg,
 		CORSOrigins: c.CORSOrigins, TrustedProxies: texts(c.TrustedProxies), HSTS: strings.HasPrefix(c.PublicURL, "https://"),
 		ReadWait: c.ReadWaitTimeout, RetentionDays: c.AuditRetentionDays,
-		Delegation: c.A2AEnabled,
-		RateLimit:  api.RateLimit{Max: c.RateLimitMaxRequests, Window: c.RateLimitWindow}, TierEnforcement: c.TierEnforcement,
+		Delegation: c.A2AEnabled, Compliance: c.ComplianceEnabled,
+		RateLimit: api.RateLimit{Max: c.RateLimitMaxRequests, Window: c.RateLimitWindow}, TierEnforcement: c.TierEnforcement,
 		Now:          now,
 		MetricsAllow: c.MetricsAllow, MetricsElsewhere: c.MetricsPort != 0,
 	}
@@ -385,23 +399,5 @@ func (a *App) close() {
 	}
 	if a.pool != nil {
 		a.pool.Close()
-	}
-}
-
-// every runs work at intervals; a failure is logged and tried again next time.
-func every(interval time.Duration, logger *slog.Logger, work func(context.Context) error) func(context.Context) {
-	return func(ctx context.Context) {
-		ticker := time.NewTicker(interval)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-				if err := work(ctx); err != nil && ctx.Err() == nil {
-					logger.WarnContext(ctx, "background work failed; it will be tried again", "error", err)
-				}
-			}
-		}
 	}
 }

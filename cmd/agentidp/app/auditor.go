@@ -2,15 +2,20 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/keyring"
 	"github.com/sentryagent/agentidp/migrations"
+	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/projections/transparency"
+	"github.com/sentryagent/agentidp/replay"
 )
 
 // Ledger is a ledger that is looked at without a server. Close it.
@@ -46,6 +51,46 @@ func (l *Ledger) Signer() (*transparency.Signer, error) {
 		return nil, fmt.Errorf("MASTER_KEY_FILE: %w", err)
 	}
 	return Signer(l.Pool, l.Store, master, l.c, time.Now), nil
+}
+
+// Verifier verifies it, by what signer signs and remembers and by what
+// somebody kept elsewhere.
+func (l *Ledger) Verifier(signer *transparency.Signer, against []replay.Checkpoint, progress func(events int)) *replay.Verifier {
+	return newVerifier(l.Pool, l.Store, signer, l.c, against, progress)
+}
+
+func newVerifier(pool *pgxpool.Pool, store eventstore.Store, signer *transparency.Signer, c config.Config, against []replay.Checkpoint, progress func(events int)) *replay.Verifier {
+	return replay.NewVerifier(store, replay.VerifierOptions{
+		Logs: transparency.NewLogs(pool), VerifierKey: signer.VerifierKey, Remembered: transparency.OpenMemory(c.CheckpointFile).Load,
+		Against: against, Pool: pool, Progress: progress,
+	})
+}
+
+// Exporter exports it.
+func (l *Ledger) Exporter(signer *transparency.Signer, progress func(events int)) *replay.Exporter {
+	return &replay.Exporter{Store: l.Store, Logs: transparency.NewLogs(l.Pool), VerifierKey: signer.VerifierKey, Progress: progress}
+}
+
+// Queries asks its read models.
+func (l *Ledger) Queries() *projections.Queries { return newQueries(l.c, l.Pool, l.Store) }
+
+// Event finds an event by its id: any, where the engine can, else one that the
+// audit trail shows.
+func (l *Ledger) Event(ctx context.Context, id uuid.UUID) (event eventstore.Event, found bool, err error) {
+	type byID interface {
+		Event(context.Context, uuid.UUID) (eventstore.Event, bool, error)
+	}
+	if engine, can := l.Store.(byID); can {
+		return engine.Event(ctx, id)
+	}
+	a, err := l.Queries().AuditEvent(ctx, projections.AllOrganizations, id, time.Time{})
+	if errors.Is(err, projections.ErrNotFound) {
+		return event, false, nil
+	}
+	return eventstore.Event{
+		Position: a.Position, Stream: a.Stream, Revision: a.Revision, ID: id, Type: string(a.Action),
+		Organization: a.OrganizationID.UUID, RecordedAt: a.Timestamp, Record: a.Record, Hash: a.Hash,
+	}, err == nil, err
 }
 
 // Close gives everything back.

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -23,35 +22,27 @@ func Signer(pool *pgxpool.Pool, store eventstore.Store, master *keyring.MasterKe
 }
 
 // signCheckpoints is the job that signs what has grown. A refusal is no trouble
-// that passes: it is counted, and logged each time until somebody has looked.
-func signCheckpoints(signer *transparency.Signer, registry prometheus.Registerer, logger *slog.Logger) func(context.Context) error {
+// that passes: somebody has to look.
+func signCheckpoints(signer *transparency.Signer, registry prometheus.Registerer) func(context.Context) (signed int, refused, err error) {
 	size := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "agentidp_checkpoint_tree_size", Help: "Entries in the newest checkpoint of the whole ledger that this server signed or saw.",
-	})
-	signedAt := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "agentidp_checkpoint_signed_timestamp_seconds", Help: "When the logs were last found or made to be signed as they are.",
+		Name: "agentidp_checkpoint_tree_size", Help: "Entries in the newest checkpoint of the whole ledger that this node signed.",
 	})
 	refusals := prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "agentidp_checkpoints_refused_total", Help: "Logs that were not signed because they do not extend what was signed before.",
+		Name: "agentidp_checkpoints_refused_total", Help: "Times that logs were not signed because they do not extend what was signed before.",
 	})
-	registry.MustRegister(size, signedAt, refusals)
-	return func(ctx context.Context) error {
-		signed, err := signer.SignAll(ctx)
-		for _, c := range signed {
+	registry.MustRegister(size, refusals)
+	return func(ctx context.Context) (signed int, refused, err error) {
+		all, err := signer.SignAll(ctx)
+		for _, c := range all {
 			if c.Log == transparency.Whole {
 				size.Set(float64(c.Size))
 			}
 		}
-		var refused *transparency.RefusedError
-		switch {
-		case errors.As(err, &refused):
+		var refusal *transparency.RefusedError
+		if errors.As(err, &refusal) {
 			refusals.Inc()
-			logger.ErrorContext(ctx, "a checkpoint is refused: see docs/runbooks/broken-chain.md", "reason", refused.Refusal, "error", err)
-			return nil
-		case err != nil:
-			return err
+			return len(all), err, nil
 		}
-		signedAt.SetToCurrentTime()
-		return nil
+		return len(all), nil, err
 	}
 }

@@ -43,8 +43,8 @@ func openEngine(ctx context.Context, c config.Config, pool *pgxpool.Pool, logger
 	return store, nil
 }
 
-// queries asks the read models, and the ledger where it is not beside them.
-func queries(c config.Config, pool *pgxpool.Pool, store eventstore.Store) *projections.Queries {
+// newQueries asks the read models, and the ledger where it is not beside them.
+func newQueries(c config.Config, pool *pgxpool.Pool, store eventstore.Store) *projections.Queries {
 	q := projections.NewQueries(pool)
 	if c.EventStore != config.EventStorePostgres {
 		q = q.WithLedger(store)

@@ -1,4 +1,4 @@
-package projections
+package lease
 
 import (
 	"context"
@@ -13,10 +13,10 @@ const (
 	answerTimeout  = 3 * time.Second // for statements that take no time
 )
 
-// connect makes a connection beside the pool, configured as the pool's own.
+// Connect makes a connection beside the pool, configured as the pool's own.
 // Its session lives as long as it is needed, so it must not go through a
 // pooler that shares sessions.
-func connect(ctx context.Context, pool *pgxpool.Pool, name string) (*pgx.Conn, error) {
+func Connect(ctx context.Context, pool *pgxpool.Pool, name string) (*pgx.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	config := pool.Config()
@@ -35,8 +35,8 @@ func connect(ctx context.Context, pool *pgxpool.Pool, name string) (*pgx.Conn, e
 	return pgx.ConnectConfig(ctx, c)
 }
 
-// discard closes a connection of which nothing good is expected.
-func discard(conn *pgx.Conn) {
+// Discard closes a connection of which nothing good is expected.
+func Discard(conn *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	_ = conn.Close(ctx) // it is gone either way

@@ -1,0 +1,91 @@
+package api
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/oapi-codegen/nullable"
+
+	"github.com/sentryagent/agentidp/api/gen"
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/replay"
+)
+
+// getAgentState tells who an agent was at a moment, and what it could do.
+func (s *Server) getAgentState(c *gin.Context) {
+	id, err := domain.ParseAgentID(c.Param("agentId"))
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	moment, err := replay.ParseMoment(c.Query("at"))
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	state, err := s.history.Agent(c.Request.Context(), principal(c), id, moment)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	c.JSON(http.StatusOK, agentStateBody(state))
+}
+
+func agentStateBody(s replay.AgentState) gen.AgentState {
+	return gen.AgentState{
+		AgentID:          s.Agent.ID,
+		At:               momentBody(s.At),
+		Facts:            factsBody(s.Agent.Facts),
+		Organization:     gen.OrganizationThen{OrganizationID: s.Organization.ID, Facts: factsBody(s.Organization.Facts)},
+		Credentials:      mapped(s.Credentials, credentialThenBody),
+		Delegations:      mapped(s.Delegations, delegationThenBody),
+		DelegationsTotal: s.DelegationsTotal,
+		Tokens: gen.TokensThen{
+			Possible: s.Tokens.Possible, Scopes: genScopes(s.Tokens.Scopes), Reasons: mapped(s.Tokens.Reasons, reasonBody),
+		},
+	}
+}
+
+func momentBody(at replay.At) gen.StateMoment {
+	body := gen.StateMoment{Time: timestampOf(at.Time), Position: nullable.NewNullNullable[int64]()}
+	if at.Position > 0 {
+		body.Position = nullable.NewNullableWithValue(int64(at.Position))
+	}
+	return body
+}
+
+func credentialThenBody(s replay.CredentialState) gen.CredentialThen {
+	return gen.CredentialThen{CredentialID: s.ID, Usable: s.Usable, Facts: factsBody(s.Facts)}
+}
+
+func delegationThenBody(s replay.DelegationState) gen.DelegationThen {
+	return gen.DelegationThen{
+		ChainID: s.ID, Role: gen.DelegationThenRole(s.Role), Alive: s.Alive,
+		Reasons: mapped(s.Reasons, reasonBody), Facts: factsBody(s.Facts),
+	}
+}
+
+func reasonBody(r replay.Reason) gen.StateReason {
+	return gen.StateReason{Code: gen.StateReasonCode(r.Code), Message: r.Message, Event: eventReferenceBody(r.Event)}
+}
+
+func factsBody(facts replay.Facts) gen.Facts {
+	body := make(gen.Facts, len(facts))
+	for _, fact := range facts {
+		value := fact.Value
+		if t, isTime := value.(time.Time); isTime {
+			value = timestampOf(t)
+		}
+		body[fact.Name] = gen.Fact{Value: nullable.NewNullableWithValue(value), Event: eventReferenceBody(fact.Event)}
+	}
+	return body
+}
+
+func eventReferenceBody(e replay.EventRef) gen.EventReference {
+	return gen.EventReference{
+		EventID: e.EventID, Type: e.Type, Time: timestampOf(e.Time), Position: int64(e.Position),
+		Stream: e.Stream, Revision: e.Revision, Hash: e.Hash.String(),
+		Actor: gen.AuditActor{Kind: gen.AuditActorKind(e.Actor.Kind), ID: e.Actor.ID},
+	}
+}

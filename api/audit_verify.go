@@ -1,0 +1,79 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+	"github.com/oapi-codegen/nullable"
+
+	"github.com/sentryagent/agentidp/api/gen"
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/replay"
+)
+
+// verifyAudit proves the caller's own part of the ledger; the operator's part
+// is all of it.
+func (s *Server) verifyAudit(c *gin.Context) {
+	from, to, err := dates(c)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	scope := replay.Scope{From: from, To: to}
+	if caller := principal(c); !caller.IsOperator() {
+		scope.Organization = caller.OrganizationID
+	}
+	incremental := c.Query("mode") == "incremental"
+	if incremental && scope != (replay.Scope{}) {
+		s.fail(c, domain.Invalid("mode", "incremental is for the operator, over the whole ledger, without dates", nil))
+		return
+	}
+	start := time.Now()
+	report, err := s.verify(c.Request.Context(), scope, incremental)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	// What is new says nothing of what is old, unless it is broken.
+	whole := scope == replay.Scope{} && (!incremental || report.Break != nil)
+	s.metrics.verified(report.Break == nil, time.Since(start), whole)
+	if found := report.Break; found != nil {
+		s.logger.ErrorContext(c.Request.Context(), "the ledger is broken: see docs/runbooks/broken-chain.md", "kind", found.Kind, "event", found.EventID,
+			"position", found.Position, "index", found.Index, "stream", found.Stream, "detail", found.Detail)
+	}
+	c.JSON(http.StatusOK, auditVerificationBody(scope, report))
+}
+
+func (s *Server) verify(ctx context.Context, scope replay.Scope, incremental bool) (replay.Report, error) {
+	if incremental {
+		return s.verifier.ReportNew(ctx)
+	}
+	return s.verifier.Verify(ctx, scope)
+}
+
+func auditVerificationBody(scope replay.Scope, report replay.Report) gen.AuditVerification {
+	body := gen.AuditVerification{
+		Verified: report.Break == nil, CheckedCount: report.Checked, BrokenAtEventID: nullable.NewNullNullable[uuid.UUID](),
+		FromDate: dateOrAbsent(scope.From), ToDate: dateOrAbsent(scope.To),
+		TreeSize: nullable.NewNullNullable[int64](), RootHash: nullable.NewNullNullable[[]byte](),
+		Checkpoint: nullable.NewNullNullable[gen.VerifiedCheckpoint](), Break: nullable.NewNullNullable[gen.LedgerBreak](),
+	}
+	if scope.From.IsZero() && scope.To.IsZero() {
+		body.TreeSize.Set(report.TreeSize)
+		body.RootHash.Set(report.Root[:])
+	}
+	if agreed := report.Checkpoint; agreed != nil {
+		body.Checkpoint.Set(gen.VerifiedCheckpoint{TreeSize: agreed.Size, RootHash: agreed.Root[:], SignedAt: timestampOf(agreed.SignedAt)})
+	}
+	if found := report.Break; found != nil {
+		body.BrokenAtEventID = idOrNull(found.EventID)
+		body.Break.Set(gen.LedgerBreak{
+			Kind: gen.LedgerBreakKind(found.Kind), EventID: idOrNull(found.EventID), Stream: found.Stream, Revision: found.Revision,
+			Position: int64(found.Position), Index: found.Index, Detail: found.Detail,
+		})
+	}
+	return body
+}

@@ -1,0 +1,115 @@
+package api
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/sentryagent/agentidp/api/gen"
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/projections"
+)
+
+// Control is how a compliance control stands.
+type Control struct {
+	ID, Name    string
+	Status      string    // passing, failing or unknown
+	LastChecked time.Time // zero when never
+	Jobs        []ControlJob
+}
+
+// ControlJob is how a job went last that a control rests on.
+type ControlJob struct {
+	Name     string
+	Result   string    // passed, failed or error; "" when it never ran
+	LastRun  time.Time // zero when it never ran
+	Duration time.Duration
+	NextRun  time.Time // zero when nobody has taken it up
+}
+
+func (s *Server) complianceRoutes() []route {
+	return []route{
+		{http.MethodGet, "/api/v1/compliance/controls", []gin.HandlerFunc{s.limitControls}, s.listControls, true},
+		{http.MethodGet, "/api/v1/compliance/report", []gin.HandlerFunc{s.withCompliance}, s.getComplianceReport, false},
+		{http.MethodGet, "/api/v1/compliance/agent-cards", []gin.HandlerFunc{s.withCompliance, s.atLeast}, s.listAgentCards, false},
+	}
+}
+
+// withCompliance lets nothing pass where compliance reports are switched off.
+func (s *Server) withCompliance(c *gin.Context) {
+	if !s.options.Compliance {
+		s.fail(c, domain.Refuse(codeComplianceDisabled, "compliance reports are switched off on this server"))
+	}
+}
+
+// listControls is open to everybody.
+func (s *Server) listControls(c *gin.Context) {
+	controls := s.controls(c.Request.Context())
+	c.Header("Cache-Control", "public, max-age=60")
+	c.JSON(http.StatusOK, gen.ComplianceControls{Controls: mapped(controls, controlBody)})
+}
+
+func controlBody(c Control) gen.ComplianceControl {
+	return gen.ComplianceControl{
+		ID: c.ID, Name: c.Name, Status: gen.ComplianceControlStatus(c.Status),
+		LastChecked: timestampOrNull(c.LastChecked), Jobs: mapped(c.Jobs, controlJobBody),
+	}
+}
+
+func controlJobBody(j ControlJob) gen.ComplianceJob {
+	result := gen.ComplianceJobLastResult(j.Result)
+	if j.Result == "" {
+		result = "never_ran"
+	}
+	return gen.ComplianceJob{
+		Name: j.Name, LastResult: result, LastRun: timestampOrNull(j.LastRun),
+		DurationMs: j.Duration.Milliseconds(), NextRun: timestampOrNull(j.NextRun),
+	}
+}
+
+func (s *Server) getComplianceReport(c *gin.Context) {
+	organization, err := s.namedOrganization(c)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	report, kept, err := s.reports.get(c.Request.Context(), organization, s.makeReport)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	c.Header("X-Cache", "MISS")
+	if kept {
+		c.Header("X-Cache", "HIT")
+	}
+	report.FromCache = kept
+	c.JSON(http.StatusOK, report)
+}
+
+func (s *Server) listAgentCards(c *gin.Context) {
+	organization, err := s.namedOrganization(c)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	agents, err := s.queries.ActiveAgents(c.Request.Context(), organization)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	c.JSON(http.StatusOK, gen.AgentCardList{Data: mapped(agents, s.cardBody), Total: len(agents)})
+}
+
+// cardBody is the simple card of an agent, issued when the agent last changed.
+func (s *Server) cardBody(a projections.Agent) gen.AgentCard {
+	return gen.AgentCard{
+		Did: a.DID, Name: a.Email, AgentType: gen.AgentType(a.AgentType), Capabilities: a.Capabilities, Owner: a.Owner,
+		Version: a.Version, DeploymentEnv: gen.DeploymentEnv(a.DeploymentEnv), IdentityProvider: s.issuer,
+		IssuedAt: timestampOf(a.UpdatedAt),
+	}
+}
+
+// ReportIntegrity is told what a verification of the ledger found that was not
+// asked for through the API; the metrics show it.
+func (s *Server) ReportIntegrity(intact bool) { s.metrics.reportIntegrity(intact) }

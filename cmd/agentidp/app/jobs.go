@@ -1,0 +1,157 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sentryagent/agentidp/api"
+	"github.com/sentryagent/agentidp/internal/keyring"
+	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/transparency"
+	"github.com/sentryagent/agentidp/reactors/jobs"
+	"github.com/sentryagent/agentidp/replay"
+)
+
+// scheduler is what the server does by itself, once over all nodes.
+func (a *App) scheduler(queries *projections.Queries, verifier *replay.Verifier, signer *transparency.Signer, keys *keyring.Keyring,
+	server *api.Server,
+) *jobs.Scheduler {
+	c := a.config
+	list := []jobs.Job{
+		jobs.VerifyNew(c.VerifyNewInterval, newEvents(verifier)),
+		jobs.VerifyAll(c.VerifyAllInterval, allEvents(verifier)),
+		jobs.SignCheckpoints(c.CheckpointInterval, signCheckpoints(signer, a.registry)),
+		jobs.ExpireCredentials(c.CredentialScanInterval, queries, a.ledger, a.now),
+		jobs.CheckKeys(c.ControlCheckInterval, func(ctx context.Context) (fault, err error) {
+			return keys.Check(ctx, a.pool, c.MasterKeyFile)
+		}),
+		jobs.CheckTLS(c.ControlCheckInterval, c.PublicURL, nil, a.now),
+		jobs.CheckRotation(c.ControlCheckInterval, jobs.RotationRules{
+			MaxAge: c.SigningKeyMaxAge, Grace: 2*c.CredentialScanInterval + time.Minute,
+		}, func() time.Time { return signingSince(keys) }, queries, a.now),
+	}
+	m := newJobMetrics(a.registry, list, server.ReportIntegrity)
+	return jobs.NewScheduler(a.pool, list, jobs.Options{Logger: a.logger, Now: a.now, Ran: m.ran, Seen: m.seen})
+}
+
+// allEvents proves the ledger from its beginning.
+func allEvents(verifier *replay.Verifier) jobs.Verification {
+	return func(ctx context.Context) (checked int64, broken, err error) {
+		report, err := verifier.Verify(ctx, replay.Scope{})
+		if report.Break != nil {
+			broken = report.Break
+		}
+		return report.Checked, broken, err
+	}
+}
+
+// newEvents proves what has come since the last time.
+func newEvents(verifier *replay.Verifier) jobs.Verification {
+	return func(ctx context.Context) (checked int64, broken, err error) {
+		checked, found, err := verifier.VerifyNew(ctx)
+		if found != nil {
+			broken = found
+		}
+		return checked, broken, err
+	}
+}
+
+// signingSince is when the oldest key came into use that signs.
+func signingSince(keys *keyring.Keyring) (oldest time.Time) {
+	for _, key := range keys.PublicKeys() {
+		if !key.Retired && (oldest.IsZero() || key.CreatedAt.Before(oldest)) {
+			oldest = key.CreatedAt
+		}
+	}
+	return oldest
+}
+
+// controls tells how the controls stand. When the database is away nothing is
+// known of them.
+func (a *App) controls(ctx context.Context) []api.Control {
+	runs, err := jobs.Runs(ctx, a.pool)
+	if err != nil {
+		a.logger.WarnContext(ctx, "the controls are unknown", "error", err)
+	}
+	controls := jobs.Controls(runs, a.now())
+	shown := make([]api.Control, len(controls))
+	for i, c := range controls {
+		shown[i] = api.Control{ID: c.ID, Name: c.Name, Status: string(c.Status), LastChecked: c.LastChecked}
+		for _, r := range c.Jobs {
+			shown[i].Jobs = append(shown[i].Jobs, api.ControlJob{
+				Name: r.Job, Result: string(r.Outcome), LastRun: r.FinishedAt, Duration: r.Duration, NextRun: r.NextAt,
+			})
+		}
+	}
+	return shown
+}
+
+// jobMetrics tells of the jobs on every node alike, wherever they ran; only
+// failures are counted where they happened.
+type jobMetrics struct {
+	lastRun, duration *prometheus.GaugeVec
+	signed            *prometheus.GaugeVec // without labels, as expiring
+	expiring          *prometheus.GaugeVec // without labels, so that it is not there before the first scan
+	failures          *prometheus.CounterVec
+	reportIntegrity   func(intact bool)
+	known             map[string]time.Time // when the runs that are shown finished; seen is never called twice at once
+}
+
+func newJobMetrics(registry prometheus.Registerer, list []jobs.Job, reportIntegrity func(bool)) *jobMetrics {
+	m := &jobMetrics{
+		lastRun: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "agentidp_job_last_run_timestamp_seconds", Help: "When the job last finished, on any node.",
+		}, []string{"job"}),
+		duration: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "agentidp_job_duration_seconds", Help: "How long the job's last run took, on any node.",
+		}, []string{"job"}),
+		expiring: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "agentidp_credentials_expiring_soon_total", Help: "Active credentials that expire within seven days.",
+		}, nil),
+		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "agentidp_job_failures_total", Help: "Runs on this node that found something wrong or could not find out.",
+		}, []string{"job"}),
+		signed: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "agentidp_checkpoint_signed_timestamp_seconds", Help: "When the logs were last found or made to be signed as they are, on any node.",
+		}, nil),
+		reportIntegrity: reportIntegrity, known: map[string]time.Time{},
+	}
+	for _, job := range list {
+		m.failures.WithLabelValues(job.Name) // so that each is seen at 0
+	}
+	registry.MustRegister(m.lastRun, m.duration, m.signed, m.expiring, m.failures)
+	return m
+}
+
+func (m *jobMetrics) ran(r jobs.Run) {
+	if r.Outcome != jobs.Passed {
+		m.failures.WithLabelValues(r.Job).Inc()
+	}
+}
+
+func (m *jobMetrics) seen(runs []jobs.Run) {
+	verified, intact := false, true // by what each of the two verifications found last
+	for _, r := range runs {
+		if r.Job == jobs.VerifyNewEvents || r.Job == jobs.VerifyAllEvents {
+			verified = verified || r.Outcome != jobs.Error && !r.FinishedAt.Equal(m.known[r.Job])
+			intact = intact && r.Outcome != jobs.Failed
+		}
+		if r.Outcome == jobs.NeverRan || r.FinishedAt.Equal(m.known[r.Job]) {
+			continue
+		}
+		m.known[r.Job] = r.FinishedAt
+		m.lastRun.WithLabelValues(r.Job).Set(float64(r.FinishedAt.UnixMilli()) / 1000)
+		m.duration.WithLabelValues(r.Job).Set(r.Duration.Seconds())
+		if r.Job == jobs.Checkpoint && r.Outcome == jobs.Passed {
+			m.signed.WithLabelValues().Set(float64(r.FinishedAt.UnixMilli()) / 1000)
+		}
+		if r.Job == jobs.CredentialExpiry && r.Outcome == jobs.Passed {
+			m.expiring.WithLabelValues().Set(float64(r.Count))
+		}
+	}
+	if verified {
+		m.reportIntegrity(intact)
+	}
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/replay"
+)
+
+func (c *cli) ledgerExportCommand() *cobra.Command {
+	var o exportOptions
+	cmd := &cobra.Command{
+		Use:   "export -o file",
+		Short: "Write the ledger into a file that proves itself",
+		Long: `Write the ledger, or what one organization has in it, into a file that proves
+itself: the records as they are, the transparency log of them and every
+checkpoint that was signed. Anybody can verify it, with "agentidp ledger verify"
+or with docs/verify.py, without a server or a database.
+
+The ledger may be written to meanwhile; the bundle ends where its log ended at
+the beginning. Sign first (agentidp ledger checkpoint) to have all of it proven.
+The file holds what the audit trail holds, so it is readable by its owner alone.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.ledgerExport(cmd, o) },
+	}
+	cmd.Flags().StringVarP(&o.output, "output", "o", "", "the `file` to write; one that is there is replaced")
+	cmd.Flags().StringVar(&o.organization, "organization", "", "export only the events of the organization with this `id`")
+	cmd.Flags().BoolVar(&o.json, "json", false, "print the manifest as JSON")
+	return cmd
+}
+
+type exportOptions struct {
+	output, organization string
+	json                 bool
+}
+
+func (c *cli) ledgerExport(cmd *cobra.Command, o exportOptions) error {
+	if o.output == "" {
+		return usageError{errors.New("-o is missing: which file to write")}
+	}
+	ctx := cmd.Context()
+	ledger, signer, id, err := c.openSigned(ctx, o.organization)
+	if err != nil {
+		return err
+	}
+	defer ledger.Close()
+	head, err := ledger.Store.Head(ctx)
+	if err != nil {
+		return uncheckedError{err}
+	}
+	bar := newProgress(cmd.ErrOrStderr(), "exporting", int64(head))
+	defer bar.done()
+	exporter := ledger.Exporter(signer, bar.add)
+	var manifest replay.Manifest
+	err = replaceFile(ctx, o.output, func(ctx context.Context, w io.Writer) (err error) {
+		manifest, err = exporter.Export(ctx, w, domain.OrganizationID{UUID: id})
+		return err
+	})
+	bar.done()
+	if err != nil {
+		return uncheckedError{err}
+	}
+	if o.json {
+		return printJSON(cmd.OutOrStdout(), manifest)
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %d events of %s, %d checkpoints\n", o.output, manifest.Events, manifest.Origin, manifest.Checkpoints)
+	return err
+}
+
+// replaceFile has a file written beside its place, and puts it there when it is
+// complete.
+func replaceFile(ctx context.Context, path string, write func(context.Context, io.Writer) error) error {
+	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*")
+	if err != nil {
+		return err
+	}
+	if err = write(ctx, file); err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err == nil {
+		err = os.Rename(file.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(file.Name()))
+	}
+	return nil
+}

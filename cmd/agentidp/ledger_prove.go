@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"github.com/sentryagent/agentidp/cmd/agentidp/app"
+	"github.com/sentryagent/agentidp/projections/transparency"
+	"github.com/sentryagent/agentidp/replay"
+)
+
+func (c *cli) ledgerProveCommand() *cobra.Command {
+	var organization string
+	cmd := &cobra.Command{
+		Use:   "prove eventId",
+		Short: "Print a proof that an event is in the ledger",
+		Long: `Print a proof that an event is in the ledger, on standard output: its record,
+its place in the log, and the way from there to a root that was signed (C2SP
+tlog-proof). "agentidp ledger verify" checks it offline.
+
+Exit code 0: proven. 1: the event is in the ledger and not in its log. 2: it
+could not be looked at, or is not signed yet: sign with "agentidp ledger
+checkpoint".`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usageError{errors.New("name one event by its id")}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return c.ledgerProve(cmd, args[0], organization) },
+	}
+	cmd.Flags().StringVar(&organization, "organization", "", "prove it in the log of the organization with this `id`")
+	return cmd
+}
+
+func (c *cli) ledgerProve(cmd *cobra.Command, event, organization string) error {
+	id, err := uuid.Parse(event)
+	if err != nil {
+		return usageError{fmt.Errorf("an event's id is a UUID, got %q", event)}
+	}
+	ctx := cmd.Context()
+	ledger, signer, log, err := c.openSigned(ctx, organization)
+	if err != nil {
+		return err
+	}
+	defer ledger.Close()
+	proof, err := prove(ctx, ledger, log, signer.VerifierKey(log), id)
+	switch {
+	case errors.Is(err, transparency.ErrNotLogged):
+		return err
+	case err != nil:
+		return uncheckedError{err}
+	}
+	_, err = cmd.OutOrStdout().Write(proof)
+	return err
+}
+
+func prove(ctx context.Context, ledger *app.Ledger, log uuid.UUID, verifierKey string, id uuid.UUID) ([]byte, error) {
+	event, found, err := ledger.Event(ctx, id)
+	switch {
+	case err != nil:
+		return nil, err
+	case !found:
+		return nil, fmt.Errorf("there is no event %s", id)
+	case log != transparency.Whole && event.Organization != log:
+		return nil, fmt.Errorf("event %s is not of that organization", id)
+	}
+	return replay.Prove(ctx, transparency.NewLogs(ledger.Pool), log, verifierKey, event.Position, event.Record)
+}
+
+// shownProof is the form for scripts.
+type shownProof struct {
+	Verified bool            `json:"verified"`
+	Origin   string          `json:"origin"`
+	TreeSize int64           `json:"treeSize"`
+	Index    int64           `json:"index"`
+	Record   json.RawMessage `json:"record"`
+}
+
+func verifyProof(cmd *cobra.Command, o verifyOptions, path string) error {
+	if o.key == "" {
+		return usageError{errors.New("a proof is verified with the key that you pinned: --key")}
+	}
+	if len(o.against) > 0 {
+		return usageError{errors.New("--against goes with bundles and --live: a proof is of one event")}
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return uncheckedError{err}
+	}
+	proven, err := replay.VerifyProof(content, o.key)
+	switch {
+	case errors.Is(err, replay.ErrProof):
+		return fmt.Errorf("%s: %w", path, err)
+	case err != nil:
+		return uncheckedError{fmt.Errorf("%s: %w", path, err)}
+	}
+	shown := shownProof{true, proven.Checkpoint.Origin, proven.Checkpoint.Size, proven.Index, proven.Event.Record}
+	if o.json {
+		return printJSON(cmd.OutOrStdout(), shown)
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "proven: event %s is entry %d of %s, which was signed with %d entries\n%s\n",
+		proven.Event.ID, shown.Index, shown.Origin, shown.TreeSize, shown.Record)
+	return err
+}

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sentryagent/agentidp/internal/pgtest"
+	"github.com/sentryagent/agentidp/replay"
+)
+
+// auditor is a world with something in its ledger, and files of an auditor's own.
+type auditor struct {
+	*world
+	dir string
+	key string
+}
+
+func newAuditor(t *testing.T) *auditor {
+	t.Helper()
+	a := &auditor{world: newWorld(t), dir: t.TempDir()}
+	s := a.serve(t)
+	token := s.mustToken(t, a.operator.ClientID, a.operator.ClientSecret, "admin:orgs audit:read")
+	for range 20 {
+		s.mustToken(t, a.operator.ClientID, a.operator.ClientSecret, "")
+	}
+	s.must(t, 200, "GET", "/api/v1/organizations/"+a.operator.OrganizationID+"/checkpoint", token, nil) // has waited for the logs
+	s.kill(t)
+	a.key = strings.TrimSpace(a.must(t, exitOK, "checkpoint", "--key").stdout)
+	a.write(t, "checkpoint", a.must(t, exitOK, "checkpoint").stdout)
+	return a
+}
+
+// must runs a ledger command and expects an exit code.
+func (a *auditor) must(t *testing.T, code int, args ...string) result {
+	t.Helper()
+	return mustLedger(t, a.settings, code, args...)
+}
+
+func mustLedger(t *testing.T, settings []string, code int, args ...string) result {
+	t.Helper()
+	r := runToEnd(t, settings, append([]string{"ledger"}, args...)...)
+	if r.code != code {
+		t.Fatalf("agentidp ledger %v: code %d, want %d\n%s%s", args, r.code, code, r.stdout, r.stderr)
+	}
+	return r
+}
+
+func (a *auditor) path(name string) string { return filepath.Join(a.dir, name) }
+
+func (a *auditor) write(t *testing.T, name, content string) {
+	t.Helper()
+	if err := os.WriteFile(a.path(name), []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func report(t *testing.T, r result) (shown shownReport) {
+	t.Helper()
+	var body struct {
+		shownReport
+		Break *struct {
+			Kind    replay.Kind
+			EventID *string
+		} `json:"break"`
+	}
+	if err := json.Unmarshal([]byte(r.stdout), &body); err != nil {
+		t.Fatalf("%v: %s%s", err, r.stdout, r.stderr)
+	}
+	if body.Break != nil {
+		body.shownReport.Break = &replay.Finding{Kind: body.Break.Kind}
+	}
+	return body.shownReport
+}
+
+func TestAnAuditorProvesTheLedgerWithoutServerOrDatabase(t *testing.T) {
+	t.Parallel()
+	a := newAuditor(t)
+	exported := a.must(t, exitOK, "export", "-o", a.path("bundle"))
+	if !strings.Contains(exported.stdout, "of agentidp.test/ledger") || exported.stderr != "" {
+		t.Errorf("export: %q, %q", exported.stdout, exported.stderr)
+	}
+	// Nothing of the configuration is there any more.
+	unpinned := mustLedger(t, nil, exitOK, "verify", a.path("bundle"))
+	if !strings.HasPrefix(unpinned.stdout, "intact: ") || !strings.Contains(unpinned.stdout, "--key "+a.key) || unpinned.stderr != "" {
+		t.Errorf("verify: %q, %q; want it intact and the key to pin", unpinned.stdout, unpinned.stderr)
+	}
+	pinned := report(t, mustLedger(t, nil, exitOK, "verify", a.path("bundle"), "--key", a.key, "--against", a.path("checkpoint"), "--json"))
+	if !pinned.Verified || !pinned.Pinned || pinned.Checked < 20 || pinned.Checkpoint == nil || pinned.Checkpoint.TreeSize != pinned.Checked || pinned.TreeSize != pinned.Checked {
+		t.Errorf("verify --json: %+v", pinned)
+	}
+	live := report(t, a.must(t, exitOK, "verify", "--live", "--json", "--against", a.path("checkpoint")))
+	if live.Checked != pinned.Checked || live.RootHash != pinned.RootHash {
+		t.Errorf("verify --live: %+v, want as of the bundle: %+v", live, pinned)
+	}
+	if first := report(t, a.must(t, exitOK, "verify", "--live", "--incremental", "--json")); first.Checked != pinned.Checked {
+		t.Errorf("the first verify --live --incremental: %+v", first)
+	}
+	if again := report(t, a.must(t, exitOK, "verify", "--live", "--incremental", "--json")); again.Checked != 0 || !again.Verified {
+		t.Errorf("verify --live --incremental again: %+v, want nothing to do", again)
+	}
+	ours := report(t, a.must(t, exitOK, "verify", "--live", "--json", "--organization", a.operator.OrganizationID))
+	a.must(t, exitOK, "export", "-o", a.path("ours"), "--organization", a.operator.OrganizationID)
+	if offline := report(t, mustLedger(t, nil, exitOK, "verify", a.path("ours"), "--json")); offline.Checked != ours.Checked || offline.RootHash != ours.RootHash {
+		t.Errorf("the organization's: %+v, live %+v", offline, ours)
+	}
+}
+
+func TestAnEventIsProvenOffline(t *testing.T) {
+	t.Parallel()
+	a := newAuditor(t)
+	tailed := a.must(t, exitOK, "tail", "--from", "0")
+	lines := strings.Split(strings.TrimSpace(tailed.stdout), "\n")
+	var event struct {
+		Position uint64
+		Record   struct{ ID string }
+	}
+	if err := json.Unmarshal([]byte(lines[len(lines)/2]), &event); err != nil || int(event.Position) != len(lines)/2+1 {
+		t.Fatalf("tail printed %q: %v", lines[len(lines)/2], err)
+	}
+	a.write(t, "proof", a.must(t, exitOK, "prove", event.Record.ID).stdout)
+	if r := mustLedger(t, nil, exitOK, "verify", a.path("proof"), "--key", a.key); !strings.Contains(r.stdout, "proven: event "+event.Record.ID) {
+		t.Errorf("verify: %q", r.stdout)
+	}
+	proof, err := os.ReadFile(a.path("proof"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := a.must(t, exitOK, "prove", func() string {
+		var e struct{ Record struct{ ID string } }
+		if err := json.Unmarshal([]byte(lines[1]), &e); err != nil {
+			t.Fatal(err)
+		}
+		return e.Record.ID
+	}()).stdout
+	// The record of one event in the proof of another.
+	parts, others := strings.SplitN(string(proof), "\n", 3), strings.SplitN(other, "\n", 3)
+	a.write(t, "forged", parts[0]+"\n"+others[1]+"\n"+parts[2])
+	mustLedger(t, nil, exitFailed, "verify", a.path("forged"), "--key", a.key)
+	mustLedger(t, nil, exitBadUsage, "verify", a.path("proof"))
+	a.must(t, exitBadUsage, "prove", "0192f3a0-0000-7000-8000-0000000000a1")
+
+	if r := a.must(t, exitOK, "tail"); strings.Count(r.stdout, "\n") != 10 || !strings.HasSuffix(tailed.stdout, r.stdout) {
+		t.Errorf("tail prints %d lines, want the last 10", strings.Count(r.stdout, "\n"))
+	}
+	following := launch(t, a.settings, "ledger", "tail", "-f", "--from", "1")
+	following.awaitOutput(t, &following.stdout, lines[len(lines)-1])
+	s := a.serve(t)
+	s.mustToken(t, a.operator.ClientID, a.operator.ClientSecret, "")
+	following.awaitOutput(t, &following.stdout, `"position":`+positionAfter(t, lines))
+}
+
+func positionAfter(t *testing.T, lines []string) string {
+	t.Helper()
+	var last struct{ Position int }
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil {
+		t.Fatal(err)
+	}
+	next, err := json.Marshal(last.Position + 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(next)
+}
+
+func TestABrokenLedgerIsExitCode1(t *testing.T) {
+	t.Parallel()
+	a := newAuditor(t)
+	admin := pgtest.Pool(t, a.superuserURL)
+	for _, sql := range []string{`ALTER TABLE events DISABLE TRIGGER ALL`,
+		`UPDATE events SET record = set_byte(record, 400, get_byte(record, 400) # 1) WHERE position = 7`} {
+		if _, err := admin.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.must(t, exitOK, "export", "-o", a.path("bundle"))
+	for name, args := range map[string][]string{
+		"live": {"--live"}, "a bundle": {a.path("bundle"), "--key", a.key, "--against", a.path("checkpoint")},
+	} {
+		r := a.must(t, exitFailed, append([]string{"verify"}, args...)...)
+		if !strings.HasPrefix(r.stdout, "altered_event\n") || !strings.Contains(r.stderr, "BROKEN: altered_event") {
+			t.Errorf("%s: %q, %q", name, r.stdout, r.stderr)
+		}
+		if shown := report(t, a.must(t, exitFailed, append([]string{"verify", "--json"}, args...)...)); shown.Verified || shown.Break == nil || shown.Break.Kind != replay.AlteredEvent {
+			t.Errorf("%s: %+v", name, shown)
+		}
+	}
+}
+
+func TestWhatCannotBeVerifiedIsExitCode2(t *testing.T) {
+	t.Parallel()
+	a := newAuditor(t)
+	a.must(t, exitOK, "export", "-o", a.path("bundle"))
+	a.write(t, "garbage", strings.Repeat("what is this? ", 100))
+	otherKey := "agentidp.test/ledger+00000000+AAAA"
+	for _, args := range [][]string{
+		{"verify"}, {"verify", a.path("bundle"), "--live"}, {"verify", "--incremental", a.path("bundle")}, {"verify", "--live", "--key", a.key},
+		{"verify", a.path("none")}, {"verify", a.path("garbage")}, {"verify", a.path("bundle"), "--against", a.path("garbage")},
+		{"verify", a.path("bundle"), "--against", a.path("none")}, {"verify", a.path("bundle"), "--key", otherKey},
+		{"verify", "--live", "--organization", "acme"}, {"export"}, {"export", "-o", a.path("no/such/directory")}, {"prove"}, {"prove", "x"}, {"tail", "--from", "x"},
+	} {
+		if r := a.must(t, exitBadUsage, args...); r.stdout != "" || r.stderr == "" {
+			t.Errorf("agentidp ledger %v: %q, %q; want why on standard error alone", args, r.stdout, r.stderr)
+		}
+	}
+	if r := runToEnd(t, nil, "ledger", "verify", "--live"); r.code != exitBadUsage {
+		t.Errorf("verify --live without configuration: code %d", r.code)
+	}
+}

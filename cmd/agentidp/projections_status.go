@@ -1,0 +1,113 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/projections"
+)
+
+// projectionState is a line of status, as JSON.
+type projectionState struct {
+	Name       string              `json:"name"`
+	State      string              `json:"state"` // running, halted, outdated or empty
+	Version    int                 `json:"version"`
+	OwnVersion int                 `json:"ownVersion"` // that this build reads
+	Position   eventstore.Position `json:"position"`
+	Lag        uint64              `json:"lag"`
+	Error      string              `json:"error,omitempty"`
+	Rebuild    *rebuildState       `json:"rebuild,omitempty"`
+}
+
+type rebuildState struct {
+	Version  int                 `json:"version"`
+	Position eventstore.Position `json:"position"`
+	Head     eventstore.Position `json:"head"`
+	Holder   string              `json:"holder"`
+}
+
+func (c *cli) projectionsStatusCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show where the read models are",
+		Long: `Show where the read models are: version, position in the ledger, how far behind
+its end, and rebuilds that are under way or were left unfinished.
+
+Exits with 1 when one of them has halted, with 2 when it could not find out.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := c.openReadSide(cmd)
+			if err != nil {
+				return unchecked(err)
+			}
+			defer r.Close()
+			list, err := r.status(cmd.Context())
+			if err != nil {
+				return unchecked(err)
+			}
+			var states []projectionState
+			halted := 0
+			for _, s := range list {
+				states = append(states, stateOf(s))
+				if s.Halted {
+					halted++
+				}
+			}
+			if asJSON {
+				err = printJSON(cmd.OutOrStdout(), map[string]any{"projections": states})
+			} else {
+				err = printStates(cmd.OutOrStdout(), states)
+			}
+			if err == nil && halted > 0 {
+				err = fmt.Errorf("%d of %d projections have halted", halted, len(states))
+			}
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func stateOf(s projections.Status) projectionState {
+	state := projectionState{
+		Name: s.Projection, State: "running", Version: s.Version, OwnVersion: s.Own,
+		Position: s.Position, Lag: s.Lag, Error: s.Error,
+	}
+	switch {
+	case s.Version == 0:
+		state.State = "empty"
+	case s.Halted:
+		state.State = "halted"
+	case s.Outdated():
+		state.State = "outdated"
+	}
+	if r := s.Rebuild; r != nil {
+		state.Rebuild = &rebuildState{Version: r.Version, Position: r.Position, Head: r.Head, Holder: r.Holder}
+	}
+	return state
+}
+
+func printStates(w io.Writer, states []projectionState) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "PROJECTION\tVERSION\tPOSITION\tBEHIND\tSTATE")
+	for _, s := range states {
+		version := fmt.Sprint(s.Version)
+		if s.Version != s.OwnVersion {
+			version += fmt.Sprintf(" (this build: %d)", s.OwnVersion)
+		}
+		state := s.State
+		if s.Error != "" {
+			state += ": " + s.Error
+		}
+		if r := s.Rebuild; r != nil {
+			state += fmt.Sprintf("; rebuild of version %d at %d of %d, by %s", r.Version, r.Position, r.Head, r.Holder)
+		}
+		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%s\n", s.Name, version, s.Position, s.Lag, state)
+	}
+	return table.Flush()
+}

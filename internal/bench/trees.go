@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+
+	"github.com/sentryagent/agentidp/cmd/agentidp/app"
+	"github.com/sentryagent/agentidp/internal/config"
+	"github.com/sentryagent/agentidp/projections"
+)
+
+// trees measures what the transparency logs cost: token issuance beside the
+// same by a server that does not build them.
+func (b *bench) trees(ctx context.Context) (err error) {
+	const atLeast = 0.95 // of the rate without
+	l, err := b.openLedger(ctx, "treeless")
+	if err != nil {
+		return err
+	}
+	at := l.at
+	l.close()
+	treeless, err := b.startSelf(ctx, at, config.AlgES256, nil, modeTreeless)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, treeless.stop()) }()
+	without, err := b.newTenant(ctx, treeless, at)
+	if err != nil {
+		return err
+	}
+	return b.withServer(ctx, config.AlgES256, func(s *server, with *tenant) error {
+		got, beside, err := b.sendInTurns(ctx, b.tokenLoad(s, with, clients, agents), func() (float64, error) {
+			const part = 3
+			m, err := b.send(ctx, b.tokenLoad(treeless, without, clients, agents), b.warmUp/part, b.duration/part)
+			return summarize(m).rate, err
+		})
+		if err != nil {
+			return err
+		}
+		b.addHTTP("token ES256 with transparency logs, 64 clients", got, "without them", beside, &target{Ratio: atLeast})
+		return nil
+	})
+}
+
+// serveTreeless is the serve command without the projection of the logs.
+func serveTreeless(ctx context.Context) error {
+	settings, err := config.Load(os.Environ(), "")
+	if err != nil {
+		return err
+	}
+	s, err := app.Start(ctx, settings, "bench", slog.New(slog.NewJSONHandler(os.Stderr, nil)), app.WithoutReadModel(projections.Logs))
+	if err != nil {
+		return err
+	}
+	return s.Run(ctx)
+}

@@ -1,0 +1,78 @@
+package projections
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+)
+
+var auditColumns = []string{
+	"position", "revision", "recorded_at", "event_id", "organization_id", "agent_id", "action", "outcome", "stream",
+}
+
+// copyAudit is applyAudit for events that are all news: rows go in by COPY, and
+// what has been counted here is added to the counts.
+func copyAudit(ctx context.Context, tx pgx.Tx, events []Event) error {
+	source := &auditSource{rest: events, counts: make(tally[auditCount])}
+	if _, err := tx.CopyFrom(ctx, pgx.Identifier{"audit_events"}, auditColumns, source); err != nil {
+		return err
+	}
+	keys, counts, newest := source.counts.columns()
+	_, err := tx.Exec(ctx, addAuditCounts,
+		column(keys, func(k auditCount) pgtype.UUID { return pgtype.UUID{Bytes: k.organization, Valid: true} }),
+		column(keys, func(k auditCount) time.Time { return dayStart(k.day) }),
+		column(keys, func(k auditCount) string { return k.action }),
+		column(keys, func(k auditCount) string { return string(k.outcome) }), counts, newest)
+	return err
+}
+
+const addAuditCounts = `INSERT INTO audit_counts AS c (organization_id, day, action, outcome, count, changed_position)
+	SELECT * FROM unnest($1::uuid[], $2::date[], $3::text[], $4::text[], $5::bigint[], $6::bigint[])
+	ON CONFLICT (organization_id, day, action, outcome) DO UPDATE
+		SET (count, changed_position) = (c.count + excluded.count, excluded.changed_position)`
+
+// auditCount is what is counted together.
+type auditCount struct {
+	organization uuid.UUID
+	day          int64
+	action       string
+	outcome      Outcome
+}
+
+// auditSource gives the rows of events to COPY, and counts them on the way.
+type auditSource struct {
+	rest   []Event
+	counts tally[auditCount]
+	now    *Event
+	row    [9]any
+}
+
+var _ pgx.CopyFromSource = (*auditSource)(nil)
+
+// Next implements [pgx.CopyFromSource].
+func (s *auditSource) Next() bool {
+	for len(s.rest) > 0 {
+		s.now, s.rest = &s.rest[0], s.rest[1:]
+		if audited(s.now.Fact) {
+			return true
+		}
+	}
+	return false
+}
+
+// Values implements [pgx.CopyFromSource].
+func (s *auditSource) Values() ([]any, error) {
+	e, outcome := s.now, outcomeOf(s.now.Fact)
+	s.counts.count(auditCount{e.Organization, dayNumber(e.Time), e.Type, outcome}, e.Position)
+	s.row = [9]any{
+		int64(e.Position), e.Revision, e.Time, dbID(e.ID), dbID(e.Organization), dbID(agentOf(e.Fact).UUID),
+		e.Type, string(outcome), e.Stream,
+	}
+	return s.row[:], nil
+}
+
+// Err implements [pgx.CopyFromSource].
+func (s *auditSource) Err() error { return nil }

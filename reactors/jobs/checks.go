@@ -1,0 +1,52 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/sentryagent/agentidp/domain"
+)
+
+// CheckKeys looks whether what is encrypted at rest can be read with the keys
+// there are. Fault is what is wrong; err says that it could not look.
+func CheckKeys(interval time.Duration, check func(context.Context) (fault, err error)) Job {
+	return Job{Name: KeyCheck, Interval: interval, Run: func(ctx context.Context) (Result, error) {
+		fault, err := check(ctx)
+		if err != nil {
+			return Result{}, err
+		}
+		if fault != nil {
+			return Result{Failed: true, Detail: fault.Error()}, nil
+		}
+		return Result{Detail: "every sealed key opens under the master key"}, nil
+	}}
+}
+
+// RotationRules is what secrets are held to.
+type RotationRules struct {
+	MaxAge time.Duration // of a key that signs tokens
+	Grace  time.Duration // in which an expired credential must have been put on record
+}
+
+// CheckRotation looks whether a key has signed for too long, and whether
+// credentials outlive their time. Since is when the oldest key came into use
+// that signs.
+func CheckRotation(interval time.Duration, rules RotationRules, since func() time.Time, credentials Credentials, now func() time.Time) Job {
+	return Job{Name: SecretsRotation, Interval: interval, Run: func(ctx context.Context) (Result, error) {
+		at := now()
+		if age := at.Sub(since()); age > rules.MaxAge {
+			return Result{Failed: true, Detail: fmt.Sprintf("a signing key is %d days old, more than %d", days(age), days(rules.MaxAge))}, nil
+		}
+		agents, err := credentials.AgentsWithExpired(ctx, at.Add(-rules.Grace), domain.AgentID{}, 1)
+		if err != nil {
+			return Result{}, err
+		}
+		if len(agents) > 0 {
+			return Result{Failed: true, Detail: "an expired credential has not been put on record"}, nil
+		}
+		return Result{Detail: fmt.Sprintf("no signing key is older than %d days, no credential outlives its time", days(rules.MaxAge))}, nil
+	}}
+}
+
+func days(d time.Duration) int { return int(d / (24 * time.Hour)) }

@@ -1,0 +1,44 @@
+package replay
+
+import (
+	"context"
+	"fmt"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// Report is what a verification found.
+type Report struct {
+	Checked    int64       // events
+	Break      *Finding    // the first thing that is wrong, nil when everything holds
+	TreeSize   int64       // entries of the log that the events were compared with
+	Root       tlog.Hash   // of the events, at that size
+	Checkpoint *Checkpoint // newest that the events agree with; nil: none
+}
+
+// verify goes over the evidence, and over it again where something is wrong.
+func (ev *evidence) verify(ctx context.Context) (Report, *pass, error) {
+	p := ev.newPass()
+	if err := p.run(ctx); err != nil {
+		return Report{}, p, err
+	}
+	report := p.report()
+	if p.suspect == nil && ev.forged > 0 {
+		report.Break = &Finding{Kind: AlteredLog, Index: -1, Detail: fmt.Sprintf(
+			"The events hold, but %d of the stored checkpoints bear a false signature of the log's key: somebody put them there.", ev.forged)}
+	}
+	if p.suspect == nil {
+		return report, p, nil
+	}
+	var err error
+	report.Break, err = ev.diagnose(ctx, p.suspect)
+	return report, p, err
+}
+
+func (p *pass) report() Report {
+	r := Report{Checked: p.chain.Count(), Checkpoint: p.agreed}
+	if p.whole != nil {
+		r.TreeSize, r.Root = p.whole.Size(), p.whole.Root()
+	}
+	return r
+}

@@ -1,0 +1,149 @@
+package replay
+
+import (
+	"context"
+	"errors"
+
+	"github.com/sentryagent/agentidp/domain"
+)
+
+// AgentState is who an agent was and what it could do at a moment.
+type AgentState struct {
+	At           At                `json:"at"`
+	Agent        Thing             `json:"agent"`
+	Organization Thing             `json:"organization"`
+	Credentials  []CredentialState `json:"credentials"` // oldest first
+	Delegations  []DelegationState `json:"delegations"` // newest first
+	// DelegationsTotal is more than there are in Delegations when there were
+	// more than are told.
+	DelegationsTotal int    `json:"delegationsTotal"`
+	Tokens           Tokens `json:"tokens"`
+}
+
+// CredentialState is a credential at a moment.
+type CredentialState struct {
+	Thing
+	Usable bool `json:"usable"` // by itself: neither revoked nor expired
+}
+
+// Tokens is the conclusion: whether the agent could get tokens of its own.
+// Limits on how many are not part of it.
+type Tokens struct {
+	Possible bool          `json:"possible"`
+	Scopes   domain.Scopes `json:"scopes"`  // that a token could have; none when not possible
+	Reasons  []Reason      `json:"reasons"` // why not; none when possible
+}
+
+// Reason is why something was not possible, and the event that made it so.
+type Reason struct {
+	Code    string   `json:"code"`
+	Message string   `json:"message"`
+	Event   EventRef `json:"event"`
+}
+
+// Agent tells who an agent was and what it could do. The error is a
+// [*domain.Error] when the caller may not know, or when there was no such agent
+// at the moment.
+func (h *History) Agent(ctx context.Context, caller domain.Caller, id domain.AgentID, m Moment) (AgentState, error) {
+	at, err := h.instant(ctx, m)
+	if err != nil {
+		return AgentState{}, err
+	}
+	was, err := h.agent(ctx, id, at)
+	if err != nil {
+		return AgentState{}, err
+	}
+	if err := h.mayBeTold(ctx, caller, id, was); err != nil {
+		return AgentState{}, err
+	}
+	tenant, err := h.organization(ctx, was.state.OrganizationID, at)
+	if err != nil {
+		return AgentState{}, err
+	}
+	state := AgentState{At: at.at(), Agent: was.things[0], Organization: tenant.thing(OrganizationThing, was.state.OrganizationID.UUID)}
+	for _, c := range was.state.Credentials {
+		told := asOf(was.thing(CredentialThing, c.ID.UUID), c, at.time)
+		state.Credentials = append(state.Credentials, CredentialState{Thing: told, Usable: c.UsableAt(at.time)})
+	}
+	state.Tokens = conclude(was.state, tenant.state, state, at)
+	state.Delegations, state.DelegationsTotal, err = h.delegationsOf(ctx, was, tenant, at)
+	return state, err
+}
+
+// mayBeTold refuses callers of another organization, whether or not the agent
+// existed at the moment, and then says when it came to life.
+func (h *History) mayBeTold(ctx context.Context, caller domain.Caller, id domain.AgentID, was past[domain.Agent]) error {
+	known := was.state
+	if !known.Exists() && was.next != nil {
+		later, err := h.agent(ctx, id, instant{position: was.next.Position})
+		if err != nil {
+			return err
+		}
+		known = later.state
+	}
+	if !known.Exists() {
+		return neverWas(domain.CodeAgentNotFound, "agent", nil)
+	}
+	if err := caller.MayActIn(known.OrganizationID); err != nil {
+		return err
+	}
+	if !was.state.Exists() {
+		return neverWas(domain.CodeAgentNotFound, "agent", was.next)
+	}
+	return nil
+}
+
+// conclude asks the write side's own rules.
+func conclude(agent domain.Agent, organization domain.Organization, told AgentState, at instant) Tokens {
+	var reasons []Reason
+	if organization.MustBeActive() != nil {
+		reasons = append(reasons, reason(domain.AuthOrganizationInactive, told.Organization.Facts.Get("status")))
+	}
+	if agent.Status != domain.AgentActive {
+		refused := agent.Admits(domain.Credential{Status: domain.CredentialActive}, at.time)
+		reasons = append(reasons, reasonOf(refused, told.Agent.Facts.Get("status")))
+	}
+	agent.Status = domain.AgentActive // what is wrong with the agent itself has been said
+	var refused []Reason
+	for i, c := range agent.Credentials {
+		err := agent.Admits(c, at.time)
+		if err == nil {
+			refused = nil
+			break
+		}
+		refused = append(refused, reasonOf(err, told.Credentials[i].Facts.Get("status")))
+	}
+	reasons = append(reasons, refused...)
+	if len(agent.Credentials) == 0 {
+		reasons = append(reasons, reason(noCredential, told.Agent.Facts.Get("createdAt")))
+	}
+	if len(reasons) > 0 {
+		return Tokens{Scopes: domain.Scopes{}, Reasons: reasons}
+	}
+	return Tokens{Possible: true, Scopes: agent.Scopes, Reasons: []Reason{}}
+}
+
+// noCredential is the one reason that the write side has no word for: to it
+// whoever has no credential has a wrong one.
+const noCredential domain.AuthReason = "no_credential"
+
+var messages = map[domain.AuthReason]string{
+	domain.AuthOrganizationInactive: "the organization was not active",
+	domain.AuthAgentSuspended:       "the agent was suspended",
+	domain.AuthAgentDecommissioned:  "the agent was decommissioned",
+	domain.AuthCredentialRevoked:    "the credential was revoked",
+	domain.AuthCredentialExpired:    "the credential had expired",
+	noCredential:                    "the agent had no credential",
+}
+
+func reason(code domain.AuthReason, by Fact) Reason {
+	return Reason{Code: string(code), Message: messages[code], Event: by.Event}
+}
+
+func reasonOf(err error, by Fact) Reason {
+	var refused *domain.AuthError
+	if !errors.As(err, &refused) {
+		return Reason{}
+	}
+	return reason(refused.Reason, by)
+}

@@ -1,0 +1,187 @@
+package replay
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/projections"
+)
+
+const (
+	// maxDelegations bounds how many delegations are told of one agent.
+	maxDelegations = 100
+	// Delegations whose time had run out longer ago than this are not told.
+	delegationMemory = domain.MaxDelegationTTL * time.Second
+)
+
+// Role is an agent's part in a delegation.
+type Role string
+
+const (
+	Delegator Role = "delegator"
+	Delegatee Role = "delegatee"
+)
+
+// DelegationState is a delegation at a moment. It was alive when it and every
+// link above it was neither revoked nor expired and every agent on the way, and
+// the organization, were active.
+type DelegationState struct {
+	Thing
+	Role    Role     `json:"role"`
+	Alive   bool     `json:"alive"`
+	Reasons []Reason `json:"reasons"` // why not; none when alive
+}
+
+// delegationsOf tells the newest delegations that an agent had part in, and how
+// many there were.
+func (h *History) delegationsOf(ctx context.Context, of past[domain.Agent], tenant past[domain.Organization], at instant) ([]DelegationState, int, error) {
+	ids, total, err := h.partIn(ctx, of.state, at)
+	if err != nil {
+		return nil, 0, err
+	}
+	c := chains{history: h, at: at, tenant: tenant,
+		agents: map[domain.AgentID]past[domain.Agent]{of.state.ID: of}, links: map[domain.DelegationID]past[domain.Delegation]{}}
+	states := []DelegationState{}
+	for _, id := range ids {
+		link, err := c.link(ctx, id)
+		if err != nil {
+			return nil, 0, err
+		}
+		if !link.state.Exists() {
+			total--
+			continue // made after the moment, by a clock that was behind
+		}
+		reasons, err := c.judge(ctx, link)
+		if err != nil {
+			return nil, 0, err
+		}
+		role := Delegatee
+		if link.state.DelegatorID == of.state.ID {
+			role = Delegator
+		}
+		states = append(states, DelegationState{Thing: link.things[0], Role: role, Alive: len(reasons) == 0, Reasons: reasons})
+	}
+	return states, total, nil
+}
+
+// partIn finds the ids: in the read model and, where that is behind, in what
+// the ledger has after it.
+func (h *History) partIn(ctx context.Context, agent domain.Agent, at instant) ([]domain.DelegationID, int, error) {
+	wanted := projections.PartIn{
+		AgentID: agent.ID, Position: at.position, EndsAfter: at.time.Add(-delegationMemory), Limit: maxDelegations,
+	}
+	if at.position == 0 {
+		wanted.CreatedBy = at.time
+	}
+	known, err := h.queries.DelegationsOf(ctx, projections.InOrganization(agent.OrganizationID), wanted)
+	if err != nil {
+		return nil, 0, err
+	}
+	ids, total := known.IDs, known.Total
+	filter := eventstore.Filter{Types: []string{"delegation.created"}, Organization: agent.OrganizationID.UUID}
+	for event, err := range h.store.ReadAll(ctx, known.Position, filter) {
+		if err != nil {
+			return nil, 0, fmt.Errorf("read delegations after position %d: %w", known.Position, err)
+		}
+		created, err := delegationIn(event)
+		if err != nil {
+			return nil, 0, err
+		}
+		partner := created.DelegatorID == agent.ID || created.DelegateeID == agent.ID
+		if partner && at.includes(event) && !slices.Contains(ids, created.DelegationID) {
+			ids, total = append([]domain.DelegationID{created.DelegationID}, ids...), total+1
+		}
+	}
+	return ids[:min(len(ids), maxDelegations)], total, nil
+}
+
+func delegationIn(event eventstore.Event) (created domain.DelegationCreated, err error) {
+	record, err := event.Decode()
+	if err != nil {
+		return created, fmt.Errorf("read position %d: %w", event.Position, err)
+	}
+	fact, err := domain.Decode(domain.Type(record.Type), record.Schema, record.Data)
+	if err != nil {
+		return created, fmt.Errorf("read position %d: %w", event.Position, err)
+	}
+	created, _ = fact.(domain.DelegationCreated)
+	return created, nil
+}
+
+// chains judges delegations of one organization at one instant and reads no
+// stream twice.
+type chains struct {
+	history *History
+	at      instant
+	tenant  past[domain.Organization]
+	agents  map[domain.AgentID]past[domain.Agent]
+	links   map[domain.DelegationID]past[domain.Delegation]
+}
+
+func (c *chains) link(ctx context.Context, id domain.DelegationID) (past[domain.Delegation], error) {
+	if known, found := c.links[id]; found {
+		return known, nil
+	}
+	link, err := c.history.delegation(ctx, id, c.at)
+	c.links[id] = link
+	return link, err
+}
+
+func (c *chains) agent(ctx context.Context, id domain.AgentID) (past[domain.Agent], error) {
+	if known, found := c.agents[id]; found {
+		return known, nil
+	}
+	agent, err := c.history.agent(ctx, id, c.at)
+	c.agents[id] = agent
+	return agent, err
+}
+
+// judge goes up from a link to the root, as the check of tokens does, and says
+// everything that ended it.
+func (c *chains) judge(ctx context.Context, link past[domain.Delegation]) ([]Reason, error) {
+	reasons := []Reason{}
+	if c.tenant.state.MustBeActive() != nil {
+		reasons = append(reasons, reason(domain.AuthOrganizationInactive, c.tenant.things[0].Facts.Get("status")))
+	}
+	for range domain.MaxDelegationDepth + 1 {
+		facts := link.things[0].Facts
+		switch d := link.state; {
+		case !d.RevokedAt.IsZero():
+			reasons = append(reasons, Reason{"delegation_revoked", fmt.Sprintf("the delegation %s was revoked", d.ID), facts.Get("revokedAt").Event})
+		case !c.at.time.Before(d.ExpiresAt):
+			reasons = append(reasons, Reason{"delegation_expired", fmt.Sprintf("the delegation %s had expired", d.ID), facts.Get("expiresAt").Event})
+		}
+		for _, id := range []domain.AgentID{link.state.DelegatorID, link.state.DelegateeID} {
+			agent, err := c.agent(ctx, id)
+			if err != nil {
+				return nil, err
+			}
+			if agent.state.Exists() && agent.state.Status != domain.AgentActive {
+				refused := agent.state.Admits(domain.Credential{Status: domain.CredentialActive}, c.at.time)
+				reasons = append(reasons, reasonOf(refused, agent.things[0].Facts.Get("status")))
+			}
+		}
+		if link.state.ParentID.IsZero() {
+			return distinct(reasons), nil
+		}
+		var err error
+		if link, err = c.link(ctx, link.state.ParentID); err != nil || !link.state.Exists() {
+			return distinct(reasons), err
+		}
+	}
+	return distinct(reasons), nil
+}
+
+// distinct leaves out what is said twice: neighbours in a chain share an agent.
+func distinct(reasons []Reason) []Reason {
+	seen := map[EventRef]bool{}
+	return slices.DeleteFunc(reasons, func(r Reason) bool {
+		again := seen[r.Event]
+		seen[r.Event] = true
+		return again
+	})
+}

@@ -1,0 +1,164 @@
+package replay_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/eventstore/postgres"
+	"github.com/sentryagent/agentidp/internal/pgtest"
+	"github.com/sentryagent/agentidp/migrations"
+	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/replay"
+)
+
+// scribe writes events into a ledger whose read models nobody fills, an hour
+// apart.
+type scribe struct {
+	store   *postgres.Store
+	history *replay.History
+	at      time.Time
+}
+
+func newScribe(t *testing.T) *scribe {
+	t.Helper()
+	database := pgtest.New(t, pgtest.Template{
+		Key: migrations.Fingerprint(),
+		Prepare: func(ctx context.Context, ownerURL string) error {
+			_, err := migrations.Up(ctx, ownerURL)
+			return err
+		},
+	})
+	pool := pgtest.Pool(t, database.ServerURL)
+	s := &scribe{store: postgres.New(t.Context(), pool, postgres.Options{}), at: time.Date(2026, time.November, 1, 0, 0, 0, 0, time.UTC)}
+	t.Cleanup(s.store.Close)
+	s.history = replay.NewHistory(s.store, projections.NewQueries(pool), func() time.Time { return s.at })
+	return s
+}
+
+func (s *scribe) write(t *testing.T, stream string, fact domain.Event) eventstore.Position {
+	t.Helper()
+	s.at = s.at.Add(time.Hour)
+	name, schema, data, err := domain.Encode(fact)
+	if err != nil {
+		t.Fatal(err)
+	}
+	appended, err := s.store.Append(t.Context(), stream, eventstore.Any(), eventstore.Draft{
+		ID: uuid.Must(uuid.NewV7()), Type: string(name), Schema: schema, Organization: ours.UUID, Time: s.at, Data: data,
+		Actor: eventstore.Actor{Kind: "system", ID: "test"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return appended.Position()
+}
+
+func (s *scribe) agent(t *testing.T) domain.AgentID {
+	t.Helper()
+	id := domain.AgentID{UUID: uuid.Must(uuid.NewV7())}
+	s.write(t, domain.AgentStream(id), domain.AgentCreated{
+		AgentID: id, OrganizationID: ours, Email: id.String() + "@acme.example", Scopes: domain.DefaultScopes(),
+	})
+	return id
+}
+
+var auditor = domain.Caller{OrganizationID: ours}
+
+// The ledger is the truth: what the read model has not seen is found there, a
+// link that ended above is told, and nothing later than the moment is.
+func TestDelegationsAreFoundWithoutTheReadModel(t *testing.T) {
+	t.Parallel()
+	s := newScribe(t)
+	s.write(t, domain.OrganizationStream(ours), domain.OrganizationCreated{OrganizationID: ours, Name: "Acme", Slug: "acme", PlanTier: domain.TierPro})
+	a, b, c := s.agent(t), s.agent(t), s.agent(t)
+	upper, lower := domain.DelegationID{UUID: uuid.New()}, domain.DelegationID{UUID: uuid.New()}
+	lent := func(id domain.DelegationID, from, to domain.AgentID, parent *domain.DelegationID) domain.DelegationCreated {
+		return domain.DelegationCreated{DelegationID: id, OrganizationID: ours, DelegatorID: from, DelegateeID: to, ParentID: parent,
+			Scopes: domain.DefaultScopes(), TTLSeconds: domain.MaxDelegationTTL, ExpiresAt: s.at.Add(10 * time.Hour)}
+	}
+	s.write(t, domain.DelegationStream(upper), lent(upper, a, b, nil))
+	both := s.write(t, domain.DelegationStream(lower), lent(lower, b, c, &upper))
+	ended := s.write(t, domain.DelegationStream(upper), domain.DelegationRevoked{DelegationID: upper, DelegatorID: a, RevokedBy: a})
+
+	for name, test := range map[string]struct {
+		of    domain.AgentID
+		at    replay.Moment
+		ids   []domain.DelegationID
+		alive bool
+	}{
+		"before the second":     {b, replay.Moment{Position: both - 1}, []domain.DelegationID{upper}, true},
+		"both":                  {b, replay.Moment{Position: both}, []domain.DelegationID{lower, upper}, true},
+		"the upper one revoked": {b, replay.Moment{Position: ended}, []domain.DelegationID{lower, upper}, false},
+		"of the last in line":   {c, replay.Moment{}, []domain.DelegationID{lower}, false},
+		"by time":               {c, replay.Moment{Time: s.at.Add(-time.Minute)}, []domain.DelegationID{lower}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			state, err := s.history.Agent(t.Context(), auditor, test.of, test.at)
+			if err != nil || len(state.Delegations) != len(test.ids) || state.DelegationsTotal != len(test.ids) {
+				t.Fatalf("told %+v, %v; want %v", state.Delegations, err, test.ids)
+			}
+			for i, d := range state.Delegations {
+				if d.ID != test.ids[i].UUID || d.Alive != test.alive {
+					t.Errorf("delegation %d is %s, alive %v for %v; want %s, alive %v", i, d.ID, d.Alive, d.Reasons, test.ids[i], test.alive)
+				}
+				if !d.Alive && d.Reasons[0].Event.Position != ended {
+					t.Errorf("it ended by %+v, want position %d", d.Reasons[0], ended)
+				}
+			}
+		})
+	}
+	s.at = s.at.Add(40 * time.Hour)
+	if state, err := s.history.Agent(t.Context(), auditor, b, replay.Moment{}); err != nil || state.DelegationsTotal != 2 || state.Delegations[0].Alive {
+		t.Errorf("a day later: %+v, %v; want both, expired", state.Delegations, err)
+	}
+}
+
+func TestAStateSaysWhenAThingCameToLife(t *testing.T) {
+	t.Parallel()
+	s := newScribe(t)
+	first := s.write(t, domain.SecurityStream("2026-11-01"), domain.AuthFailed{ClientID: "x", Reason: domain.AuthUnknownClient})
+	id := s.agent(t)
+	for name, test := range map[string]struct {
+		caller domain.Caller
+		id     domain.AgentID
+		at     replay.Moment
+		code   domain.Code
+	}{
+		"too early":           {auditor, id, replay.Moment{Position: first}, domain.CodeAgentNotFound},
+		"too early, another":  {domain.Caller{OrganizationID: theirs}, id, replay.Moment{Position: first}, domain.CodeCrossTenant},
+		"another's":           {domain.Caller{OrganizationID: theirs}, id, replay.Moment{}, domain.CodeCrossTenant},
+		"unknown":             {auditor, domain.AgentID{UUID: uuid.New()}, replay.Moment{}, domain.CodeAgentNotFound},
+		"in the future":       {auditor, id, replay.Moment{Time: s.at.Add(time.Hour)}, domain.CodeValidation},
+		"beyond the last one": {auditor, id, replay.Moment{Position: first + 100}, domain.CodeValidation},
+	} {
+		if _, err := s.history.Agent(t.Context(), test.caller, test.id, test.at); !errors.Is(err, &domain.Error{Code: test.code}) {
+			t.Errorf("%s: %v, want %s", name, err, test.code)
+		}
+	}
+}
+
+func TestParseMoment(t *testing.T) {
+	t.Parallel()
+	noon := time.Date(2026, time.November, 23, 12, 0, 0, 0, time.UTC)
+	for text, want := range map[string]replay.Moment{
+		"":                              {},
+		"4711":                          {Position: 4711},
+		"2026-11-23T12:00:00Z":          {Time: noon.Add(999 * time.Microsecond)},
+		"2026-11-23t13:00:00.000+01:00": {Time: noon.Add(999 * time.Microsecond)},
+		"2026-11-23T12:00:00.000001Z":   {Time: noon.Add(time.Microsecond)},
+	} {
+		if got, err := replay.ParseMoment(text); err != nil || !got.Time.Equal(want.Time) || got.Position != want.Position {
+			t.Errorf("ParseMoment(%q) = %+v, %v; want %+v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"0", "-1", "1.5", "noon", "2026-11-23", "99999999999999999999"} {
+		if got, err := replay.ParseMoment(text); err == nil {
+			t.Errorf("ParseMoment(%q) = %+v, want an error", text, got)
+		}
+	}
+}

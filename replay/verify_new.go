@@ -1,0 +1,150 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/projections/transparency"
+)
+
+// VerifyNew proves what has come since it last did, in a time proportional to
+// that, and that the log still has the root it had then. What it cannot make
+// sense of it leaves to a verification of all; so what it finds is what
+// [Verifier.Verify] finds. Only when everything holds does it remember how far it
+// came. An event that is altered after it was verified is not seen again here:
+// that is what [Verifier.Verify] is for.
+func (v *Verifier) VerifyNew(ctx context.Context) (checked int64, broken *Finding, err error) {
+	report, err := v.ReportNew(ctx)
+	return report.Checked, report.Break, err
+}
+
+// ReportNew is [Verifier.VerifyNew] with everything that it found.
+func (v *Verifier) ReportNew(ctx context.Context) (Report, error) {
+	from, err := loadVerified(ctx, v.options.Pool)
+	if err != nil {
+		return Report{}, fmt.Errorf("verify what is new: %w", err)
+	}
+	ev, err := v.evidence(ctx, Scope{})
+	if err != nil {
+		return Report{}, fmt.Errorf("verify what is new: %w", err)
+	}
+	p, holds, err := v.resume(ctx, ev, from)
+	if err != nil {
+		return Report{}, fmt.Errorf("verify what is new: %w", err)
+	}
+	if !holds {
+		return v.verifyAll(ctx)
+	}
+	if p.whole != nil {
+		reached, fromBeginning := verified{p.wholeAt, p.whole}, from.tree.Size() == 0
+		if err := reached.store(ctx, v.options.Pool, fromBeginning); err != nil {
+			return Report{}, err
+		}
+	}
+	return p.report(), nil
+}
+
+// verifyAll is for when what was remembered does not fit, which may be because
+// of what was remembered.
+func (v *Verifier) verifyAll(ctx context.Context) (Report, error) {
+	ev, err := v.evidence(ctx, Scope{})
+	if err != nil {
+		return Report{}, fmt.Errorf("verify: %w", err)
+	}
+	report, p, err := v.verifyEvidence(ctx, Scope{}, ev)
+	if err != nil || report.Break != nil || p.whole == nil {
+		return report, err
+	}
+	return report, verified{p.wholeAt, p.whole}.store(ctx, v.options.Pool, true)
+}
+
+// resume goes on from a verified place. It does not hold also where that place
+// itself is in doubt.
+func (v *Verifier) resume(ctx context.Context, ev *evidence, from verified) (p *pass, holds bool, err error) {
+	size := from.tree.Size()
+	met, _ := slices.BinarySearchFunc(ev.checkpoints, size+1, func(c Checkpoint, size int64) int { return int(c.Size - size) })
+	if size > 0 {
+		if from.position > ev.head || ev.forged > 0 {
+			return nil, false, nil
+		}
+		if holds, err := v.stillLogged(ctx, ev, from, ev.checkpoints[:met]); err != nil || !holds {
+			return nil, false, err
+		}
+	}
+	rest := *ev
+	rest.options.After = from.position
+	rest.checkpoints = ev.checkpoints[met:]
+	rest.events = func(ctx context.Context) iter.Seq2[[]inspected, error] {
+		return inspecting(ctx, v.store.ReadAll(ctx, from.position, eventstore.Filter{}))
+	}
+	if size < ev.size {
+		rest.entries = func(ctx context.Context) iter.Seq2[eventstore.Hash, error] {
+			return v.options.Logs.Entries(ctx, transparency.Whole, size, ev.size)
+		}
+	}
+	p = rest.newPass()
+	p.tree, p.index, p.at = from.tree.Clone(), size, from.position
+	p.size = max(size, ev.size)
+	if met > 0 {
+		p.agreed = &ev.checkpoints[met-1]
+	}
+	p.visit = v.seeding(p, from.position)
+	err = p.run(ctx)
+	return p, p.suspect == nil, err
+}
+
+// stillLogged: the log has the root it had when it was verified, and the newest
+// checkpoint of a smaller log is still that of this one. A log that is shorter is
+// being derived again.
+func (v *Verifier) stillLogged(ctx context.Context, ev *evidence, from verified, met []Checkpoint) (bool, error) {
+	if ev.size < from.tree.Size() {
+		return true, nil
+	}
+	root, err := v.options.Logs.Root(ctx, transparency.Whole, from.tree.Size())
+	if err != nil || root != from.tree.Root() {
+		return false, ignoreNotLogged(err)
+	}
+	for i := len(met) - 1; i >= 0; i-- {
+		if met[i].Size > 0 && (met[i].Outside || i == len(met)-1) {
+			root, err := v.options.Logs.Root(ctx, transparency.Whole, met[i].Size)
+			if err != nil || root != met[i].Root {
+				return false, ignoreNotLogged(err)
+			}
+		}
+	}
+	return true, nil
+}
+
+func ignoreNotLogged(err error) error {
+	if errors.Is(err, transparency.ErrNotLogged) {
+		return nil
+	}
+	return err
+}
+
+// seeding tells the chain, before it meets a stream, where that stood at the
+// verified place: one look-up for each stream that has gone on since.
+func (v *Verifier) seeding(p *pass, after eventstore.Position) func(context.Context, []inspected) error {
+	return func(ctx context.Context, batch []inspected) error {
+		for i := range batch {
+			e := &batch[i]
+			if _, _, known := p.chain.Head(e.Stream); known || e.Revision == 0 || after == 0 {
+				continue
+			}
+			for before, err := range v.store.ReadStream(ctx, e.Stream, e.Revision-1, eventstore.Forwards) {
+				if err != nil {
+					return err
+				}
+				if before.Revision == e.Revision-1 && before.Position <= after {
+					p.chain.Seed(e.Stream, before.Revision, eventstore.HashOf(before.Record))
+				}
+				break
+			}
+		}
+		return nil
+	}
+}
