@@ -58,6 +58,9 @@ func (s *Server) health(c *gin.Context) {
 	state.Checks.Redis = check(func() error { return s.redis.Ping(ctx).Err() })
 	state.Checks.Database = check(func() (err error) {
 		state.LedgerPosition, err = s.ledger.Head(ctx)
+		if err == nil {
+			err = s.queries.Ping(ctx)
+		}
 		return err
 	})
 	state.Checks.Projections = s.projectionsHealth()

@@ -26,6 +26,9 @@ func (s *Server) detailedHealth(c *gin.Context) {
 	dependencies.Redis = probe(func() error { return s.redis.WithTimeout(patience).Ping(ctx).Err() })
 	dependencies.Database = probe(func() (err error) {
 		head, err = s.ledger.Head(ctx)
+		if err == nil {
+			err = s.queries.Ping(ctx)
+		}
 		return err
 	})
 	dependencies.RateLimiter = gen.RateLimiterHealth{Status: healthy, Mode: "shared"}

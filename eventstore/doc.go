@@ -13,9 +13,9 @@
 // # The store
 //
 // [Store] is the contract. The engines are in the folders below (postgres is
-// the default, memory serves the tests of other packages) and all of them run
-// the one suite in storetest, whose cases are named after the clauses of the
-// contract.
+// the default, esdb the distributed one, memory serves the tests of other
+// packages) and all of them run the one suite in storetest, whose cases are
+// named after the clauses of the contract.
 //
 // # Verification
 //

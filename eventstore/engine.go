@@ -11,6 +11,24 @@ import (
 // What follows is for engines: the parts of the contract that are the same in
 // all of them.
 
+// AppendObservation is what an engine tells its owner of one write: some
+// appends that were made durable together.
+type AppendObservation struct {
+	Batch    int           // appends in it
+	Events   int           // events stored
+	Position uint64        // the newest after it; 0 when nothing was stored
+	Duration time.Duration // from taking the appends to their being durable
+	Err      error         // why it failed as a whole
+}
+
+// Dense reports whether the positions of a store count one by one, so that a
+// gap between two is an event that is missing: an engine says so with a method
+// DensePositions.
+func Dense(s Store) bool {
+	engine, says := s.(interface{ DensePositions() bool })
+	return says && engine.DensePositions()
+}
+
 // CheckDrafts says what is wrong with an append whatever the ledger holds:
 // [ErrInvalidDraft] when there is no event or one is incomplete, and
 // [ErrDuplicateID] when two have the same id. Data and size are left to [Seal].

@@ -52,20 +52,25 @@ func scanAuditEvent(row pgx.CollectableRow) (a AuditEvent, err error) {
 	if err := row.Scan(&agent, (*string)(&a.Outcome), (*uint64)(&event.Position), &event.Record, &hash); err != nil {
 		return a, err
 	}
-	record, err := event.Decode()
-	if err != nil {
-		return a, fmt.Errorf("event at position %d: %w", event.Position, err)
-	}
-	copy(a.Hash[:], hash)
+	copy(event.Hash[:], hash)
 	if agent != nil {
 		a.AgentID.UUID = *agent
 	}
+	return a, a.tell(event)
+}
+
+// tell fills in what the ledger says of an event.
+func (a *AuditEvent) tell(event eventstore.Event) error {
+	record, err := event.Decode()
+	if err != nil {
+		return fmt.Errorf("event at position %d: %w", event.Position, err)
+	}
 	a.EventID, a.Timestamp, a.Action = record.ID, record.Time, domain.Type(record.Type)
 	a.OrganizationID.UUID, a.Actor, a.Request = record.Organization, record.Actor, record.Request
-	a.Record = event.Record
+	a.Record, a.Hash = event.Record, event.Hash
 	a.Stream, a.Revision, a.Position, a.PreviousHash = record.Stream, record.Revision, event.Position, record.Prev
 	a.Metadata, err = withoutVerifier(record.Data)
-	return a, err
+	return err
 }
 
 // withoutVerifier is an event's data less what recognizes a secret.
@@ -89,10 +94,17 @@ func withoutVerifier(data json.RawMessage) (json.RawMessage, error) {
 // when the tenant has none with this id, or none since notBefore.
 func (q *Queries) AuditEvent(ctx context.Context, tenant Tenant, id uuid.UUID, notBefore time.Time) (AuditEvent, error) {
 	var c conditions
-	c.add("e.id = ?", id)
+	if q.ledger != nil {
+		identify(&c, id)
+	} else {
+		c.add("e.id = ?", id)
+	}
 	c.tenant(tenant, "a.organization_id")
 	if !notBefore.IsZero() {
 		c.add("a.recorded_at >= ?", notBefore)
+	}
+	if q.ledger != nil {
+		return q.elsewhere(ctx, tenant, c)
 	}
 	return one(ctx, q, tenant, scanAuditEvent, selectAuditEvent+c.where(), c.args...)
 }
@@ -138,11 +150,18 @@ func (q *Queries) AuditEvents(ctx context.Context, tenant Tenant, f AuditFilter)
 	limit := f.Page.limit()
 	args := append(c.args, limit+1, offset) // one more tells whether there is more
 	page := fmt.Sprintf("%s%s%s LIMIT $%d OFFSET $%d", auditPage, c.where(), newestAudit, len(args)-1, len(args))
-	batch.Queue(fmt.Sprintf(selectAudit, page), args...).Query(func(rows pgx.Rows) (err error) {
-		found.Items, err = pgx.CollectRows(rows, scanAuditEvent)
+	sql, scan := fmt.Sprintf(selectAudit, page), scanAuditEvent
+	if q.ledger != nil {
+		sql, scan = fmt.Sprintf(selectAuditPlaces, page), scanAuditPlace
+	}
+	batch.Queue(sql, args...).Query(func(rows pgx.Rows) (err error) {
+		found.Items, err = pgx.CollectRows(rows, scan)
 		return err
 	})
 	if err := q.ask(ctx, batch); err != nil {
+		return AuditList{}, err
+	}
+	if err := q.tell(ctx, found.Items); err != nil {
 		return AuditList{}, err
 	}
 	if len(found.Items) > limit {

@@ -113,6 +113,12 @@ var selectOrganizationOf = map[Kind]string{
 // it is for telling "not yours" from "not there", and for nothing else. The
 // error is [ErrNotFound] when it is not there or nobody's.
 func (q *Queries) OrganizationOf(ctx context.Context, kind Kind, id uuid.UUID) (owner domain.OrganizationID, err error) {
+	if kind == EventKind && q.ledger != nil {
+		var c conditions
+		identify(&c, id)
+		owner.UUID, err = one(ctx, q, AllOrganizations, scanOwner, selectOrganizationOfEvent+c.where(), c.args...)
+		return owner, err
+	}
 	owner.UUID, err = one(ctx, q, AllOrganizations, scanOwner, selectOrganizationOf[kind], id)
 	return owner, err
 }

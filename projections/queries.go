@@ -20,11 +20,27 @@ import (
 // security. The error is [eventstore.ErrUnavailable] when the database could
 // not be asked; others that match none of this package are the database's.
 type Queries struct {
-	pool *pgxpool.Pool
+	pool   *pgxpool.Pool
+	ledger eventstore.Store // nil where the ledger's table is in the same database
 }
 
 // NewQueries asks through the server's pool.
 func NewQueries(pool *pgxpool.Pool) *Queries { return &Queries{pool: pool} }
+
+// WithLedger asks the same read models where the ledger is not beside them:
+// what an event says is then read from the store.
+func (q *Queries) WithLedger(store eventstore.Store) *Queries {
+	return &Queries{pool: q.pool, ledger: store}
+}
+
+// Ping asks whether the read models' database answers. Where the ledger is
+// beside them nothing is asked: whoever has read its head knows.
+func (q *Queries) Ping(ctx context.Context) error {
+	if q.ledger == nil {
+		return nil
+	}
+	return q.pool.Ping(ctx)
+}
 
 // Tenant is whose rows a question is about. The zero Tenant has none.
 type Tenant struct {

@@ -65,7 +65,7 @@ type Scope struct {
 // with its record, follows the chain of every stream, and compares all of it
 // with the log: the organization's, or that of the whole ledger, and with the
 // checkpoints that were signed of it. Over the whole ledger it also insists on
-// dense positions up to the head. Between two times there are the chains alone.
+// the head, and on dense positions where the engine has them. Between two times there are the chains alone.
 //
 // It stops at the first thing that is wrong and finds out what that is. An error
 // means that it could not look. Events that are appended meanwhile do no harm.
@@ -100,7 +100,7 @@ func (v *Verifier) evidence(ctx context.Context, scope Scope) (*evidence, error)
 	whole := scope == Scope{}
 	timed := !scope.From.IsZero() || !scope.To.IsZero()
 	ev := &evidence{
-		options: eventstore.ChainOptions{Dense: whole, Midway: !scope.From.IsZero()},
+		options: eventstore.ChainOptions{Dense: whole && eventstore.Dense(v.store), Midway: !scope.From.IsZero()},
 		tenant:  log != transparency.Whole, seen: v.options.Progress, entries: noEntries,
 	}
 	if v.options.Logs != nil && !timed {

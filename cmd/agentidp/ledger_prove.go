@@ -62,7 +62,7 @@ func (c *cli) ledgerProve(cmd *cobra.Command, event, organization string) error 
 }
 
 func prove(ctx context.Context, ledger *app.Ledger, log uuid.UUID, verifierKey string, id uuid.UUID) ([]byte, error) {
-	event, found, err := ledger.Store.Event(ctx, id)
+	event, found, err := ledger.Event(ctx, id)
 	switch {
 	case err != nil:
 		return nil, err

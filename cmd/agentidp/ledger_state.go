@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/replay"
 )
 
@@ -64,7 +63,7 @@ func (c *cli) ledgerState(ctx context.Context, kind replay.ThingKind, id uuid.UU
 		return err
 	}
 	defer ledger.Close()
-	history := replay.NewHistory(ledger.Store, projections.NewQueries(ledger.Pool), time.Now)
+	history := replay.NewHistory(ledger.Store, ledger.Queries(), time.Now)
 	var state any
 	if kind == replay.AgentThing {
 		state, err = history.Agent(ctx, domain.Caller{Scopes: domain.AllScopes()}, domain.AgentID{UUID: id}, m)

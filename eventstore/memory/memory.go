@@ -33,6 +33,9 @@ func New() *Store {
 	}
 }
 
+// DensePositions is for [eventstore.Dense].
+func (s *Store) DensePositions() bool { return true }
+
 // Append implements [eventstore.Store].
 func (s *Store) Append(ctx context.Context, stream string, expected eventstore.ExpectedRevision, events ...eventstore.Draft) (eventstore.Appended, error) {
 	if err := ctx.Err(); err != nil {

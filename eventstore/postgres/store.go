@@ -43,22 +43,13 @@ type Options struct {
 	// Logger hears of lost and regained connections. Default: discards.
 	Logger *slog.Logger
 	// Observe is told of each group commit, by the writer: it must be quick.
-	Observe func(AppendObservation)
+	Observe func(eventstore.AppendObservation)
 	// PollInterval is how often a subscription looks at the ledger's head when
 	// no notification comes. Default: one second.
 	PollInterval time.Duration
 	// Timeout bounds a group commit, waiting for another process included;
 	// appends that it ends are [eventstore.ErrUnavailable]. Default: 5 s.
 	Timeout time.Duration
-}
-
-// AppendObservation is what one group commit did.
-type AppendObservation struct {
-	Batch    int           // appends in the group
-	Events   int           // events stored
-	Position uint64        // the newest after it; 0 when nothing was stored
-	Duration time.Duration // from taking the group to its commit
-	Err      error         // why the group as a whole failed
 }
 
 // Store is the engine. It implements [eventstore.Store].
@@ -93,6 +84,9 @@ func New(ctx context.Context, pool *pgxpool.Pool, options Options) *Store {
 	s.done.Go(func() { newWriter(s).run(ctx) })
 	return s
 }
+
+// DensePositions is for [eventstore.Dense].
+func (s *Store) DensePositions() bool { return true }
 
 // Close lets the commit under way end, fails the appends that wait with
 // [eventstore.ErrUnavailable], ends all subscriptions and waits for the

@@ -170,7 +170,7 @@ func (w *writer) observe(batch []*pending, g *group, begin time.Time, err error)
 	if w.store.options.Observe == nil {
 		return
 	}
-	seen := AppendObservation{Batch: len(batch), Duration: time.Since(begin), Err: err}
+	seen := eventstore.AppendObservation{Batch: len(batch), Duration: time.Since(begin), Err: err}
 	if g != nil && len(g.rows) > 0 {
 		seen.Events = len(g.rows)
 		seen.Position = uint64(g.rows[len(g.rows)-1].Position)

@@ -48,6 +48,7 @@ func groups() []group {
 		{"trees", (*bench).trees},
 		{"sync", (*bench).tokenCheck},
 		{"append", (*bench).appending},
+		{"esdb", (*bench).eventStoreDB},
 		{"verify", (*bench).verifying},
 		{"rebuild", (*bench).rebuilding},
 		{"large", (*bench).large},

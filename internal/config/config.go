@@ -37,7 +37,8 @@ type Config struct {
 	PolicyDir     string // POLICY_DIR, default "": the embedded policy
 	A2AEnabled    bool   // A2A_ENABLED, default true: agents may delegate to each other
 
-	EventStore         string        // EVENTSTORE, default postgres: the engine of the ledger
+	EventStore         string        // EVENTSTORE, default postgres: the engine of the ledger, postgres or esdb
+	ESDBURL            string        // ESDB_URL, required with EVENTSTORE=esdb: esdb:// or esdb+discover://
 	AuditRetentionDays int           // AUDIT_RETENTION_DAYS, default 0: as the tier says; 0 to 36,500
 	ReadWaitTimeout    time.Duration // READ_WAIT_TIMEOUT_MS, default 5,000, 1 to a minute: bound of a read-your-writes wait
 	SnapshotEvery      int           // SNAPSHOT_EVERY, default 500, 1 to 1,000,000 events of one stream between two snapshots
@@ -68,6 +69,7 @@ const (
 	AlgES256 = "ES256"
 
 	EventStorePostgres = "postgres"
+	EventStoreESDB     = "esdb"
 
 	LogJSON = "json"
 	LogText = "text"
@@ -133,14 +135,8 @@ func (r *reader) identity(c *Config) {
 }
 
 func (r *reader) ledger(c *Config) {
-	c.EventStore = r.get("EVENTSTORE", EventStorePostgres)
-	switch c.EventStore {
-	case EventStorePostgres:
-	case "esdb":
-		r.fault("EVENTSTORE", `"esdb"`, EventStorePostgres, "this build has no EventStoreDB engine: use the PostgreSQL one")
-	default:
-		r.fault("EVENTSTORE", strconv.Quote(c.EventStore), EventStorePostgres, "leave it unset for the default")
-	}
+	c.EventStore = r.oneOf("EVENTSTORE", EventStorePostgres, EventStoreESDB)
+	c.ESDBURL = r.esdbURL("ESDB_URL", c.EventStore == EventStoreESDB)
 	c.AuditRetentionDays = r.integer("AUDIT_RETENTION_DAYS", 0, 0, 36_500)
 	c.ReadWaitTimeout = r.milliseconds("READ_WAIT_TIMEOUT_MS", 5_000, 1, 60_000)
 	c.SnapshotEvery = r.integer("SNAPSHOT_EVERY", 500, 1, 1_000_000)

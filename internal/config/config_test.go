@@ -119,7 +119,7 @@ func TestEveryFaultIsReportedOnALineOfItsOwn(t *testing.T) {
 		"DATABASE_URL=mysql://root:" + password + "@db/agentidp",
 		"PORT=99999",
 		"JWT_SIGNING_ALG=HS256",
-		"EVENTSTORE=esdb",
+		"EVENTSTORE=EventStoreDB",
 		"MASTER_KEY_FILE=master.key",
 		"WITNESS_KEYS=w.example+1a2b3c4d+AQ==,w.example",
 	}, "")
@@ -129,7 +129,7 @@ func TestEveryFaultIsReportedOnALineOfItsOwn(t *testing.T) {
 	}
 	lines := strings.Split(err.Error(), "\n")
 	prefixes := []string{"DATABASE_URL: ", "REDIS_URL: ", `PORT: found "99999"; must be a whole number from 1 to 65535`,
-		`JWT_SIGNING_ALG: found "HS256"; must be one of RS256, ES256`, `EVENTSTORE: found "esdb"`, `WITNESS_KEYS: found "w.example"`}
+		`JWT_SIGNING_ALG: found "HS256"; must be one of RS256, ES256`, `EVENTSTORE: found "EventStoreDB"; must be one of postgres, esdb`, `WITNESS_KEYS: found "w.example"`}
 	if len(lines) != 6 || len(faults) != 6 {
 		t.Fatalf("%d lines, %d faults, want 6 of each:\n%v", len(lines), len(faults), err)
 	}
@@ -170,6 +170,11 @@ func TestRefusedValues(t *testing.T) {
 		{"POLICY_DIR=/does/not/exist", "POLICY_DIR"},
 		{"A2A_ENABLED=maybe", "A2A_ENABLED"},
 		{"EVENTSTORE=sqlite", "EVENTSTORE"},
+		{"EVENTSTORE=esdb", "ESDB_URL"},
+		{"ESDB_URL=http://admin:" + password + "@es:2113", "ESDB_URL"},
+		{"ESDB_URL=esdb://admin:" + password + "@es:port", "ESDB_URL"},
+		{"ESDB_URL=esdb://admin:" + password + "@es:2113?tls=perhaps", "ESDB_URL"},
+		{"ESDB_URL=esdb://admin:" + password + "@es:2113?tlsCAFile=/does/not/exist", "ESDB_URL"},
 		{"AUDIT_RETENTION_DAYS=forever", "AUDIT_RETENTION_DAYS"},
 		{"LOG_LEVEL=loud", "LOG_LEVEL"},
 		{"LOG_FORMAT=xml", "LOG_FORMAT"},
@@ -205,7 +210,8 @@ func TestBrokenDotenvIsAFaultThatQuotesNothing(t *testing.T) {
 
 func TestNothingPrintsASecret(t *testing.T) {
 	t.Parallel()
-	c, err := config.Load(least("MIGRATE_DATABASE_URL=postgres://owner@db/x?password="+password), "")
+	c, err := config.Load(least("MIGRATE_DATABASE_URL=postgres://owner@db/x?password="+password, "EVENTSTORE=esdb",
+		"ESDB_URL=esdb://admin:"+password+"@es1:2113,es2:2113?tls=false"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,6 +223,9 @@ func TestNothingPrintsASecret(t *testing.T) {
 		}
 		if !strings.Contains(got, "db:5432") {
 			t.Errorf("no database host in %s", got)
+		}
+		if !strings.Contains(got, "esdb://es1:2113,es2:2113") {
+			t.Errorf("no event store host in %s", got)
 		}
 	}
 }

@@ -24,6 +24,7 @@ func (c Config) LogValue() slog.Value {
 		slog.String("checkpoint_file", c.CheckpointFile),
 		slog.String("policy_dir", c.PolicyDir),
 		slog.String("eventstore", c.EventStore),
+		slog.String("esdb", hostsOf(c.ESDBURL)),
 		slog.Int("rate_limit_max_requests", c.RateLimitMaxRequests),
 		slog.Bool("tier_enforcement", c.TierEnforcement),
 		slog.String("log_level", c.LogLevel.String()),
@@ -44,6 +45,20 @@ func (c Config) String() string {
 
 // GoString keeps %#v from showing what String hides.
 func (c Config) GoString() string { return "config.Config{" + c.String() + "}" }
+
+// hostsOf is the scheme and the hosts of a connection string that may name
+// several, which makes it no URL.
+func hostsOf(raw string) string {
+	scheme, rest, found := strings.Cut(raw, "://")
+	if !found {
+		return ""
+	}
+	rest = rest[strings.LastIndexByte(rest, '@')+1:]
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		rest = rest[:end]
+	}
+	return scheme + "://" + rest
+}
 
 // withoutSecrets drops the user, the password and the query, where drivers accept passwords too.
 func withoutSecrets(raw string) string {

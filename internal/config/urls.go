@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/redis/go-redis/v9"
 )
@@ -42,6 +43,29 @@ func (r *reader) redisURL(name string) string {
 	if _, err := redis.ParseURL(raw); err != nil || !hasScheme(raw, "redis", "rediss") {
 		r.fault(name, "a value that is no Redis URL (not shown)", form,
 			"check the scheme and percent-encode special characters of the password")
+		return ""
+	}
+	return raw
+}
+
+// esdbURL describes a fault without the value too. It also looks at the files
+// that the value names.
+func (r *reader) esdbURL(name string, required bool) string {
+	const form = "esdb://user:password@host:port,host:port?options or esdb+discover://…"
+	raw := r.get(name, "")
+	if raw == "" {
+		if required {
+			r.fault(name, "nothing", form, "set it to the EventStoreDB of this server, or EVENTSTORE to "+EventStorePostgres)
+		}
+		return ""
+	}
+	if !hasScheme(raw, "esdb", "esdb+discover") {
+		r.fault(name, "a value that is no esdb:// URL (not shown)", form, "correct the scheme")
+		return ""
+	}
+	if _, err := esdb.ParseConnectionString(raw); err != nil {
+		r.fault(name, "a URL that the client does not understand (not shown)", form,
+			"percent-encode special characters of the password and check ports, options and the files they name")
 		return ""
 	}
 	return raw

@@ -28,7 +28,6 @@ import (
 	"github.com/sentryagent/agentidp/api/limits"
 	"github.com/sentryagent/agentidp/api/policy"
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/eventstore/postgres"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/keyring"
 	"github.com/sentryagent/agentidp/ledger"
@@ -46,7 +45,7 @@ type App struct {
 	now      func() time.Time
 	pool     *pgxpool.Pool
 	redis    *redis.Client
-	store    *postgres.Store
+	store    Engine
 	ledger   *ledger.Ledger
 	registry *prometheus.Registry
 	without  string                  // name of a read model that is left out
@@ -200,7 +199,11 @@ func impatient(options *redis.Options) *redis.Options {
 
 func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Policy, version string) error {
 	c, logger := a.config, a.logger
-	a.store = postgres.New(ctx, a.pool, postgres.Options{Logger: logger, Observe: observeAppends(a.registry)})
+	store, err := openEngine(ctx, c, a.pool, logger, a.registry)
+	if err != nil {
+		return err
+	}
+	a.store = store
 	readModels := slices.DeleteFunc(projections.All(), func(p projections.Projection) bool { return p.Name == a.without })
 	progress := projections.NewProgress(a.pool, a.store, readModels, projections.ProgressOptions{Logger: logger})
 	runner := projections.NewRunner(a.pool, a.store, readModels, projections.RunnerOptions{Logger: logger, Progress: progress})
@@ -234,7 +237,7 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 	if outdated := progress.Outdated(); len(outdated) > 0 {
 		logger.Info("read models of an older version are rebuilt; until that is done this server is not ready", "projections", outdated)
 	}
-	queries, verifier := projections.NewQueries(a.pool), newVerifier(a.pool, a.store, signer, c, nil, nil)
+	queries, verifier := newQueries(c, a.pool, a.store), newVerifier(a.pool, a.store, signer, c, nil, nil)
 	server, err := api.New(api.Parts{
 		Verifier: verifier, History: replay.NewHistory(a.store, queries, a.now),
 		Ledger: a.ledger, Idempotency: idempotency, Assertions: assertions, Queries: queries, Progress: progress, Revocations: revocations,

@@ -2,16 +2,18 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sentryagent/agentidp/eventstore"
-	"github.com/sentryagent/agentidp/eventstore/postgres"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/keyring"
 	"github.com/sentryagent/agentidp/migrations"
+	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/projections/transparency"
 	"github.com/sentryagent/agentidp/replay"
 )
@@ -19,7 +21,7 @@ import (
 // Ledger is a ledger that is looked at without a server. Close it.
 type Ledger struct {
 	Pool  *pgxpool.Pool
-	Store *postgres.Store
+	Store Engine
 	c     config.Config
 }
 
@@ -34,7 +36,12 @@ func OpenLedger(ctx context.Context, c config.Config) (*Ledger, error) {
 		pool.Close()
 		return nil, err
 	}
-	return &Ledger{Pool: pool, Store: postgres.New(ctx, pool, postgres.Options{}), c: c}, nil
+	store, err := openEngine(ctx, c, pool, nil, nil)
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return &Ledger{Pool: pool, Store: store, c: c}, nil
 }
 
 // Signer signs its checkpoints; it needs the master key.
@@ -62,6 +69,28 @@ func newVerifier(pool *pgxpool.Pool, store eventstore.Store, signer *transparenc
 // Exporter exports it.
 func (l *Ledger) Exporter(signer *transparency.Signer, progress func(events int)) *replay.Exporter {
 	return &replay.Exporter{Store: l.Store, Logs: transparency.NewLogs(l.Pool), VerifierKey: signer.VerifierKey, Progress: progress}
+}
+
+// Queries asks its read models.
+func (l *Ledger) Queries() *projections.Queries { return newQueries(l.c, l.Pool, l.Store) }
+
+// Event finds an event by its id: any, where the engine can, else one that the
+// audit trail shows.
+func (l *Ledger) Event(ctx context.Context, id uuid.UUID) (event eventstore.Event, found bool, err error) {
+	type byID interface {
+		Event(context.Context, uuid.UUID) (eventstore.Event, bool, error)
+	}
+	if engine, can := l.Store.(byID); can {
+		return engine.Event(ctx, id)
+	}
+	a, err := l.Queries().AuditEvent(ctx, projections.AllOrganizations, id, time.Time{})
+	if errors.Is(err, projections.ErrNotFound) {
+		return event, false, nil
+	}
+	return eventstore.Event{
+		Position: a.Position, Stream: a.Stream, Revision: a.Revision, ID: id, Type: string(a.Action),
+		Organization: a.OrganizationID.UUID, RecordedAt: a.Timestamp, Record: a.Record, Hash: a.Hash,
+	}, err == nil, err
 }
 
 // Close gives everything back.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/sentryagent/agentidp/api"
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/eventstore/postgres"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/keyring"
 	"github.com/sentryagent/agentidp/ledger"
@@ -43,7 +42,10 @@ func Bootstrap(ctx context.Context, c config.Config, newCredential bool) (Operat
 	if err := migrations.Check(ctx, pool); err != nil {
 		return Operator{}, err
 	}
-	store := postgres.New(ctx, pool, postgres.Options{})
+	store, err := openEngine(ctx, c, pool, nil, nil)
+	if err != nil {
+		return Operator{}, err
+	}
 	defer store.Close()
 	keys, err := keyring.Open(ctx, pool, c.MasterKeyFile)
 	if err != nil {

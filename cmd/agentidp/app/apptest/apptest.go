@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sentryagent/agentidp/cmd/agentidp/app"
+	"github.com/sentryagent/agentidp/eventstore/esdb/wiretest"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/pgtest"
 	"github.com/sentryagent/agentidp/migrations"
@@ -47,6 +48,18 @@ func NewWorld(tb testing.TB, settings ...string) *World {
 	}
 	w.Operator = operator
 	return w
+}
+
+// ESDB is an EventStoreDB of the test's own, of so many nodes, and the settings
+// of a world that keeps its ledger there.
+func ESDB(tb testing.TB, nodes int) (cluster *wiretest.Cluster, settings []string) {
+	tb.Helper()
+	cluster, err := wiretest.New(nodes)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(cluster.Close)
+	return cluster, []string{"EVENTSTORE=" + config.EventStoreESDB, "ESDB_URL=" + cluster.URL()}
 }
 
 // Database is an empty migrated database of the test's own.

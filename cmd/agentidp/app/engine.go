@@ -1,0 +1,53 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/eventstore/esdb"
+	"github.com/sentryagent/agentidp/eventstore/postgres"
+	"github.com/sentryagent/agentidp/internal/config"
+	"github.com/sentryagent/agentidp/projections"
+)
+
+// Engine is the ledger's store, of the kind that the configuration names. Read
+// models, snapshots and keys are in PostgreSQL with any of them.
+type Engine interface {
+	eventstore.Store
+	Close()
+}
+
+// openEngine opens the ledger's store; the pool is that of the read models.
+// Where registry is not nil the engine is measured.
+func openEngine(ctx context.Context, c config.Config, pool *pgxpool.Pool, logger *slog.Logger, registry prometheus.Registerer) (Engine, error) {
+	var observe func(eventstore.AppendObservation)
+	if registry != nil {
+		observe = observeAppends(registry)
+	}
+	if c.EventStore == config.EventStorePostgres {
+		return postgres.New(ctx, pool, postgres.Options{Logger: logger, Observe: observe}), nil
+	}
+	options := esdb.Options{Logger: logger, Observe: observe}
+	if registry != nil {
+		options.ObserveState = observeEventStore(registry)
+	}
+	store, err := esdb.New(c.ESDBURL, options)
+	if err != nil {
+		return nil, fmt.Errorf("ESDB_URL: %w", err)
+	}
+	return store, nil
+}
+
+// newQueries asks the read models, and the ledger where it is not beside them.
+func newQueries(c config.Config, pool *pgxpool.Pool, store eventstore.Store) *projections.Queries {
+	q := projections.NewQueries(pool)
+	if c.EventStore != config.EventStorePostgres {
+		q = q.WithLedger(store)
+	}
+	return q
+}

@@ -1,0 +1,67 @@
+package esdb
+
+import (
+	"context"
+	"testing"
+
+	client "github.com/EventStore/EventStore-Client-Go/v4/esdb"
+	"github.com/google/uuid"
+
+	"github.com/sentryagent/agentidp/eventstore/esdb/wiretest"
+)
+
+// Nobody may ask the library for a connection once it knows that the last one
+// broke, and who asks must have been given one before the gate closes: else
+// they are left inside when it finds no other. This holds the library to what
+// conn.go knows of it.
+func TestTheGateClosesBeforeTheLibraryActs(t *testing.T) {
+	t.Parallel()
+	cluster, err := wiretest.New(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	config, err := client.ParseConnectionString(cluster.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := newConn(*config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.drain)
+	appendOne := func(ctx context.Context, library *client.Client) error {
+		_, err := library.AppendToStream(ctx, "s", client.AppendToStreamOptions{}, client.EventData{EventID: uuid.New(), EventType: "a.x"})
+		return err
+	}
+	for _, working := range []bool{true, false} {
+		if !working {
+			cluster.Close()
+		}
+		_, err := call(t.Context(), c, func(ctx context.Context, library *client.Client) (none struct{}, _ error) {
+			if c.gate.TryLock() {
+				t.Error("the gate may close although a call has no connection yet")
+				c.gate.Unlock()
+			}
+			err := appendOne(ctx, library)
+			if !c.gate.TryLock() {
+				t.Error("the gate may not close although the call has had its connection")
+			} else {
+				c.gate.Unlock()
+			}
+			if c.isDead() == working {
+				t.Errorf("after %v the gate is closed: %v", err, c.isDead())
+			}
+			return none, err
+		})
+		if (err == nil) != working {
+			t.Errorf("with a server %v: %v", working, err)
+		}
+	}
+	if _, err := call(t.Context(), c, func(context.Context, *client.Client) (none struct{}, _ error) {
+		t.Error("somebody was let in")
+		return none, nil
+	}); classify(err) != broken {
+		t.Errorf("a call that came too late: %v", err)
+	}
+}

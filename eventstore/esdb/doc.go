@@ -1,0 +1,61 @@
+// Package esdb is the engine that keeps the ledger in an EventStoreDB or
+// KurrentDB (23.10 or newer), through EventStore-Client-Go v4.
+//
+// # On the server
+//
+// A stream of the ledger is a stream of the server, and an event's data are the
+// bytes of its record, exactly as they were sealed: `sha256sum` of what the
+// server shows is the event's hash. The metadata has what the engine wants to
+// know without reading the record. The id that the server sees is made of the
+// record's hash (wire.go), so the server takes two writes for the same only
+// when they are, to the byte.
+//
+// A position is the commit position of the event in the server's log: a number
+// that grows, with gaps, because other things are in that log too. What begins
+// with $, and what is not of the ledger, is left out everywhere; inside a
+// stream of the ledger it is a hole that verification names and that nothing is
+// sealed onto.
+//
+// # Appending
+//
+// Each stream that is being written has a lane ([Store.Append], lanes.go). What
+// waits in a lane is decided one after another and sealed on the newest event
+// of the stream, whose revision and hash are remembered, and goes out as one
+// write at that explicit revision. So the appends of one process to one stream
+// do not conflict and share their round trips, and streams do not wait for each
+// other. When the server says that the stream is elsewhere, another node has
+// written: the stream is looked at and everything is decided anew.
+//
+// The same happens when an answer is lost. The events are looked for where they
+// would be, and an append that had gone through returns its result. Only when
+// the server stays away for [Options.Timeout], or is known to be away, is the
+// caller told [eventstore.ErrUnavailable].
+//
+// Event ids are unique in the part of the ledger that is remembered: all events
+// of all nodes since shortly before this store began, at most some 65,000.
+// Older ones are found in their own stream, by the time in their ids, but a
+// repetition of one in another stream is not. EventStoreDB has no index by id;
+// ids are random, and whoever draws them never draws one twice.
+//
+// # Reading
+//
+// One live subscription of each store keeps the newest events (tail.go). A
+// [eventstore.Subscription] is served from there and costs the server nothing;
+// one that begins further back first catches up by a filtered subscription of
+// its own. Every request insists on the leader, since a follower may answer
+// from the past.
+//
+// # The supervisor
+//
+// The library finds a node by itself, but when it finds none it ends for good,
+// and it never renews a subscription. So a client is used until its connection
+// breaks and then replaced (supervisor.go, conn.go): at once, then with longer
+// and longer pauses. Subscriptions go on from where they were. [Store.State]
+// and [Options.ObserveState] tell how it stands.
+//
+// # Tests
+//
+// wiretest is a server for tests that speaks the same protocol and breaks on
+// demand. With ESDB_URL set the suite runs on a real server too, each ledger
+// under a prefix of its own.
+package esdb

@@ -1,0 +1,102 @@
+package esdb
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/sentryagent/agentidp/eventstore"
+)
+
+// look finds the events that may decide about an append: those that have the
+// ids of its own.
+func (d *decision) look(p *pending) error {
+	for i := range p.drafts {
+		if at, known := d.store.index.get(p.drafts[i].ID); known {
+			if err := d.meet(at.stream, at.revision, 1); err != nil {
+				return err
+			}
+		}
+	}
+	switch {
+	case p.expected.IsAny():
+		// Appends of this store are in the index; others have been made before
+		// the stream was looked at, and newer ones make the write fail.
+		if !d.fresh && d.covered(p) {
+			return nil
+		}
+		return d.search(p)
+	case p.expected.Revision() == d.at.revision:
+		return nil
+	case !d.fresh:
+		return errStale
+	case p.expected.Revision() < d.at.revision-int64(len(d.rows)):
+		return d.meet(d.stream, p.expected.Revision()+1, len(p.drafts))
+	}
+	return nil
+}
+
+func (d *decision) covered(p *pending) bool {
+	for i := range p.drafts {
+		if !d.store.index.covers(p.drafts[i].ID) {
+			return false
+		}
+	}
+	return true
+}
+
+// meet reads some events of a stream.
+func (d *decision) meet(stream string, from int64, count int) error {
+	page, err := d.store.page(d.ctx, d.conn, stream, from, eventstore.Forwards, count)
+	if err != nil {
+		return err
+	}
+	for _, r := range page {
+		if e, ok := d.store.event(r); ok {
+			d.met[e.ID] = e
+		}
+	}
+	return nil
+}
+
+// search looks for the events of an append in its stream, from the newest back
+// to those that are older than its ids.
+func (d *decision) search(p *pending) error {
+	wanted := make(map[uuid.UUID]bool, len(p.drafts))
+	var since time.Time // nothing wanted has been recorded before
+	for i := range p.drafts {
+		id := p.drafts[i].ID
+		wanted[id] = true
+		minted, ok := mintedAt(id)
+		if !ok {
+			minted = time.Time{}
+		}
+		if i == 0 || minted.Before(since) {
+			since = minted
+		}
+	}
+	at := eventstore.End
+	for count := minPage; ; count = min(4*count, maxPage) {
+		page, err := d.store.page(d.ctx, d.conn, d.stream, at, eventstore.Backwards, count)
+		if err != nil {
+			return err
+		}
+		for _, r := range page {
+			e, ok := d.store.event(r)
+			if !ok {
+				continue
+			}
+			if wanted[e.ID] {
+				d.met[e.ID] = e
+				delete(wanted, e.ID)
+			}
+			if len(wanted) == 0 || e.RecordedAt.Before(since.Add(-skew)) {
+				return nil
+			}
+		}
+		if len(page) < count || page[count-1].EventNumber == 0 {
+			return nil
+		}
+		at = int64(page[count-1].EventNumber) - 1
+	}
+}

@@ -1,0 +1,225 @@
+package esdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	client "github.com/EventStore/EventStore-Client-Go/v4/esdb"
+
+	"github.com/sentryagent/agentidp/eventstore"
+)
+
+// Phase is how a store stands with its server.
+type Phase string
+
+const (
+	// Connecting: the first attempt after the start or after a connection broke
+	// is under way. Calls wait for how it ends.
+	Connecting Phase = "connecting"
+	// Connected: a node has been found and answers.
+	Connected Phase = "connected"
+	// Unavailable: an attempt has failed, others follow. Calls fail at once.
+	Unavailable Phase = "unavailable"
+)
+
+// State is what the supervisor knows of the connection.
+type State struct {
+	Phase       Phase
+	Since       time.Time // when the phase began
+	Failures    int       // attempts that failed since there was a connection last
+	Connections int       // that have been made; all but the first replaced one that broke
+	Err         error     // of the last attempt that failed, or what broke the connection; nil while connected
+}
+
+// supervisor keeps a conn, and makes a new one when it breaks.
+type supervisor struct {
+	config  client.Configuration
+	options Options
+	drained sync.WaitGroup // conns that are being given back
+
+	mu      sync.Mutex // guards what follows
+	state   State
+	conn    *conn         // nil unless connected
+	changed chan struct{} // closed, and replaced, with every change of the phase
+}
+
+func newSupervisor(config client.Configuration, options Options) *supervisor {
+	// One attempt at discovery: a client that has failed is replaced, and how
+	// long to wait is decided here. The interval is slept through in any case.
+	config.MaxDiscoverAttempts, config.DiscoveryInterval = 1, 0
+	return &supervisor{
+		config: config, options: options,
+		state: State{Phase: Connecting, Since: time.Now()}, changed: make(chan struct{}),
+	}
+}
+
+// steady is how long a connection has to last for the next attempt to be made
+// without a pause.
+const steady = time.Second
+
+// run works until ctx ends.
+func (s *supervisor) run(ctx context.Context) {
+	defer func() { s.lost(Unavailable, errClosed) }()
+	for failures := 0; ctx.Err() == nil; {
+		c, err := s.connect(ctx)
+		if err == nil {
+			begin := time.Now()
+			s.connected(c)
+			select {
+			case <-ctx.Done():
+				c.retire(errClosed)
+			case <-c.dead:
+			}
+			s.drained.Go(c.drain)
+			s.lost(Connecting, c.retired)
+			if time.Since(begin) > steady {
+				failures = 0
+				continue
+			}
+		} else {
+			s.lost(Unavailable, err)
+		}
+		failures++
+		pause(ctx, s.options.backoff(failures))
+	}
+}
+
+// connect makes a client and has it find a node. Nobody else uses it yet, so
+// nobody else waits for it.
+func (s *supervisor) connect(ctx context.Context) (*conn, error) {
+	c, err := newConn(s.config)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
+	defer cancel()
+	version, err := call(ctx, c, func(_ context.Context, library *client.Client) (*client.ServerVersion, error) {
+		return library.GetServerVersion()
+	})
+	if err == nil {
+		err = check(version)
+	}
+	if err != nil {
+		s.drained.Go(c.drain)
+		return nil, err
+	}
+	return c, nil
+}
+
+// check refuses servers that do not say when a subscription has caught up, or
+// where the events of a stream are in the log.
+func check(v *client.ServerVersion) error {
+	const major, minor = 23, 10
+	if v.Major < major || v.Major == major && v.Minor < minor {
+		return fmt.Errorf("the server has version %d.%d, at least %d.%d is needed", v.Major, v.Minor, major, minor)
+	}
+	return nil
+}
+
+// backoff is how long to wait after so many failures: about twice as long each
+// time, and never for all nodes the same.
+func (o Options) backoff(failures int) time.Duration {
+	wait := o.MaxBackoff
+	if failures < 16 {
+		wait = min(wait, o.MinBackoff<<(failures-1))
+	}
+	return wait/2 + rand.N(wait/2+1)
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+func (s *supervisor) connected(c *conn) {
+	s.change(func(state *State) {
+		s.conn = c
+		*state = State{Phase: Connected, Connections: state.Connections + 1}
+	})
+}
+
+func (s *supervisor) lost(phase Phase, err error) {
+	s.change(func(state *State) {
+		s.conn = nil
+		state.Phase, state.Err = phase, err
+		if phase == Unavailable {
+			state.Failures++
+		}
+	})
+}
+
+func (s *supervisor) change(to func(*State)) {
+	s.mu.Lock()
+	before := s.state.Phase
+	to(&s.state)
+	if s.state.Phase != before {
+		s.state.Since = time.Now()
+	}
+	state := s.state
+	close(s.changed)
+	s.changed = make(chan struct{})
+	s.mu.Unlock()
+	if state.Phase != before {
+		s.options.Logger.Log(context.Background(), level(state.Phase), "the event store is "+string(state.Phase), "error", state.Err)
+	}
+	if s.options.ObserveState != nil {
+		s.options.ObserveState(state)
+	}
+}
+
+func level(p Phase) slog.Level {
+	if p == Unavailable {
+		return slog.LevelWarn
+	}
+	return slog.LevelInfo
+}
+
+// current is the state, the conn if there is one, and a channel that closes
+// with the next change.
+func (s *supervisor) current() (State, *conn, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state, s.conn, s.changed
+}
+
+// acquire is the conn to use. It waits while one is being made for the first
+// time, and gives up when that fails.
+func (s *supervisor) acquire(ctx context.Context) (*conn, error) {
+	return s.await(ctx, func(state State) bool { return state.Phase == Unavailable })
+}
+
+// await waits for a conn, until it is to give up or ctx ends.
+func (s *supervisor) await(ctx context.Context, giveUp func(State) bool) (*conn, error) {
+	for {
+		state, c, changed := s.current()
+		if c != nil && !c.isDead() {
+			return c, nil
+		}
+		if giveUp(state) {
+			return nil, fmt.Errorf("%w: %w", eventstore.ErrUnavailable, errors.Join(state.Err))
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-changed:
+		}
+	}
+}
+
+func (c *conn) isDead() bool {
+	select {
+	case <-c.dead:
+		return true
+	default:
+		return false
+	}
+}

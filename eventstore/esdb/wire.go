@@ -1,0 +1,69 @@
+package esdb
+
+import (
+	"encoding/json"
+	"math"
+	"strings"
+	"time"
+
+	client "github.com/EventStore/EventStore-Client-Go/v4/esdb"
+	"github.com/google/uuid"
+
+	"github.com/sentryagent/agentidp/eventstore"
+)
+
+// envelope is the metadata of an event on the server: what makes it one of the
+// ledger's, and what the record says that the engine wants to know without
+// reading it.
+type envelope struct {
+	Format       string          `json:"format"`
+	ID           uuid.UUID       `json:"id"`
+	Organization uuid.UUID       `json:"organization"`
+	Time         time.Time       `json:"time"`
+	Hash         eventstore.Hash `json:"hash"`
+}
+
+// proposal is an event as it goes to the server. Its data is the record as it
+// was sealed. The server takes two events with one id for the same, so its id
+// is made of the record's hash and not of the event's id: what the server
+// takes for a repetition is one, to the byte.
+func proposal(e *eventstore.Event) (client.EventData, error) {
+	metadata, err := json.Marshal(envelope{
+		Format: eventstore.Format, ID: e.ID, Organization: e.Organization, Time: e.RecordedAt, Hash: e.Hash,
+	})
+	if err != nil {
+		return client.EventData{}, err
+	}
+	return client.EventData{
+		EventID: wireID(e.Hash), EventType: e.Type, ContentType: client.ContentTypeJson,
+		Data: e.Record, Metadata: metadata,
+	}, nil
+}
+
+// wireID is the hash's first half as a UUID of version 8 (RFC 9562 section 5.8).
+func wireID(hash eventstore.Hash) (id uuid.UUID) {
+	copy(id[:], hash[:])
+	id[6] = id[6]&0x0f | 0x80
+	id[8] = id[8]&0x3f | 0x80
+	return id
+}
+
+// size is what the server counts against its bound of an append.
+func size(p *client.EventData) int { return len(p.Data) + len(p.Metadata) + 2*len(p.EventType) }
+
+// event reads an event of the server. ok is false for what is not of this
+// ledger: the server's own events, and those of others who use it.
+func (s *Store) event(r *client.RecordedEvent) (e eventstore.Event, ok bool) {
+	stream, found := strings.CutPrefix(r.StreamID, s.options.Prefix)
+	if !found || strings.HasPrefix(r.EventType, "$") || strings.HasPrefix(r.StreamID, "$") {
+		return e, false
+	}
+	var m envelope
+	if err := json.Unmarshal(r.UserMetadata, &m); err != nil || m.Format != eventstore.Format || r.EventNumber > math.MaxInt64 {
+		return e, false
+	}
+	return eventstore.Event{
+		Position: eventstore.Position(r.Position.Commit), Stream: stream, Revision: int64(r.EventNumber), ID: m.ID, Type: r.EventType,
+		Organization: m.Organization, RecordedAt: m.Time, Record: r.Data, Hash: m.Hash,
+	}, true
+}

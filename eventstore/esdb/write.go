@@ -1,0 +1,142 @@
+package esdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	client "github.com/EventStore/EventStore-Client-Go/v4/esdb"
+
+	"github.com/sentryagent/agentidp/eventstore"
+)
+
+// check says what is wrong with an append whatever the ledger holds.
+func (s *Store) check(stream string, events []eventstore.Draft) error {
+	if len(s.options.Prefix+stream) > 0 && (s.options.Prefix + stream)[0] == '$' {
+		return fmt.Errorf("%w: streams of EventStoreDB's own begin with $, got %.40q", eventstore.ErrInvalidDraft, stream)
+	}
+	return eventstore.CheckDrafts(stream, events)
+}
+
+// write brings a batch of appends to its end, in as few writes as its size
+// allows, and tells the callers. A write that has met a lost connection, a
+// change of leader or an event of another node is decided anew on the stream as
+// it is then: what had been stored before the answer was lost is found there.
+func (s *Store) write(stream string, batch []*pending) {
+	begin := time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), s.options.Timeout) // not the store's: Close waits
+	defer cancel()
+	for fresh := false; len(batch) > 0; {
+		d, err := s.attempt(ctx, stream, batch, fresh)
+		if err == nil {
+			s.heads.set(stream, d.at)
+			s.index.add(d.rows...)
+			if len(d.rows) > 0 {
+				s.tail.appended(d.rows[len(d.rows)-1].Position)
+			}
+			s.observe(d, begin)
+			for i, p := range batch[:len(d.outcomes)] {
+				p.outcome = d.outcomes[i]
+				close(p.done)
+			}
+			batch, begin, fresh = batch[len(d.outcomes):], time.Now(), false
+			continue
+		}
+		fresh = true
+		s.heads.forget(stream)
+		if s.again(ctx, err) {
+			continue
+		}
+		if ctx.Err() != nil {
+			err = fmt.Errorf("%w: no answer within %s: %w", eventstore.ErrUnavailable, s.options.Timeout, err)
+		}
+		err = translate(context.Background(), "append", err)
+		if s.options.Observe != nil {
+			s.options.Observe(eventstore.AppendObservation{Batch: len(batch), Duration: time.Since(begin), Err: err})
+		}
+		answer(batch, err)
+		return
+	}
+}
+
+// again decides whether another attempt may do. A connection that does not
+// answer in time is not to be trusted with it.
+func (s *Store) again(ctx context.Context, err error) bool {
+	if ctx.Err() != nil {
+		if _, c, _ := s.supervisor.current(); c != nil {
+			c.retire(err)
+		}
+		return false
+	}
+	switch {
+	case errors.Is(err, errStale):
+		return true
+	case errors.Is(err, eventstore.ErrUnavailable), errors.Is(err, errForeign):
+		return false // there is no connection to be had, or no sense in it
+	}
+	switch classify(err) {
+	case conflict:
+		return true
+	case passing:
+		pause(ctx, s.options.MinBackoff)
+		return true
+	case broken:
+		return true
+	}
+	return false
+}
+
+// observe comes before the callers are told, so that they find it counted.
+func (s *Store) observe(d *decision, begin time.Time) {
+	if s.options.Observe == nil {
+		return
+	}
+	seen := eventstore.AppendObservation{Batch: len(d.outcomes), Events: len(d.rows), Duration: time.Since(begin)}
+	if len(d.rows) > 0 {
+		seen.Position = uint64(d.rows[len(d.rows)-1].Position)
+	}
+	s.options.Observe(seen)
+}
+
+// attempt decides what of a batch fits into one write and makes it. What it
+// remembers of the stream may be wrong unless fresh is set; the server tells.
+func (s *Store) attempt(ctx context.Context, stream string, batch []*pending, fresh bool) (*decision, error) {
+	c, err := s.supervisor.acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d := &decision{store: s, ctx: ctx, conn: c, stream: stream, fresh: fresh}
+	if err := d.begin(batch[0]); err != nil {
+		return nil, err
+	}
+	base := d.at.revision
+	for _, p := range batch {
+		fits, err := d.decide(p)
+		if err != nil {
+			return nil, err
+		}
+		if !fits {
+			break
+		}
+	}
+	if len(d.rows) == 0 {
+		return d, nil
+	}
+	written, err := call(ctx, c, func(ctx context.Context, library *client.Client) (*client.WriteResult, error) {
+		return library.AppendToStream(ctx, s.options.Prefix+stream, client.AppendToStreamOptions{
+			ExpectedRevision: expecting(base), Deadline: &s.options.Timeout,
+		}, d.proposals...)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return d, d.place(written)
+}
+
+func expecting(revision int64) client.ExpectedRevision {
+	if revision < 0 {
+		return client.NoStream{}
+	}
+	return client.Revision(uint64(revision))
+}
