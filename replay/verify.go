@@ -65,7 +65,8 @@ type Scope struct {
 // with its record, follows the chain of every stream, and compares all of it
 // with the log: the organization's, or that of the whole ledger, and with the
 // checkpoints that were signed of it. Over the whole ledger it also insists on
-// the head, and on dense positions where the engine has them. Between two times there are the chains alone.
+// the head, and on dense positions where the engine has them. Between two times
+// there are the chains alone.
 //
 // It stops at the first thing that is wrong and finds out what that is. An error
 // means that it could not look. Events that are appended meanwhile do no harm.

@@ -16,8 +16,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -47,6 +45,7 @@ type App struct {
 	redis    *redis.Client
 	store    Engine
 	ledger   *ledger.Ledger
+	progress *projections.Progress
 	registry *prometheus.Registry
 	without  string                  // name of a read model that is left out
 	jobs     []func(context.Context) // work that goes on while the server runs, until its context ends
@@ -105,89 +104,6 @@ func Start(ctx context.Context, c config.Config, version string, logger *slog.Lo
 	return a, a.listen(ctx)
 }
 
-// OpenDatabase connects as the server's role and makes sure that somebody answers.
-func OpenDatabase(ctx context.Context, c config.Config) (*pgxpool.Pool, error) {
-	return openDatabase(ctx, c, nil)
-}
-
-// openDatabase measures queries where observe is not nil.
-func openDatabase(ctx context.Context, c config.Config, observe pgx.QueryTracer) (*pgxpool.Pool, error) {
-	const serverRole = "agentidp_server"
-	options, err := pgxpool.ParseConfig(c.DatabaseURL)
-	if err != nil {
-		return nil, errors.New("DATABASE_URL is not a PostgreSQL URL")
-	}
-	options.MaxConns, options.MinConns = int32(c.DBPoolMax), int32(c.DBPoolMin)
-	options.MaxConnIdleTime = c.DBPoolIdleTimeout
-	options.ConnConfig.ConnectTimeout = c.DBPoolConnectionTimeout
-	// Whoever logs in, even the owner of the database, works with the rights
-	// of the server's role.
-	options.ConnConfig.RuntimeParams["role"] = serverRole
-	options.ConnConfig.RuntimeParams["application_name"] = "agentidp"
-	if observe != nil {
-		options.ConnConfig.Tracer = observe
-	}
-	pool, err := pgxpool.NewWithConfig(ctx, options)
-	if err != nil {
-		return nil, fmt.Errorf("database: %w", err)
-	}
-	if err := reach(ctx, c, options.ConnConfig, pool.Ping); err != nil {
-		pool.Close()
-		if strings.Contains(err.Error(), serverRole) {
-			return nil, migrations.ErrBehind
-		}
-		return nil, err
-	}
-	return pool, nil
-}
-
-// Migrate brings the schema up to date, as the owner of the database, and names
-// the migrations that were applied.
-func Migrate(ctx context.Context, c config.Config) (applied []string, err error) {
-	options, err := pgx.ParseConfig(c.MigrateDatabaseURL)
-	if err != nil {
-		return nil, errors.New("MIGRATE_DATABASE_URL is not a PostgreSQL URL")
-	}
-	err = reach(ctx, c, options, func(ctx context.Context) error {
-		connection, err := pgx.ConnectConfig(ctx, options)
-		if err == nil {
-			err = connection.Close(ctx)
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return migrations.Up(ctx, c.MigrateDatabaseURL)
-}
-
-// reach tries a connection within the bound of the configuration. The error is
-// one line that says where, and what to look at.
-func reach(ctx context.Context, c config.Config, options *pgx.ConnConfig, try func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, c.DBPoolConnectionTimeout)
-	defer cancel()
-	if err := try(ctx); err != nil {
-		return fmt.Errorf("the database at %s:%d cannot be reached: check DATABASE_URL and that PostgreSQL runs (%s)",
-			options.Host, options.Port, reason(err))
-	}
-	return nil
-}
-
-// reason is why a connection failed, in a few words and without its URL.
-func reason(err error) string {
-	var refused *pgconn.PgError
-	var network *net.OpError
-	switch {
-	case errors.As(err, &refused):
-		return refused.Message
-	case errors.As(err, &network):
-		return network.Err.Error()
-	case errors.Is(err, context.DeadlineExceeded):
-		return "no answer in time"
-	}
-	return "no connection"
-}
-
 // impatient has a Redis that is away noticed at once: nothing that needs it
 // has no other way.
 func impatient(options *redis.Options) *redis.Options {
@@ -206,6 +122,7 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 	a.store = store
 	readModels := slices.DeleteFunc(projections.All(), func(p projections.Projection) bool { return p.Name == a.without })
 	progress := projections.NewProgress(a.pool, a.store, readModels, projections.ProgressOptions{Logger: logger})
+	a.progress = progress
 	runner := projections.NewRunner(a.pool, a.store, readModels, projections.RunnerOptions{Logger: logger, Progress: progress})
 	directory := projections.NewDirectory()
 	revocations := projections.NewRevocations(a.store, projections.RevocationsOptions{
@@ -341,6 +258,7 @@ func (a *App) Run(ctx context.Context) error {
 			return nil
 		})
 	}
+	a.catchUp(ctx)
 	group.Go(func() error { return a.serve(a.server, a.listener) })
 	var metrics *http.Server
 	if a.metrics != nil {
@@ -359,6 +277,21 @@ func (a *App) Run(ctx context.Context) error {
 		err = errors.Join(jobErr, err)
 	}
 	return err
+}
+
+// catchUp waits, within bounds, until the read models have what was written
+// before this server was there, by bootstrap for one. Whoever connects meanwhile
+// waits to be accepted.
+func (a *App) catchUp(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, a.config.ReadWaitTimeout)
+	defer cancel()
+	head, err := a.store.Head(ctx)
+	if err == nil && len(a.progress.Outdated()) == 0 {
+		err = a.progress.Wait(ctx, head)
+	}
+	if err != nil && !errors.Is(err, context.Canceled) {
+		a.logger.WarnContext(ctx, "serving before the read models have caught up", "error", err)
+	}
 }
 
 func (a *App) serve(server *http.Server, listener net.Listener) error {

@@ -1,0 +1,99 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/sentryagent/agentidp/internal/config"
+	"github.com/sentryagent/agentidp/migrations"
+)
+
+// OpenDatabase connects as the server's role and makes sure that somebody answers.
+func OpenDatabase(ctx context.Context, c config.Config) (*pgxpool.Pool, error) {
+	return openDatabase(ctx, c, nil)
+}
+
+// openDatabase measures queries where observe is not nil.
+func openDatabase(ctx context.Context, c config.Config, observe pgx.QueryTracer) (*pgxpool.Pool, error) {
+	const serverRole = "agentidp_server"
+	options, err := pgxpool.ParseConfig(c.DatabaseURL)
+	if err != nil {
+		return nil, errors.New("DATABASE_URL is not a PostgreSQL URL")
+	}
+	options.MaxConns, options.MinConns = int32(c.DBPoolMax), int32(c.DBPoolMin)
+	options.MaxConnIdleTime = c.DBPoolIdleTimeout
+	options.ConnConfig.ConnectTimeout = c.DBPoolConnectionTimeout
+	// Whoever logs in, even the owner of the database, works with the rights
+	// of the server's role.
+	options.ConnConfig.RuntimeParams["role"] = serverRole
+	options.ConnConfig.RuntimeParams["application_name"] = "agentidp"
+	if observe != nil {
+		options.ConnConfig.Tracer = observe
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, options)
+	if err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	if err := reach(ctx, c, options.ConnConfig, pool.Ping); err != nil {
+		pool.Close()
+		if strings.Contains(err.Error(), serverRole) {
+			return nil, migrations.ErrBehind
+		}
+		return nil, err
+	}
+	return pool, nil
+}
+
+// Migrate brings the schema up to date, as the owner of the database, and names
+// the migrations that were applied.
+func Migrate(ctx context.Context, c config.Config) (applied []string, err error) {
+	options, err := pgx.ParseConfig(c.MigrateDatabaseURL)
+	if err != nil {
+		return nil, errors.New("MIGRATE_DATABASE_URL is not a PostgreSQL URL")
+	}
+	err = reach(ctx, c, options, func(ctx context.Context) error {
+		connection, err := pgx.ConnectConfig(ctx, options)
+		if err == nil {
+			err = connection.Close(ctx)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return migrations.Up(ctx, c.MigrateDatabaseURL)
+}
+
+// reach tries a connection within the bound of the configuration. The error is
+// one line that says where, and what to look at.
+func reach(ctx context.Context, c config.Config, options *pgx.ConnConfig, try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, c.DBPoolConnectionTimeout)
+	defer cancel()
+	if err := try(ctx); err != nil {
+		return fmt.Errorf("the database at %s:%d cannot be reached: check DATABASE_URL and that PostgreSQL runs (%s)",
+			options.Host, options.Port, reason(err))
+	}
+	return nil
+}
+
+// reason is why a connection failed, in a few words and without its URL.
+func reason(err error) string {
+	var refused *pgconn.PgError
+	var network *net.OpError
+	switch {
+	case errors.As(err, &refused):
+		return refused.Message
+	case errors.As(err, &network):
+		return network.Err.Error()
+	case errors.Is(err, context.DeadlineExceeded):
+		return "no answer in time"
+	}
+	return "no connection"
+}
