@@ -36,6 +36,9 @@ func (b *bench) large(ctx context.Context) (err error) {
 	suffix := fmt.Sprintf(", after %s events", thousands(float64(b.events)))
 	b.add(row{Name: "all read models from the beginning", Value: float64(b.events) / time.Since(begin).Seconds(), Unit: "events/s",
 		Target: &target{Value: 100_000}})
+	if err := b.sizes(ctx, at); err != nil {
+		return err
+	}
 	t, err := b.newTenant(ctx, s, at)
 	if err != nil {
 		return err
@@ -72,5 +75,20 @@ func (b *bench) awaitProjections(ctx context.Context, at ledgerAt) error {
 			}
 			pause(ctx, recheck)
 		}
+	})
+}
+
+// sizes adds what an event takes on disk, indexes included.
+func (b *bench) sizes(ctx context.Context, at ledgerAt) error {
+	const perEvent = `SELECT pg_total_relation_size($1::regclass)::float / (SELECT position FROM ledger_head)`
+	return onDatabase(ctx, at.ownerURL, func(conn *pgx.Conn) error {
+		for _, table := range []string{"events", "audit_events", "transparency_tiles"} {
+			var bytes float64
+			if err := conn.QueryRow(ctx, perEvent, table).Scan(&bytes); err != nil {
+				return err
+			}
+			b.add(row{Name: "  on disk, " + table, Value: bytes, Unit: "bytes/event"})
+		}
+		return nil
 	})
 }
