@@ -29,6 +29,7 @@ be looked at.`,
 		c.ledgerVerifyCommand(),
 		c.ledgerProveCommand(),
 		c.ledgerTailCommand(),
+		c.ledgerCopyCommand(),
 	)
 	return cmd
 }
