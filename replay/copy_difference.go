@@ -54,20 +54,18 @@ func (r *copyRun) confirm(appended eventstore.Appended) error {
 	return nil
 }
 
+// taken reports that an append was refused because other events are there.
+func taken(err error) bool {
+	var conflict *eventstore.ConflictError
+	return errors.As(err, &conflict) || errors.Is(err, eventstore.ErrDuplicateID)
+}
+
 // refusal is what an error means that the target answered the first of the runs
 // with: that somebody else has been writing there, for one.
-func refusal(left []copyRun, err error) error {
-	if err == nil || len(left) == 0 {
-		return err
+func refusal(runs []copyRun, err error) error {
+	e := &runs[0].events[0]
+	if taken(err) {
+		return differs(-1, e, "the target refuses it, somebody else has written there: %v", err)
 	}
-	var conflict *eventstore.ConflictError
-	if errors.As(err, &conflict) || errors.Is(err, eventstore.ErrDuplicateID) {
-		return differs(-1, &left[0].events[0], "the target refuses it, somebody else has written there: %v", err)
-	}
-	var found *Difference
-	if errors.As(err, &found) {
-		return err
-	}
-	e := &left[0].events[0]
 	return fmt.Errorf("append event %s, revision %d of %s: %w", e.ID, e.Revision, e.Stream, err)
 }

@@ -31,6 +31,7 @@ type copyWriter struct {
 	to    eventstore.Store
 	dense bool // the positions of the source
 	chain *eventstore.Chain
+	begun bool // something has been appended
 }
 
 func newCopyWriter(to eventstore.Store, dense bool, at eventstore.Position) *copyWriter {
@@ -43,8 +44,7 @@ func (w *copyWriter) forget(at eventstore.Position) {
 	w.chain = eventstore.NewChain(eventstore.ChainOptions{After: at, Dense: w.dense, Midway: true})
 }
 
-// meet finds out where the streams of events stand in the target, before any of
-// the events is there.
+// meet finds out where the streams of events stand in the target before them.
 func (w *copyWriter) meet(ctx context.Context, events []eventstore.Event) error {
 	if w.chain.Streams() > maxChained {
 		w.forget(w.chain.Position())
@@ -54,17 +54,19 @@ func (w *copyWriter) meet(ctx context.Context, events []eventstore.Event) error 
 		if _, _, known := w.chain.Head(stream); known {
 			continue
 		}
-		head := eventstore.Event{Revision: -1}
-		if events[i].Revision > 0 {
-			for newest, err := range w.to.ReadStream(ctx, stream, eventstore.End, eventstore.Backwards) {
+		before := eventstore.Event{Revision: -1}
+		if revision := events[i].Revision; revision > 0 {
+			// Not its newest: that may be of an append of a copy that was killed,
+			// which came through after the ledgers had been compared.
+			for e, err := range w.to.ReadStream(ctx, stream, revision-1, eventstore.Backwards) {
 				if err != nil {
 					return fmt.Errorf("read the target: %w", err)
 				}
-				head = newest
+				before = e
 				break
 			}
 		}
-		w.chain.Seed(stream, head.Revision, head.Hash)
+		w.chain.Seed(stream, before.Revision, before.Hash)
 	}
 	return nil
 }
@@ -99,33 +101,67 @@ func (w *copyWriter) runs(events []eventstore.Event) (runs []copyRun, err error)
 }
 
 // append stores runs, and returns those that have not been.
-func (w *copyWriter) append(ctx context.Context, runs []copyRun) (left []copyRun, err error) {
-	if engine, ordered := w.to.(orderedAppender); ordered {
-		appends := make([]eventstore.StreamAppend, len(runs))
-		for i := range runs {
-			appends[i] = runs[i].append()
-		}
-		done, err := engine.AppendInOrder(ctx, appends)
+func (w *copyWriter) append(ctx context.Context, runs []copyRun) ([]copyRun, error) {
+	for len(runs) > 0 {
+		done, refused := w.appendSome(ctx, runs)
 		for _, appended := range done {
 			if err := runs[0].confirm(appended); err != nil {
 				return runs, err
 			}
 			runs = runs[1:]
 		}
-		return runs, refusal(runs, err)
-	}
-	for len(runs) > 0 {
-		a := runs[0].append()
-		appended, err := w.to.Append(ctx, a.Stream, a.Expected, a.Events...)
-		if err == nil {
-			err = runs[0].confirm(appended)
+		w.begun = w.begun || len(done) > 0
+		if refused == nil {
+			continue
 		}
+		late, err := w.late(ctx, &runs[0], refused)
 		if err != nil {
-			return runs, refusal(runs, err)
+			return runs, err
 		}
-		runs = runs[1:]
+		if late == 0 {
+			return runs, refusal(runs, refused)
+		}
+		runs[0].events, runs[0].drafts = runs[0].events[late:], runs[0].drafts[late:]
 	}
 	return nil, nil
+}
+
+// appendSome appends the first of the runs, or many. What is first of all goes
+// alone: it waits for the end of what a copy that was killed has under way.
+func (w *copyWriter) appendSome(ctx context.Context, runs []copyRun) (done []eventstore.Appended, err error) {
+	if engine, ordered := w.to.(orderedAppender); ordered && w.begun {
+		appends := make([]eventstore.StreamAppend, len(runs))
+		for i := range runs {
+			appends[i] = runs[i].append()
+		}
+		return engine.AppendInOrder(ctx, appends)
+	}
+	a := runs[0].append()
+	appended, err := w.to.Append(ctx, a.Stream, a.Expected, a.Events...)
+	if err != nil {
+		return nil, err
+	}
+	return []eventstore.Appended{appended}, nil
+}
+
+// late is how many events of a run, but not all, are there already, although it
+// was refused: a copy that was killed had other runs.
+func (w *copyWriter) late(ctx context.Context, r *copyRun, refused error) (n int, err error) {
+	if !taken(refused) {
+		return 0, nil
+	}
+	for e, err := range w.to.ReadStream(ctx, r.events[0].Stream, r.events[0].Revision, eventstore.Forwards) {
+		if err != nil {
+			return 0, fmt.Errorf("read the target: %w", err)
+		}
+		if e.Hash != r.events[n].Hash {
+			return 0, nil
+		}
+		if n++; n == len(r.events) {
+			return 0, nil
+		}
+	}
+	return n, nil
 }
 
 func (r *copyRun) append() eventstore.StreamAppend {
