@@ -71,6 +71,7 @@ func TestALedgerMovesHouseUnderLoadAndBackAgain(t *testing.T) {
 	load.Wait()
 	s.signal(t, syscall.SIGTERM)
 	s.wait(t, patience)
+	w.asSuperuser(t, `REVOKE INSERT ON events FROM agentidp_server`) // the old ledger is over
 	c.signal(t, syscall.SIGTERM)
 	moved := copied(t, c.wait(t, patience), exitOK)
 	if !moved.Proven || !moved.Complete || moved.Events < int64(len(issued)) || len(moved.Organizations) == 0 {
@@ -83,6 +84,7 @@ func TestALedgerMovesHouseUnderLoadAndBackAgain(t *testing.T) {
 	w.settings = append(w.settings, "EVENTSTORE=esdb", "ESDB_URL="+there.URL(), "LEDGER_ORIGIN=esdb.agentidp.test")
 	between := w.goesOn(t, moved, token)
 
+	w.asSuperuser(t, `GRANT INSERT ON events TO agentidp_server`)
 	back := copied(t, runToEnd(t, nil, "ledger", "copy", "--from", there.URL(), "--to", here, "--json"), exitOK)
 	if !back.Proven || back.Events != moved.Events+back.Copied || back.Copied == 0 {
 		t.Errorf("copied back: %+v after %+v", back, moved)
@@ -92,14 +94,19 @@ func TestALedgerMovesHouseUnderLoadAndBackAgain(t *testing.T) {
 	w.mustHoldInLedger(t, issued)
 }
 
+func (w *world) asSuperuser(t *testing.T, sql string) {
+	t.Helper()
+	if _, err := w.superuser(t).Exec(t.Context(), sql); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+}
+
 // goesOn is the end of the runbook: new signing keys, since what an access token
 // says of its place in the ledger is of the engine it was issued on; read models
 // that are derived anew. Then it uses the ledger where it is now.
 func (w *world) goesOn(t *testing.T, moved shownCopy, old string) (issued []string) {
 	t.Helper()
-	if _, err := w.superuser(t).Exec(t.Context(), `DELETE FROM signing_keys`); err != nil {
-		t.Fatal(err)
-	}
+	w.asSuperuser(t, `DELETE FROM signing_keys`)
 	if r := runToEnd(t, w.settings, "projections", "rebuild", "--all"); r.code != exitOK {
 		t.Fatalf("projections rebuild: code %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
