@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
-	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/projections/transparency"
@@ -133,25 +132,6 @@ func (p *copyProof) conclude() error {
 		}
 	}
 	return nil
-}
-
-// CopyReport is how a copy ended.
-type CopyReport struct {
-	// Proven: what was compared is the same in both, and there is no more in the target.
-	Proven bool
-	// Complete: the target has all that the source had when the copy was to end.
-	Complete      bool
-	Copied        int64 // events that were appended this time
-	Events        int64 // that are in both
-	Root          tlog.Hash
-	Organizations []OrganizationLog // by id
-}
-
-// OrganizationLog is the log of an organization, the same in both ledgers.
-type OrganizationLog struct {
-	ID   uuid.UUID
-	Size int64
-	Root tlog.Hash
 }
 
 func (p *copyProof) report() CopyReport {

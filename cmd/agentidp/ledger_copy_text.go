@@ -65,6 +65,7 @@ type copyMeter struct {
 	bar      *progressbar.ProgressBar // nil where there is no terminal, and once it is done
 	follow   bool
 	caughtUp bool
+	stage    replay.CopyStage
 	began    time.Time
 }
 
@@ -81,6 +82,10 @@ func (m *copyMeter) report(p replay.CopyProgress) {
 	}
 	if m.bar == nil {
 		return
+	}
+	if p.Stage != m.stage {
+		m.stage = p.Stage
+		m.bar.Reset() // the time that is left is that of the stage
 	}
 	m.bar.ChangeMax64(max(int64(p.Head), 1))
 	m.bar.Describe(string(p.Stage))
