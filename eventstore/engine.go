@@ -29,6 +29,15 @@ func Dense(s Store) bool {
 	return says && engine.DensePositions()
 }
 
+// StreamAppend is one call of [Store.Append]. An engine that can keep the order
+// of appends to several streams without waiting for each takes many at once, in
+// a method AppendInOrder.
+type StreamAppend struct {
+	Stream   string
+	Expected ExpectedRevision
+	Events   []Draft
+}
+
 // CheckDrafts says what is wrong with an append whatever the ledger holds:
 // [ErrInvalidDraft] when there is no event or one is incomplete, and
 // [ErrDuplicateID] when two have the same id. Data and size are left to [Seal].

@@ -13,4 +13,8 @@
 // root at the size of each checkpoint. Only when something does not hold does it
 // go over them again and find out what was done, and to which event first: see
 // [Kind] and [Finding].
+//
+// # Moving
+//
+// [Copier] brings a ledger to another engine, and proves that it is the same.
 package replay

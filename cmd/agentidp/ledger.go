@@ -15,7 +15,8 @@ func (c *cli) ledgerCommand() *cobra.Command {
 		Use:   "ledger",
 		Short: "Ask the ledger itself, as an auditor",
 		Long: `Ask the ledger itself, as an auditor. These commands read the database of
-DATABASE_URL and need no server; verifying a bundle or a proof needs nothing.
+DATABASE_URL and need no server; verifying a bundle or a proof needs nothing, and
+copy is told which ledgers.
 
 Exit code 0: it is as it should be, or as told. 1: it is not. 2: it could not
 be looked at.`,
@@ -29,6 +30,7 @@ be looked at.`,
 		c.ledgerVerifyCommand(),
 		c.ledgerProveCommand(),
 		c.ledgerTailCommand(),
+		c.ledgerCopyCommand(),
 	)
 	return cmd
 }

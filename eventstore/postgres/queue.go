@@ -37,14 +37,14 @@ type queue struct {
 
 func newQueue() *queue { return &queue{filled: make(chan struct{}, 1)} }
 
-// put adds an append to the end; false when the queue is closed.
-func (q *queue) put(p *pending) bool {
+// put adds appends to the end, next to each other; false when the queue is closed.
+func (q *queue) put(appends ...*pending) bool {
 	q.mu.Lock()
 	if q.closed {
 		q.mu.Unlock()
 		return false
 	}
-	q.waiting = append(q.waiting, p)
+	q.waiting = append(q.waiting, appends...)
 	q.mu.Unlock()
 	select {
 	case q.filled <- struct{}{}:
@@ -66,8 +66,16 @@ func (q *queue) remove(p *pending) {
 func (q *queue) take(batch []*pending) []*pending {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n, events, size := 0, 0, 0
-	for _, p := range q.waiting {
+	n := fitting(q.waiting)
+	batch = append(batch, q.waiting[:n]...)
+	q.waiting = slices.Delete(q.waiting, 0, n)
+	return batch
+}
+
+// fitting is how many appends, from the first on, make a group.
+func fitting(appends []*pending) (n int) {
+	events, size := 0, 0
+	for _, p := range appends {
 		events += len(p.drafts)
 		size += p.size
 		if n > 0 && (events > maxBatchEvents || size > maxBatchBytes) {
@@ -75,9 +83,7 @@ func (q *queue) take(batch []*pending) []*pending {
 		}
 		n++
 	}
-	batch = append(batch, q.waiting[:n]...)
-	q.waiting = slices.Delete(q.waiting, 0, n)
-	return batch
+	return n
 }
 
 // drain takes all that wait, and with closing lets nobody in any more.

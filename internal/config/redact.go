@@ -46,6 +46,15 @@ func (c Config) String() string {
 // GoString keeps %#v from showing what String hides.
 func (c Config) GoString() string { return "config.Config{" + c.String() + "}" }
 
+// Place is what may be shown of the URL of a service: scheme, hosts and, where
+// there is one host, the path.
+func Place(raw string) string {
+	if hasScheme(raw, "esdb", "esdb+discover") {
+		return hostsOf(raw)
+	}
+	return withoutSecrets(raw)
+}
+
 // hostsOf is the scheme and the hosts of a connection string that may name
 // several, which makes it no URL.
 func hostsOf(raw string) string {

@@ -78,7 +78,7 @@ func Start(ctx context.Context, c config.Config, version string, logger *slog.Lo
 	if err := domain.CheckCatalogue(); err != nil {
 		return nil, err
 	}
-	if a.pool, err = openDatabase(ctx, c, observeQueries(a.registry)); err != nil {
+	if a.pool, err = openDatabase(ctx, c, "DATABASE_URL", observeQueries(a.registry)); err != nil {
 		return nil, err
 	}
 	if err := migrations.Check(ctx, a.pool); err != nil {

@@ -17,15 +17,16 @@ import (
 
 // OpenDatabase connects as the server's role and makes sure that somebody answers.
 func OpenDatabase(ctx context.Context, c config.Config) (*pgxpool.Pool, error) {
-	return openDatabase(ctx, c, nil)
+	return openDatabase(ctx, c, "DATABASE_URL", nil)
 }
 
-// openDatabase measures queries where observe is not nil.
-func openDatabase(ctx context.Context, c config.Config, observe pgx.QueryTracer) (*pgxpool.Pool, error) {
+// openDatabase measures queries where observe is not nil. Errors call the URL by
+// the name of its setting.
+func openDatabase(ctx context.Context, c config.Config, setting string, observe pgx.QueryTracer) (*pgxpool.Pool, error) {
 	const serverRole = "agentidp_server"
 	options, err := pgxpool.ParseConfig(c.DatabaseURL)
 	if err != nil {
-		return nil, errors.New("DATABASE_URL is not a PostgreSQL URL")
+		return nil, fmt.Errorf("%s is not a PostgreSQL URL", setting)
 	}
 	options.MaxConns, options.MinConns = int32(c.DBPoolMax), int32(c.DBPoolMin)
 	options.MaxConnIdleTime = c.DBPoolIdleTimeout
@@ -41,7 +42,7 @@ func openDatabase(ctx context.Context, c config.Config, observe pgx.QueryTracer)
 	if err != nil {
 		return nil, fmt.Errorf("database: %w", err)
 	}
-	if err := reach(ctx, c, options.ConnConfig, pool.Ping); err != nil {
+	if err := reach(ctx, c, setting, options.ConnConfig, pool.Ping); err != nil {
 		pool.Close()
 		if strings.Contains(err.Error(), serverRole) {
 			return nil, migrations.ErrBehind
@@ -58,7 +59,7 @@ func Migrate(ctx context.Context, c config.Config) (applied []string, err error)
 	if err != nil {
 		return nil, errors.New("MIGRATE_DATABASE_URL is not a PostgreSQL URL")
 	}
-	err = reach(ctx, c, options, func(ctx context.Context) error {
+	err = reach(ctx, c, "DATABASE_URL", options, func(ctx context.Context) error {
 		connection, err := pgx.ConnectConfig(ctx, options)
 		if err == nil {
 			err = connection.Close(ctx)
@@ -73,12 +74,12 @@ func Migrate(ctx context.Context, c config.Config) (applied []string, err error)
 
 // reach tries a connection within the bound of the configuration. The error is
 // one line that says where, and what to look at.
-func reach(ctx context.Context, c config.Config, options *pgx.ConnConfig, try func(context.Context) error) error {
+func reach(ctx context.Context, c config.Config, setting string, options *pgx.ConnConfig, try func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, c.DBPoolConnectionTimeout)
 	defer cancel()
 	if err := try(ctx); err != nil {
-		return fmt.Errorf("the database at %s:%d cannot be reached: check DATABASE_URL and that PostgreSQL runs (%s)",
-			options.Host, options.Port, reason(err))
+		return fmt.Errorf("the database at %s:%d cannot be reached: check %s and that PostgreSQL runs (%s)",
+			options.Host, options.Port, setting, reason(err))
 	}
 	return nil
 }
