@@ -45,6 +45,7 @@ func (c *client) register(ctx context.Context, o *organization) {
 		c.mu.Lock()
 		o.agents = append(o.agents, who)
 		c.mu.Unlock()
+		defer c.generate(ctx, who) // without a credential it could do nothing
 	}
 	c.recording.Operated(made)
 }
@@ -110,4 +111,7 @@ func (c *client) decommission(ctx context.Context, who *agent) {
 	if a.result == Acknowledged {
 		c.recording.Ended(ending, quiet)
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	who.gone = true
 }

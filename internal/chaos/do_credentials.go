@@ -17,6 +17,7 @@ func (c *client) generate(ctx context.Context, who *agent) {
 	})
 	if a.result == Acknowledged {
 		c.keepSecret(who, a)
+		c.issue(ctx, who)
 	}
 }
 
@@ -75,5 +76,6 @@ func (c *client) endSecret(ctx context.Context, who *agent, send func(*secret) (
 	}
 	if a.result == Acknowledged && again {
 		c.keepSecret(who, a)
+		c.issue(ctx, who)
 	}
 }

@@ -56,17 +56,24 @@ func (l *lent) key() string { return "delegation " + l.chain }
 // restsOn is what a secret of the agent needs to be worth something.
 func (a *agent) restsOn(s *secret) []string { return []string{s.key, a.key(), a.organization.key()} }
 
-func (c *client) anyAgent() *agent {
+// anyAgent prefers those that have something to work with, but not always.
+func (c *client) anyAgent() (who *agent) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.organizations) == 0 {
-		return nil
+	const tries = 4
+	for range tries {
+		if len(c.organizations) == 0 {
+			return nil
+		}
+		o := pick(c, c.organizations)
+		if len(o.agents) == 0 {
+			continue
+		}
+		if who = pick(c, o.agents); !who.gone && len(who.tokens) > 0 {
+			return who
+		}
 	}
-	o := pick(c, c.organizations)
-	if len(o.agents) == 0 {
-		return nil
-	}
-	return pick(c, o.agents)
+	return who
 }
 
 // neighbour is another agent of the organization; nil when there is none.

@@ -76,10 +76,6 @@ func (w *Workload) Prepare(ctx context.Context, organizations, agents int) error
 		for range agents {
 			c.register(ctx, o)
 		}
-		for _, who := range o.agents {
-			c.generate(ctx, who)
-			c.issue(ctx, who)
-		}
 	}
 	return nil
 }
@@ -145,12 +141,12 @@ var deeds = []struct {
 	{8, (*client).introspect},
 	{6, func(c *client, ctx context.Context, who *agent) { c.register(ctx, who.organization) }},
 	{6, (*client).update},
-	{5, (*client).suspendForAWhile},
-	{2, (*client).decommission},
+	{3, (*client).suspendForAWhile},
+	{1, (*client).decommission},
 	{4, (*client).generate},
-	{6, (*client).rotate},
+	{4, (*client).rotate},
 	{3, (*client).revokeCredential},
-	{5, (*client).revokeToken},
+	{4, (*client).revokeToken},
 	{5, (*client).delegate},
 	{8, (*client).exchange},
 	{3, (*client).revokeDelegation},
