@@ -56,9 +56,11 @@ func (c *client) renameOrganization(ctx context.Context, o *organization) {
 	c.patch(ctx, o, "rename organization", "organization.updated", map[string]any{"name": c.newName("renamed")})
 }
 
-// suspendOrganization suspends it for a moment.
+// suspendOrganization suspends it for a moment, seldom: it ends the tokens of
+// all its agents.
 func (c *client) suspendOrganization(ctx context.Context, o *organization) {
-	if !o.writing.TryLock() {
+	const seldom = 3
+	if c.rng.IntN(seldom) > 0 || !o.writing.TryLock() {
 		return
 	}
 	defer o.writing.Unlock()

@@ -110,7 +110,8 @@ func (c *client) anyToken(of *agent) *token {
 	if len(of.tokens) == 0 {
 		return nil
 	}
-	if c.rng.IntN(2) == 0 {
+	const triesOld = 4
+	if c.rng.IntN(triesOld) > 0 {
 		return of.tokens[len(of.tokens)-1]
 	}
 	return pick(c, of.tokens)

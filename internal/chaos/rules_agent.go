@@ -67,7 +67,7 @@ func agentCommand(o occurrence) (domain.AgentID, func(domain.Agent) domain.Agent
 	case domain.AgentDecommissioned:
 		return e.AgentID, always(domain.DecommissionAgent{Caller: who, Reason: e.Reason})
 	case domain.RegistrationAbandoned:
-		return e.AgentID, always(domain.AbandonRegistration{AgentID: e.AgentID})
+		return e.AgentID, always(domain.AbandonRegistration(e))
 	case domain.TokenRevoked:
 		return e.AgentID, always(domain.RevokeToken{TokenID: e.TokenID, ExpiresAt: e.ExpiresAt})
 	case domain.TokenIssued:

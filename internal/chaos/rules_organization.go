@@ -58,7 +58,7 @@ func organizationCommand(o occurrence) (domain.OrganizationID, domain.Organizati
 	case domain.OrganizationDeleted:
 		return e.OrganizationID, domain.DeleteOrganization{Caller: who}
 	case domain.CreationAbandoned:
-		return e.OrganizationID, domain.AbandonCreation{OrganizationID: e.OrganizationID}
+		return e.OrganizationID, domain.AbandonCreation(e)
 	case domain.MemberAdded:
 		return e.OrganizationID, domain.AddMember{Caller: who, AgentID: e.AgentID, Role: e.Role}
 	}
