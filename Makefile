@@ -12,6 +12,9 @@ TESTFLAGS ?=
 # Of one package's tests, on a machine that is busy with other things.
 TIMEOUT   ?= 30m
 FUZZTIME  ?= 10s
+# How long chaos lasts, and from what number it is thrown; by default another each time.
+CHAOS_DURATION ?= 5m
+CHAOS_SEED     ?= $(shell date +%s)
 
 WITH_SERVICES := bin/withservices --
 
@@ -51,6 +54,11 @@ fuzz: go ## Fuzz every fuzz target for FUZZTIME (10s) each
 		echo "$$package $$target"; \
 		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null || exit 1; \
 	done
+
+.PHONY: chaos
+chaos: bin/withservices c-compiler ## Kill, freeze and cut off three nodes under load for CHAOS_DURATION (5m), then check every promise
+	@exec $(WITH_SERVICES) env CHAOS_DURATION=$(CHAOS_DURATION) CHAOS_SEED=$(CHAOS_SEED) \
+		go test $$(command -v cc >/dev/null 2>&1 && echo -race) -count=1 -v -timeout 0 -run '^TestChaos$$' ./cmd/agentidp
 
 .PHONY: bench
 bench: go ## Measure, and print each figure beside what bounds it

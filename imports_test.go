@@ -39,6 +39,7 @@ var direction = map[string][]string{
 
 	"internal":        {},         // has no meaning to the field, so it knows nothing of it
 	"internal/bench":  everything, // measures the whole product
+	"internal/chaos":  everything, // attacks the whole product
 	"internal/pgtest": {"internal", "migrations"},
 	"internal/lease":  {}, // who of several processes may: nothing of the field in it
 }

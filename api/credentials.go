@@ -44,6 +44,7 @@ func (s *Server) generateCredential(c *gin.Context) {
 		PublicKey:    material.publicKey,
 		ExpiresAt:    timeOf(body.ExpiresAt),
 		At:           s.now(),
+		Since:        turnSince(c),
 	})
 	if err != nil {
 		s.fail(c, err)
@@ -84,6 +85,7 @@ func (s *Server) rotateCredential(c *gin.Context) {
 		PublicKey:    material.publicKey,
 		ExpiresAt:    timeOf(body.ExpiresAt),
 		At:           s.now(),
+		Since:        turnSince(c),
 	})
 	if err != nil {
 		s.fail(c, s.notTheAgents(c, err, credentialID))

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
@@ -18,7 +19,7 @@ import (
 
 const (
 	headerIdempotencyKey = "Idempotency-Key"
-	creationIDKey        = "creationID"
+	turnKey              = "turn"
 )
 
 // keptHeaders are those of an answer that a repeated request gets again.
@@ -33,7 +34,9 @@ type keptAnswer struct {
 
 // idempotent lets a request that creates something be repeated under an
 // Idempotency-Key. Only answers of success are kept: a refusal may be
-// different next time.
+// different next time. An answer that says that we do not know (a wait for a read
+// model that ran out, a lost commit) leaves open what has been made, so what
+// repeats the request is given the same id.
 func (s *Server) idempotent(c *gin.Context) {
 	key := c.GetHeader(headerIdempotencyKey)
 	if key == "" {
@@ -52,9 +55,9 @@ func (s *Server) idempotent(c *gin.Context) {
 	original := c.Writer
 	fresh := false
 	kept, err := s.idempotency.Once(c.Request.Context(), principal(c).AgentID, key, request,
-		func(_ context.Context, id uuid.UUID) ([]byte, bool) {
+		func(_ context.Context, turn ledger.Turn) ([]byte, ledger.Fate) {
 			fresh = true
-			c.Set(creationIDKey, id)
+			c.Set(turnKey, turn)
 			recorder := &recordingWriter{ResponseWriter: original}
 			c.Writer = recorder
 			c.Next()
@@ -100,9 +103,12 @@ func (w *recordingWriter) Write(p []byte) (int, error) {
 
 func (w *recordingWriter) WriteString(p string) (int, error) { return w.Write([]byte(p)) }
 
-func (w *recordingWriter) answer() (encoded []byte, keep bool) {
-	if w.Status() >= http.StatusMultipleChoices {
-		return nil, false
+func (w *recordingWriter) answer() (encoded []byte, fate ledger.Fate) {
+	switch {
+	case w.Status() >= http.StatusInternalServerError:
+		return nil, ledger.Undecided
+	case w.Status() >= http.StatusMultipleChoices:
+		return nil, ledger.Undone
 	}
 	header := map[string][]string{}
 	for _, name := range keptHeaders {
@@ -111,14 +117,24 @@ func (w *recordingWriter) answer() (encoded []byte, keep bool) {
 		}
 	}
 	encoded, err := json.Marshal(keptAnswer{Status: w.Status(), Header: header, Body: w.body.Bytes()})
-	return encoded, err == nil
+	if err != nil {
+		return nil, ledger.Undecided
+	}
+	return encoded, ledger.Done
 }
 
 // newID is the id for what this request makes: the same one when the request
 // is repeated under its Idempotency-Key after a crash.
 func newID(c *gin.Context) uuid.UUID {
-	if id, given := c.Value(creationIDKey).(uuid.UUID); given {
-		return id
+	if turn, given := c.Value(turnKey).(ledger.Turn); given {
+		return turn.ID
 	}
 	return ledger.NewID()
+}
+
+// turnSince is when this request's turn at its Idempotency-Key began, zero when
+// it has none.
+func turnSince(c *gin.Context) time.Time {
+	turn, _ := c.Value(turnKey).(ledger.Turn)
+	return turn.Since
 }

@@ -12,7 +12,7 @@ const MaxActiveCredentials = 20
 // GenerateCredential gives an agent a new credential: of a client secret
 // (Verifier) or of a public key (PublicKey), not both. Repeated after a crash
 // with the same CredentialID it rotates what the first try made: whoever
-// repeats it has not seen the first secret.
+// repeats it has not seen the first secret. See [RotateCredential] for Since.
 type GenerateCredential struct {
 	Caller       Caller
 	CredentialID CredentialID
@@ -20,6 +20,7 @@ type GenerateCredential struct {
 	PublicKey    json.RawMessage // a JWK, checked by the caller of the command
 	ExpiresAt    *time.Time
 	At           time.Time
+	Since        time.Time
 }
 
 func (c GenerateCredential) decide(a Agent) ([]Event, error) {
@@ -85,6 +86,10 @@ func (a Agent) activeCredentials(at time.Time) int {
 
 // RotateCredential replaces the secret or key of a credential. A zero
 // CredentialID means the newest usable one.
+//
+// Since, where it is not zero, is from when on the command may have been
+// repeated because it was taken for dead. It replaces nothing that is newer: that
+// is what its repetition made, and has been handed out.
 type RotateCredential struct {
 	Caller       Caller
 	CredentialID CredentialID
@@ -92,6 +97,7 @@ type RotateCredential struct {
 	PublicKey    json.RawMessage
 	ExpiresAt    *time.Time
 	At           time.Time
+	Since        time.Time
 }
 
 func (c RotateCredential) decide(a Agent) ([]Event, error) {
@@ -110,6 +116,9 @@ func (c RotateCredential) decide(a Agent) ([]Event, error) {
 	}
 	if credential.Status == CredentialIsRevoked {
 		return nil, Refuse(CodeCredentialAlreadyRevoked, "the credential is revoked; generate a new one")
+	}
+	if !c.Since.IsZero() && (credential.CreatedAt.After(c.Since) || credential.RotatedAt.After(c.Since)) {
+		return nil, Refuse(CodeUnavailable, "the credential was made or rotated meanwhile; send this again if it has to be replaced once more")
 	}
 	if !credential.UsableAt(c.At) { // it comes back from expiry
 		if err := a.hasRoom(c.At); err != nil {

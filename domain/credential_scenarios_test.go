@@ -55,6 +55,20 @@ func TestGenerationRepeatedAfterACrashRotates(t *testing.T) {
 	givenAgent(t, created(), generated(first, "s1"), revoked(first)).when(cmd).thenRefused(CodeCredentialAlreadyRevoked, "")
 }
 
+// A command that was taken for dead and repeated leaves alone what its
+// repetition made: that secret has been handed out.
+func TestACommandThatWasRepeatedMeanwhileReplacesNothing(t *testing.T) {
+	before, after := noon.Add(-time.Hour), noon
+	generate := GenerateCredential{Caller: colleague, CredentialID: first, Verifier: verifier("s2"), At: noon, Since: before}
+	rotate := RotateCredential(generate)
+	late := givenAgent(t, created(), generated(first, "s1")) // at noon
+	late.when(generate).thenRefused(CodeUnavailable, "")
+	late.when(rotate).thenRefused(CodeUnavailable, "")
+	generate.Since, rotate.Since = after, after
+	givenAgent(t, created(), generated(first, "s1")).when(generate).then(CredentialRotated{AgentID: robot, CredentialID: first, Verifier: verifier("s2")})
+	givenAgent(t, created(), generated(first, "s1")).when(rotate).then(CredentialRotated{AgentID: robot, CredentialID: first, Verifier: verifier("s2")})
+}
+
 func TestCredentialsOfASuspendedAgent(t *testing.T) {
 	s := givenAgent(t, created(), generated(first, "s1"), suspended())
 	s.when(GenerateCredential{Caller: colleague, CredentialID: second, Verifier: verifier("s2"), At: noon}).thenRefused(CodeAgentSuspended, "")

@@ -37,32 +37,57 @@ type Sealer interface {
 type IdempotencyKeys struct {
 	pool   *pgxpool.Pool
 	sealer Sealer
+	now    func() time.Time // the clock by which events are dated
 }
 
 // NewIdempotencyKeys keeps keys in the database of the pool.
-func NewIdempotencyKeys(pool *pgxpool.Pool, sealer Sealer) *IdempotencyKeys {
-	return &IdempotencyKeys{pool: pool, sealer: sealer}
+func NewIdempotencyKeys(pool *pgxpool.Pool, sealer Sealer, now func() time.Time) *IdempotencyKeys {
+	return &IdempotencyKeys{pool: pool, sealer: sealer, now: now}
 }
 
+// Turn is the right to do what was asked for under a key.
+type Turn struct {
+	// ID is for what is made: the same one in every turn at one request.
+	ID uuid.UUID
+	// Since is when the turn was asked for. What has been made after that under ID
+	// was made in a later turn, by who took this one for dead.
+	Since time.Time
+}
+
+// Fate says what is to become of a key after a turn.
+type Fate int
+
+const (
+	// Done: the answer is kept, for whoever asks again.
+	Done Fate = iota
+	// Undone: nothing was made. The key is as good as unused.
+	Undone
+	// Undecided: nobody can know what was made. The same request may have
+	// another turn, with the same id.
+	Undecided
+)
+
 // Once runs work for the first request with this key and returns its answer to
-// all of them. Work is given an id for what it makes, the same one when it has
-// to be repeated after a crash; an answer that it asks not to keep (keep
-// false) leaves the key unused. Errors: [domain.CodeIdempotencyKeyReused] for
-// another request under the same key, [domain.CodeConflict] while the first
-// request is still running.
+// all of them. Work may be repeated after a crash, in another [Turn] that may
+// even begin while the first goes on, if that was taken for dead. Errors:
+// [domain.CodeIdempotencyKeyReused] for another request under the same key,
+// [domain.CodeConflict] while the first request is still running.
 func (k *IdempotencyKeys) Once(
 	ctx context.Context, client domain.AgentID, key string, request [sha256.Size]byte,
-	work func(ctx context.Context, id uuid.UUID) (answer []byte, keep bool),
+	work func(ctx context.Context, turn Turn) (answer []byte, fate Fate),
 ) (answer []byte, err error) {
 	entry, err := k.acquireOrWait(ctx, client, sha256.Sum256([]byte(key)), request)
 	if err != nil || entry.answer != nil {
 		return entry.answer, err
 	}
 	stopRenewing := k.renew(ctx, entry)
-	answer, keep := work(ctx, entry.seed)
+	answer, fate := work(ctx, entry.turn)
 	stopRenewing()
-	if !keep {
+	switch fate {
+	case Undone:
 		return answer, k.release(ctx, entry)
+	case Undecided:
+		return answer, k.lapse(ctx, entry)
 	}
 	return answer, k.keep(ctx, entry, answer)
 }
@@ -88,7 +113,7 @@ func (k *IdempotencyKeys) acquireOrWait(ctx context.Context, client domain.Agent
 type idempotencyEntry struct {
 	client domain.AgentID
 	key    [sha256.Size]byte
-	seed   uuid.UUID
+	turn   Turn
 	holder uuid.UUID
 	answer []byte
 }
@@ -110,9 +135,9 @@ RETURNING seed`
 const selectIdempotencyKey = `SELECT request, answer FROM idempotency_keys WHERE client = $1 AND key = $2`
 
 func (k *IdempotencyKeys) acquire(ctx context.Context, client domain.AgentID, key, request [sha256.Size]byte) (idempotencyEntry, error) {
-	entry := idempotencyEntry{client: client, key: key, holder: NewID()}
+	entry := idempotencyEntry{client: client, key: key, holder: NewID(), turn: Turn{Since: k.now()}}
 	err := k.pool.QueryRow(ctx, insertIdempotencyKey,
-		client.UUID, key[:], request[:], NewID(), idempotencyLease, idempotencyKept, entry.holder).Scan(&entry.seed)
+		client.UUID, key[:], request[:], NewID(), idempotencyLease, idempotencyKept, entry.holder).Scan(&entry.turn.ID)
 	if err == nil {
 		return entry, nil
 	}
@@ -166,6 +191,15 @@ DELETE FROM idempotency_keys WHERE client = $1 AND key = $2 AND holder = $3 AND 
 func (k *IdempotencyKeys) release(ctx context.Context, entry idempotencyEntry) error {
 	_, err := k.pool.Exec(context.WithoutCancel(ctx), releaseIdempotencyKey, entry.client.UUID, entry.key[:], entry.holder)
 	return unavailable("release idempotency key", err)
+}
+
+const lapseIdempotencyLease = `
+UPDATE idempotency_keys SET lease_until = now() - interval '1 millisecond' WHERE client = $1 AND key = $2 AND holder = $3 AND answer IS NULL`
+
+// lapse lets the next one with the same request have a turn at once.
+func (k *IdempotencyKeys) lapse(ctx context.Context, entry idempotencyEntry) error {
+	_, err := k.pool.Exec(context.WithoutCancel(ctx), lapseIdempotencyLease, entry.client.UUID, entry.key[:], entry.holder)
+	return unavailable("give up the turn at an idempotency key", err)
 }
 
 func (e idempotencyEntry) place() []byte {

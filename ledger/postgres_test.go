@@ -143,13 +143,13 @@ func reverse(b []byte) []byte {
 }
 
 func TestOneOfManyRequestsWithOneKeyDoesTheWork(t *testing.T) {
-	keys := ledger.NewIdempotencyKeys(newPool(t), reversing{})
+	keys := ledger.NewIdempotencyKeys(newPool(t), reversing{}, time.Now)
 	client, request := domain.AgentID{UUID: uuid.New()}, sha256.Sum256([]byte("request"))
 	var done atomic.Int64
 	got := parallel(20, func(int) error {
-		answer, err := keys.Once(t.Context(), client, "key", request, func(_ context.Context, id uuid.UUID) ([]byte, bool) {
+		answer, err := keys.Once(t.Context(), client, "key", request, func(_ context.Context, turn ledger.Turn) ([]byte, ledger.Fate) {
 			done.Add(1)
-			return []byte("made " + id.String()), true
+			return []byte("made " + turn.ID.String()), ledger.Done
 		})
 		if err == nil && !bytes.HasPrefix(answer, []byte("made ")) {
 			return fmt.Errorf("answer %q", answer)
@@ -162,10 +162,10 @@ func TestOneOfManyRequestsWithOneKeyDoesTheWork(t *testing.T) {
 }
 
 func TestAKeyStandsForOneRequestOfOneClient(t *testing.T) {
-	keys := ledger.NewIdempotencyKeys(newPool(t), reversing{})
+	keys := ledger.NewIdempotencyKeys(newPool(t), reversing{}, time.Now)
 	client := domain.AgentID{UUID: uuid.New()}
-	make := func(answer string, keep bool) func(context.Context, uuid.UUID) ([]byte, bool) {
-		return func(context.Context, uuid.UUID) ([]byte, bool) { return []byte(answer), keep }
+	make := func(answer string, fate ledger.Fate) func(context.Context, ledger.Turn) ([]byte, ledger.Fate) {
+		return func(context.Context, ledger.Turn) ([]byte, ledger.Fate) { return []byte(answer), fate }
 	}
 	one, other := sha256.Sum256([]byte("one")), sha256.Sum256([]byte("other"))
 	for _, step := range []struct {
@@ -173,18 +173,21 @@ func TestAKeyStandsForOneRequestOfOneClient(t *testing.T) {
 		key     string
 		request [sha256.Size]byte
 		answer  string
-		keep    bool
+		fate    ledger.Fate
 		want    string
 		code    domain.Code
 	}{
-		{client, "refused", one, "refusal", false, "refusal", ""},
-		{client, "refused", other, "second try", true, "second try", ""}, // a refusal does not use the key up
-		{client, "key", one, "first", true, "first", ""},
-		{client, "key", one, "never", true, "first", ""},
-		{client, "key", other, "never", true, "", domain.CodeIdempotencyKeyReused},
-		{domain.AgentID{UUID: uuid.New()}, "key", other, "theirs", true, "theirs", ""},
+		{client, "refused", one, "refusal", ledger.Undone, "refusal", ""},
+		{client, "refused", other, "second try", ledger.Done, "second try", ""}, // a refusal does not use the key up
+		{client, "key", one, "first", ledger.Done, "first", ""},
+		{client, "key", one, "never", ledger.Done, "first", ""},
+		{client, "key", other, "never", ledger.Done, "", domain.CodeIdempotencyKeyReused},
+		{client, "undecided", one, "nobody knows", ledger.Undecided, "nobody knows", ""},
+		{client, "undecided", other, "never", ledger.Done, "", domain.CodeIdempotencyKeyReused}, // it may be done
+		{client, "undecided", one, "now it is", ledger.Done, "now it is", ""},
+		{domain.AgentID{UUID: uuid.New()}, "key", other, "theirs", ledger.Done, "theirs", ""},
 	} {
-		answer, err := keys.Once(t.Context(), step.client, step.key, step.request, make(step.answer, step.keep))
+		answer, err := keys.Once(t.Context(), step.client, step.key, step.request, make(step.answer, step.fate))
 		if string(answer) != step.want || (step.code == "") != (err == nil) || (err != nil && !isCode(err, step.code)) {
 			t.Errorf("key %s: got %q, %v; want %q, %s", step.key, answer, err, step.want, step.code)
 		}
@@ -193,24 +196,50 @@ func TestAKeyStandsForOneRequestOfOneClient(t *testing.T) {
 
 func TestARequestWhoseServerDiedIsRepeatedWithItsID(t *testing.T) {
 	pool := newPool(t)
-	keys := ledger.NewIdempotencyKeys(pool, reversing{})
+	keys := ledger.NewIdempotencyKeys(pool, reversing{}, time.Now)
 	client, request := domain.AgentID{UUID: uuid.New()}, sha256.Sum256([]byte("request"))
-	var first uuid.UUID
+	var first ledger.Turn
 	func() {
 		defer func() { _ = recover() }()
-		_, _ = keys.Once(t.Context(), client, "key", request, func(_ context.Context, id uuid.UUID) ([]byte, bool) {
-			first = id
+		_, _ = keys.Once(t.Context(), client, "key", request, func(_ context.Context, turn ledger.Turn) ([]byte, ledger.Fate) {
+			first = turn
 			panic("the server dies")
 		})
 	}()
 	if _, err := pool.Exec(t.Context(), `UPDATE idempotency_keys SET lease_until = now() - interval '1 second'`); err != nil {
 		t.Fatal(err)
 	}
-	answer, err := keys.Once(t.Context(), client, "key", request, func(_ context.Context, id uuid.UUID) ([]byte, bool) {
-		return []byte(id.String()), true
+	answer, err := keys.Once(t.Context(), client, "key", request, func(_ context.Context, turn ledger.Turn) ([]byte, ledger.Fate) {
+		if !turn.Since.After(first.Since) {
+			t.Errorf("the second turn began at %s, the first at %s", turn.Since, first.Since)
+		}
+		return []byte(turn.ID.String()), ledger.Done
 	})
-	if err != nil || string(answer) != first.String() {
-		t.Errorf("repeated with id %s, %v; want %s", answer, err, first)
+	if err != nil || string(answer) != first.ID.String() {
+		t.Errorf("repeated with id %s, %v; want %s", answer, err, first.ID)
+	}
+}
+
+// Whoever asks again after an answer that left it open gets the same thing, not
+// another one.
+func TestARequestThatWasLeftOpenIsRepeatedWithItsID(t *testing.T) {
+	keys := ledger.NewIdempotencyKeys(newPool(t), reversing{}, time.Now)
+	client, request := domain.AgentID{UUID: uuid.New()}, sha256.Sum256([]byte("request"))
+	var ids []uuid.UUID
+	for _, fate := range []ledger.Fate{ledger.Undecided, ledger.Undecided, ledger.Undone, ledger.Done} {
+		_, err := keys.Once(t.Context(), client, "key", request, func(_ context.Context, turn ledger.Turn) ([]byte, ledger.Fate) {
+			ids = append(ids, turn.ID)
+			return []byte("answer"), fate
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if ids[0] != ids[1] || ids[1] != ids[2] {
+		t.Errorf("ids %s: want the same one for as long as it is open", ids[:3])
+	}
+	if ids[3] == ids[2] {
+		t.Error("what was refused for good is tried again under the same id")
 	}
 }
 

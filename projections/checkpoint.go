@@ -25,7 +25,7 @@ const channel = "agentidp_projections"
 // The timeouts are for processes that freeze in the middle: they neither keep
 // the checkpoint locked for ever nor wait for it for ever.
 var projectorTx = pgx.TxOptions{BeginQuery: `BEGIN; SET LOCAL ROLE agentidp_projector; SET LOCAL synchronous_commit TO off;` +
-	` SET LOCAL lock_timeout TO '5s'; SET LOCAL idle_in_transaction_session_timeout TO '30s'`}
+	` SET LOCAL lock_timeout TO '5s'; SET LOCAL idle_in_transaction_session_timeout TO '10s'`}
 
 // txTimeout bounds one such transaction.
 const txTimeout = time.Minute

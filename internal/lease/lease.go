@@ -2,15 +2,18 @@
 // all processes that share a database.
 //
 // A lease is an advisory lock of a session: the database gives it to another
-// process as soon as that session ends, however its process did. Start with
-// [Leases]. Whoever holds a lease may learn late that it is gone, so what it
-// writes must be fenced as well.
+// process as soon as that session ends, however its process did. The session of
+// a process that is frozen or cut off does not end by itself: the database ends
+// it when nothing was heard of it for [Silence]. Start with [Leases]. Whoever
+// holds a lease may learn late that it is gone, so what it writes must be fenced
+// as well.
 package lease
 
 import (
 	"context"
 	"errors"
 	"hash/fnv"
+	"strconv"
 	"sync"
 	"time"
 
@@ -20,6 +23,10 @@ import (
 
 // heartbeat is how often the session that holds the leases is looked after.
 const heartbeat = time.Second
+
+// Silence is how long a process keeps its leases without a sign of life. A
+// machine that answers for it, or a proxy, is no such sign.
+const Silence = 5 * time.Second
 
 // ErrLost is why the context of a lease ends when the lease does.
 var ErrLost = errors.New("the session that held the lease is gone")
@@ -54,7 +61,7 @@ func (l *Leases) Acquire(ctx context.Context, name string) (context.Context, err
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.conn == nil {
-		conn, err := Connect(ctx, l.pool, l.name)
+		conn, err := l.open(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -73,6 +80,22 @@ func (l *Leases) Acquire(ctx context.Context, name string) (context.Context, err
 	held, end := context.WithCancelCause(ctx)
 	l.held[name] = end
 	return held, nil
+}
+
+// open begins a session that ends with the silence of this process.
+func (l *Leases) open(ctx context.Context) (*pgx.Conn, error) {
+	conn, err := Connect(ctx, l.pool, l.name)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	const bound = `SELECT set_config('idle_session_timeout', $1, false)`
+	if _, err := conn.Exec(ctx, bound, strconv.FormatInt(Silence.Milliseconds(), 10)); err != nil {
+		Discard(conn)
+		return nil, err
+	}
+	return conn, nil
 }
 
 // Release gives a lease back. Its context has ended after that.

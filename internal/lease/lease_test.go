@@ -63,3 +63,32 @@ func TestALostLeaseEndsItsContext(t *testing.T) {
 		t.Errorf("the context ended with %v, want ErrLost", cause)
 	}
 }
+
+// Nothing is heard of a holder that has no heartbeat, as of one that is frozen;
+// its session is alive and well as far as its machine can tell.
+func TestASilentHolderLosesItsLease(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t, pgtest.Template{})
+	silent, other := lease.New(pgtest.Pool(t, db.ServerURL), "silent"), lease.New(pgtest.Pool(t, db.ServerURL), "other")
+	t.Cleanup(other.Keep())
+	held := acquire(t, silent, "a")
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.Now().Add(lease.Silence + 20*time.Second)
+	for now := range tick.C {
+		taken, err := other.Acquire(t.Context(), "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if taken != nil {
+			break
+		}
+		if now.After(deadline) {
+			t.Fatal("a holder of whom nothing is heard keeps its lease")
+		}
+	}
+	silent.Keep()() // it wakes up
+	if cause := context.Cause(held); !errors.Is(cause, lease.ErrLost) {
+		t.Errorf("the silent holder's context ended with %v, want ErrLost", cause)
+	}
+}

@@ -3,6 +3,7 @@ package transparency
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -80,9 +81,11 @@ func (m *Memory) Load() (map[string]Remembered, error) {
 }
 
 // change lets change what is remembered, while no other signer does, and has it
-// on disk when it returns nil. When change fails nothing changes.
-func (m *Memory) change(change func(known map[string]Remembered) error) error {
-	unlock, err := m.lock()
+// on disk when it returns nil. When change fails nothing changes. It waits for
+// the others' turns until ctx ends, for a while at most: a signer that is frozen
+// in its turn keeps it, and nobody signs until it wakes up or is killed.
+func (m *Memory) change(ctx context.Context, change func(known map[string]Remembered) error) error {
+	unlock, err := m.lock(ctx)
 	if err != nil {
 		return err
 	}
@@ -98,17 +101,33 @@ func (m *Memory) change(change func(known map[string]Remembered) error) error {
 	return m.replace(known)
 }
 
-func (m *Memory) lock() (unlock func(), err error) {
-	const private = 0o600
+// turnTimeout is the longest wait for another signer's turn.
+const turnTimeout = 10 * time.Second
+
+func (m *Memory) lock(ctx context.Context) (unlock func(), err error) {
+	const private, recheck = 0o600, 5 * time.Millisecond
+	ctx, cancel := context.WithTimeout(ctx, turnTimeout)
+	defer cancel()
 	file, err := os.OpenFile(m.path+".lock", os.O_CREATE|os.O_RDWR, private)
 	if err != nil {
 		return nil, fmt.Errorf("lock the signed checkpoints: %w", err)
 	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
+	for {
+		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() { _ = file.Close() }, nil // which ends the lock
+		}
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			select {
+			case <-time.After(recheck):
+				continue
+			case <-ctx.Done():
+				err = fmt.Errorf("%w: another signer has it: %w", eventstore.ErrUnavailable, ctx.Err())
+			}
+		}
 		_ = file.Close()
 		return nil, fmt.Errorf("lock the signed checkpoints: %w", err)
 	}
-	return func() { _ = file.Close() }, nil // which ends the lock
 }
 
 func (m *Memory) replace(known map[string]Remembered) (err error) {

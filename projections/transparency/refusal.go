@@ -118,7 +118,7 @@ func (s *Signer) Adopt(ctx context.Context) (adopted []Checkpoint, err error) {
 	if ids, err = s.logs.signedLogs(ctx); err != nil {
 		return nil, err
 	}
-	return adopted, s.memory.change(func(known map[string]Remembered) error {
+	return adopted, s.memory.change(ctx, func(known map[string]Remembered) error {
 		for _, id := range ids {
 			if _, remembered := known[s.Origin(id)]; remembered {
 				continue

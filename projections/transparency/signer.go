@@ -112,7 +112,7 @@ func (s *Signer) Sign(ctx context.Context, ids ...uuid.UUID) (signed []Signed, e
 	if err := s.passed(beforeMemory); err != nil {
 		return nil, err
 	}
-	err = s.memory.change(func(known map[string]Remembered) error {
+	err = s.memory.change(ctx, func(known map[string]Remembered) error {
 		for _, id := range ids {
 			next, err := s.next(ctx, id, known)
 			var refusal *RefusedError

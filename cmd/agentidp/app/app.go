@@ -138,7 +138,7 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 	a.ledger = ledger.New(a.store, progress, revocations, ledger.Options{
 		SnapshotEvery: int64(c.SnapshotEvery), Snapshots: snapshots, Logger: logger, Now: a.now,
 	})
-	idempotency := ledger.NewIdempotencyKeys(a.pool, keys)
+	idempotency := ledger.NewIdempotencyKeys(a.pool, keys, a.now)
 	assertions := ledger.NewAssertions(a.pool)
 	for _, key := range keys.PublicKeys() {
 		if err := recordKey(ctx, a.ledger, key); err != nil {

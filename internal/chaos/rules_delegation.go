@@ -1,0 +1,136 @@
+package chaos
+
+import (
+	"time"
+
+	"github.com/sentryagent/agentidp/domain"
+)
+
+func (h *History) delegation(id domain.DelegationID) *past[domain.Delegation] {
+	if h.delegations[id] == nil {
+		h.delegations[id] = &past[domain.Delegation]{}
+	}
+	return h.delegations[id]
+}
+
+// takeDelegation judges the making and ending of a delegation.
+func (h *History) takeDelegation(o occurrence) error {
+	var id domain.DelegationID
+	var verdict error
+	switch e := o.fact.(type) {
+	case domain.DelegationCreated:
+		id, verdict = e.DelegationID, h.checkCreated(o, e)
+	case domain.DelegationRevoked:
+		id = e.DelegationID
+		d := h.delegation(id).now
+		who := anybody(d.OrganizationID)
+		who.AgentID = e.RevokedBy
+		events, err := d.Decide(domain.RevokeDelegation{Caller: who, Reason: e.Reason})
+		verdict = decided(events, err, e)
+	}
+	if verdict != nil {
+		verdict = breaks(RuleDelegation, "%v", verdict)
+	}
+	if wrong := onStream(o, domain.DelegationStream(id)); wrong != nil {
+		verdict = wrong
+	}
+	p := h.delegation(id)
+	p.change(p.now.Evolve(o.fact, o.at), o.at)
+	return verdict
+}
+
+// checkCreated: the delegator had the scopes and both agents were active, as
+// they may have been seen; a link below another is within that one's bounds.
+func (h *History) checkCreated(o occurrence, e domain.DelegationCreated) error {
+	command := domain.CreateDelegation{
+		Caller:       domain.Caller{AgentID: e.DelegatorID, OrganizationID: e.OrganizationID},
+		DelegationID: e.DelegationID, DelegateeID: e.DelegateeID, Scopes: e.Scopes, TTLSeconds: e.TTLSeconds, MaxDepth: e.MaxDepth,
+		At: e.ExpiresAt.Add(-time.Duration(e.TTLSeconds) * time.Second),
+	}
+	parents := []domain.Delegation{{}}
+	if e.ParentID != nil {
+		command.Caller.Delegation = *e.ParentID
+		parents = h.delegation(*e.ParentID).possible(o.at)
+	}
+	d := h.delegation(e.DelegationID).now
+	return anyOf(h.agent(e.DelegatorID).possible(o.at), func(delegator domain.Agent) error {
+		return anyOf(h.agent(e.DelegateeID).possible(o.at), func(delegatee domain.Agent) error {
+			return anyOf(parents, func(parent domain.Delegation) error {
+				command.Delegator, command.Delegatee, command.Parent = delegator, delegatee, parent
+				command.Caller.Scopes = delegator.Scopes
+				if e.ParentID != nil {
+					command.Caller.Scopes = parent.Scopes
+				}
+				events, err := d.Decide(command)
+				return decided(events, err, e)
+			})
+		})
+	})
+}
+
+// takeExchange judges the issuance of a token under a delegation. The
+// delegation itself is on the event's own stream; the links above and the
+// agents may have been looked at before.
+func (h *History) takeExchange(o occurrence, e domain.TokenIssued) error {
+	d := h.delegation(*e.Delegation).now
+	verdict := h.checkExchange(o, e, d)
+	if verdict != nil {
+		verdict = breaks(RuleDelegation, "%v", verdict)
+	}
+	if wrong := onStream(o, domain.DelegationStream(*e.Delegation)); wrong != nil {
+		verdict = wrong
+	}
+	h.once("token", e.TokenID.UUID, o.position)
+	return verdict
+}
+
+func (h *History) checkExchange(o occurrence, e domain.TokenIssued, d domain.Delegation) error {
+	root := d
+	for range domain.MaxDelegationDepth {
+		if root.ParentID.IsZero() {
+			break
+		}
+		parent := h.delegation(root.ParentID)
+		if err := anyOf(parent.possible(o.at), notRevoked); err != nil {
+			return err
+		}
+		root = parent.now
+	}
+	if err := anyOf(h.agent(d.DelegateeID).possible(o.at), isActive); err != nil {
+		return err
+	}
+	if err := h.organizationWasActive(d.OrganizationID, o); err != nil {
+		return err
+	}
+	if e.Subject == nil || *e.Subject != root.DelegatorID {
+		return breaks(RuleDelegation, "it is not for the delegator %s", root.DelegatorID)
+	}
+	// When it was asked for is told by the end of the token, unless that is
+	// the end of the delegation.
+	at := e.ExpiresAt.Add(-domain.TokenLifetime)
+	if created := d.IssuedAt(); at.Before(created) {
+		at = created
+	}
+	return anyOf(h.agent(root.DelegatorID).possible(o.at), func(subject domain.Agent) error {
+		events, err := d.Decide(domain.ExchangeDelegation{
+			Actor:        domain.Caller{AgentID: e.AgentID, OrganizationID: o.organization},
+			CredentialID: e.CredentialID, Subject: subject, TokenID: e.TokenID, Scopes: domain.ParseScopes(e.Scope),
+			Audience: e.Audience, Algorithm: e.Algorithm, KeyID: e.KeyID, At: at,
+		})
+		return decided(events, err, e)
+	})
+}
+
+func notRevoked(d domain.Delegation) error {
+	if !d.Exists() || !d.RevokedAt.IsZero() {
+		return breaks(RuleDelegation, "a link above is revoked or was never made")
+	}
+	return nil
+}
+
+func isActive(a domain.Agent) error {
+	if a.Status != domain.AgentActive {
+		return breaks(RuleDelegation, "the agent %s is %q", a.ID, a.Status)
+	}
+	return nil
+}
