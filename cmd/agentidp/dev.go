@@ -221,12 +221,16 @@ AgentIdP %s is up at %[2]s
   Health          %[2]s/health
   Operator        %[3]s, its secret is in %[4]s
 
-Try it in another terminal: a token for the operator
+Try it in another terminal. A token for the operator:
 
   curl -s --netrc-file %[5]s -d grant_type=client_credentials \
        -d scope='admin:orgs agents:read agents:write audit:read' %[2]s/oauth2/token
 
-the whole journey, told step by step: make demo; and the proof of all that happened:
+The whole journey, told step by step:
+
+  make demo
+
+The proof of all that has happened:
 
   bin/agentidp --env-file %[6]s ledger verify --live
 
