@@ -33,14 +33,14 @@ type accessClaims struct {
 	AgentID        string          `json:"agent_id"`
 	OrganizationID string          `json:"organization_id"`
 	CredentialID   string          `json:"credential_id"`
-	Ledger         ledger.Position `json:"ledger"` // of the event that recorded the issuance
+	Ledger         ledger.Position `json:"ledger"`          // of the event that recorded the issuance
+	Basis          ledger.Position `json:"basis,omitempty"` // see [projections.TokenRef]
 
 	// What follows stands in tokens that act under a delegation alone. There sub
 	// is the delegator at the root of the chain; agent_id and client_id are who
 	// acts.
-	Actor      *actorClaim     `json:"act,omitempty"`
-	Delegation string          `json:"delegation,omitempty"`       // the link that was exchanged
-	Basis      ledger.Position `json:"delegation_basis,omitempty"` // see [projections.Revocations.CheckDelegation]
+	Actor      *actorClaim `json:"act,omitempty"`
+	Delegation string      `json:"delegation,omitempty"` // the link that was exchanged
 }
 
 // actorClaim is RFC 8693 section 4.1: the outermost is who acts, those inside
@@ -92,19 +92,16 @@ func (t accessToken) caller() domain.Caller {
 
 // ref is what the index of revocations is asked about.
 func (t accessToken) ref() projections.TokenRef {
-	ref := projections.TokenRef{
+	return projections.TokenRef{
 		TokenID:        t.tokenID,
 		AgentID:        t.agentID,
 		CredentialID:   t.credentialID,
 		OrganizationID: t.organization,
 		ExpiresAt:      t.expiresAt,
 		Position:       t.claims.Ledger,
+		Basis:          t.claims.Basis,
 		Delegation:     t.delegation,
 	}
-	if !t.delegation.IsZero() {
-		ref.Position = t.claims.Basis + 1
-	}
-	return ref
 }
 
 // accessTokens signs and verifies access tokens.

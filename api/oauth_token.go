@@ -50,12 +50,12 @@ func (s *Server) issueToken(c *gin.Context) {
 	}
 	command.Proof = who.proof
 	admission := s.admission(c, who.agentID)
-	outcome, err := s.ledger.IssueToken(c.Request.Context(), s.clientOrigin(c, who.agentID), who.agentID, command, admission.take)
+	issued, err := s.ledger.IssueToken(c.Request.Context(), s.clientOrigin(c, who.agentID), who.agentID, command, admission.take)
 	if err = admission.close(c, err); err != nil {
 		s.failClient(c, s.recordFailure(c, who.agentID, err))
 		return
 	}
-	response, err := s.signTokens(outcome, c.Request.PostForm.Get("nonce"))
+	response, err := s.signTokens(issued, c.Request.PostForm.Get("nonce"))
 	if err != nil {
 		s.fail(c, err)
 		return
@@ -108,8 +108,8 @@ func (s *Server) clientOrigin(c *gin.Context, id domain.AgentID) ledger.Origin {
 	return ledger.Origin{Actor: ledger.Actor{Kind: "agent", ID: id.String()}, Request: s.requestRecord(c)}
 }
 
-func (s *Server) signTokens(outcome ledger.Outcome[domain.Agent], nonce string) (tokenResponse, error) {
-	issued, agent := outcome.Events[0].(domain.TokenIssued), outcome.State
+func (s *Server) signTokens(issuance ledger.Issued, nonce string) (tokenResponse, error) {
+	issued, agent := issuance.Token, issuance.Agent
 	issuedAt := issued.ExpiresAt.Add(-domain.TokenLifetime)
 	access, err := s.tokens.sign(accessClaims{
 		Issuer:         s.issuer,
@@ -123,7 +123,8 @@ func (s *Server) signTokens(outcome ledger.Outcome[domain.Agent], nonce string) 
 		AgentID:        agent.ID.String(),
 		OrganizationID: agent.OrganizationID.String(),
 		CredentialID:   issued.CredentialID.String(),
-		Ledger:         outcome.Positions[0],
+		Ledger:         issuance.Position,
+		Basis:          issuance.Basis,
 	})
 	if err != nil {
 		return tokenResponse{}, err

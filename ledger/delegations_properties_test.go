@@ -272,7 +272,7 @@ func (l *lending) exchange(t *testing.T, link *lendingLink, actor *lendingAgent,
 		link: link, scopes: domain.ParseScopes(issued.Scope), end: issued.ExpiresAt, born: done,
 		ref: projections.TokenRef{
 			TokenID: issued.TokenID, AgentID: actor.id, OrganizationID: l.organization,
-			ExpiresAt: issued.ExpiresAt, Position: basis + 1, Delegation: link.id,
+			ExpiresAt: issued.ExpiresAt, Position: exchanged.Position, Basis: basis, Delegation: link.id,
 		},
 	}
 	if wanted != nil {

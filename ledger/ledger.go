@@ -24,6 +24,8 @@ type Tenants interface {
 	// before the call is known here.
 	Sync(ctx context.Context) error
 	OrganizationActive(id domain.OrganizationID) bool
+	// Position is up to where all changes are known.
+	Position() eventstore.Position
 }
 
 // Options tune a [Ledger]. The zero value is usable.

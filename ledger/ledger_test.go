@@ -17,6 +17,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/memory"
 	"github.com/sentryagent/agentidp/eventstore/storetest"
 	"github.com/sentryagent/agentidp/ledger"
+	"github.com/sentryagent/agentidp/projections"
 )
 
 // world is a ledger on a store of its own, with one organization in it.
@@ -32,6 +33,7 @@ type allActive struct{}
 
 func (allActive) Sync(context.Context) error                    { return nil }
 func (allActive) OrganizationActive(domain.OrganizationID) bool { return true }
+func (allActive) Position() eventstore.Position                 { return 0 }
 
 func newWorld(t *testing.T, store eventstore.Store, limit int) *world {
 	t.Helper()
@@ -261,9 +263,9 @@ func TestCommandsOnOneStreamShareAppends(t *testing.T) {
 	store.awaited.Store(tokens)
 	got := parallel(tokens, func(int) error {
 		store.awaited.Add(-1)
-		outcome, err := w.IssueToken(t.Context(), ledger.System(), agent.ID, issue(), admitAll)
-		if err == nil && len(outcome.Positions) != 1 {
-			return fmt.Errorf("%d positions", len(outcome.Positions))
+		issued, err := w.IssueToken(t.Context(), ledger.System(), agent.ID, issue(), admitAll)
+		if err == nil && issued.Position == 0 {
+			return errors.New("it has no position")
 		}
 		return err
 	})
@@ -341,6 +343,48 @@ func TestARefusalNeverRestsOnStaleState(t *testing.T) {
 		_, err := b.IssueToken(t.Context(), ledger.System(), agent.ID, issue(), admitAll)
 		if (err == nil) != (status == domain.AgentActive) {
 			t.Errorf("agent %s on one node, token on the other: %v", status, err)
+		}
+	}
+}
+
+// A node may be frozen between its look at the organization and its append.
+func TestASuspensionOfTheOrganizationEndsATokenThatIsRecordedAfterIt(t *testing.T) {
+	store := memory.New()
+	index := projections.NewRevocations(store, projections.RevocationsOptions{})
+	node := ledger.New(store, nil, index, ledger.Options{})
+	w := newWorld(t, store, 10)
+	agent := w.register(t, "a@example.com")
+	w.credential(t, agent.ID)
+	setStatus := func(status domain.OrganizationStatus) {
+		if _, err := w.UpdateOrganization(t.Context(), ledger.System(), w.organization, domain.UpdateOrganization{Caller: w.operator, Status: &status}); err != nil {
+			t.Error(err)
+		}
+	}
+	suspendAndRevive := func(domain.OrganizationID) error {
+		setStatus(domain.OrganizationIsSuspended)
+		setStatus(domain.OrganizationActive)
+		return nil
+	}
+	for name, c := range map[string]struct {
+		meanwhile func(domain.OrganizationID) error
+		want      projections.Verdict
+	}{
+		"suspended and reactivated meanwhile": {suspendAndRevive, projections.OrganizationChanged},
+		"nothing meanwhile":                   {admitAll, projections.Alive},
+	} {
+		issued, err := node.IssueToken(t.Context(), ledger.System(), agent.ID, issue(), c.meanwhile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := index.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		got := index.Check(projections.TokenRef{
+			TokenID: issued.Token.TokenID, AgentID: agent.ID, CredentialID: issued.Token.CredentialID, OrganizationID: w.organization,
+			ExpiresAt: issued.Token.ExpiresAt, Position: issued.Position, Basis: issued.Basis,
+		})
+		if got != c.want {
+			t.Errorf("%s: the token is %q, want %q", name, got, c.want)
 		}
 	}
 }

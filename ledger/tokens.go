@@ -6,6 +6,19 @@ import (
 	"github.com/sentryagent/agentidp/domain"
 )
 
+// Issued is the issuance of a token of an agent's own.
+type Issued struct {
+	Token    domain.TokenIssued
+	Position Position // of that event
+	Agent    domain.Agent
+	// Basis is up to where the organization is known to have been active. An
+	// append conflict keeps the issuance apart from what ends the agent's tokens,
+	// but not from a suspension of the organization, which is on a stream of its
+	// own: one that comes after the basis ends the token, whichever of the two was
+	// recorded first.
+	Basis Position
+}
+
 // IssueToken records a token's issuance; the token may be signed and handed
 // out once it has returned. It never waits for a read model. A failed
 // authentication is a [*domain.AuthError].
@@ -15,12 +28,12 @@ import (
 func (l *Ledger) IssueToken(
 	ctx context.Context, origin Origin, id domain.AgentID, command domain.IssueToken,
 	admit func(domain.OrganizationID) error,
-) (Outcome[domain.Agent], error) {
+) (Issued, error) {
 	if err := l.tenants.Sync(ctx); err != nil {
-		return Outcome[domain.Agent]{}, err
+		return Issued{}, err
 	}
-	admitted := false
-	return l.agents.execute(ctx, domain.AgentStream(id), origin, organizationOfAgent,
+	basis, admitted := l.tenants.Position(), false
+	outcome, err := l.agents.execute(ctx, domain.AgentStream(id), origin, organizationOfAgent,
 		func(a domain.Agent) ([]domain.Event, error) {
 			events, err := a.Decide(command)
 			if err != nil {
@@ -37,6 +50,11 @@ func (l *Ledger) IssueToken(
 			}
 			return events, nil
 		})
+	if err != nil {
+		return Issued{}, err
+	}
+	issued, _ := outcome.Events[0].(domain.TokenIssued)
+	return Issued{Token: issued, Position: outcome.Positions[0], Agent: outcome.State, Basis: basis}, nil
 }
 
 // RevokeToken ends one token (RFC 7009). Once it has returned, no node accepts it.

@@ -131,13 +131,15 @@ type TokenRef struct {
 	CredentialID   domain.CredentialID // zero where the token does not tell
 	OrganizationID domain.OrganizationID
 	ExpiresAt      time.Time
-	// Position is that of its token.issued event: who issued it knew of
-	// everything before that concerned it.
+	// Position is that of its token.issued event. Who issued it knew of everything
+	// before that on the stream that it is on: the agent's own, where there is no
+	// delegation.
 	Position eventstore.Position
+	// Basis is up to where whoever issued it knew the whole ledger. What ends
+	// tokens and is on another stream may have been recorded between the basis and
+	// the position: it ends the token.
+	Basis eventstore.Position
 	// Delegation is what the token acts under, zero when it is the agent's own.
-	// Then its issuance is recorded on another stream than what it rests on, and
-	// Position must be the first one that its issuer did not know, see
-	// [Revocations.CheckDelegation].
 	Delegation domain.DelegationID
 }
 
@@ -167,35 +169,41 @@ func (r *Revocations) Check(token TokenRef) Verdict {
 	if !r.synced {
 		return NotLoaded
 	}
-	credential := r.credentials[token.CredentialID]
-	_, revoked := r.tokens[token.TokenID]
-	if verdict := r.checkOwner(token.OrganizationID, token.AgentID, token.Position); verdict != Alive {
+	known := token.Position // of the agent and its credential
+	if !token.Delegation.IsZero() {
+		known = token.Basis
+	}
+	if verdict := r.checkOwner(token.OrganizationID, token.AgentID, token.Basis, known); verdict != Alive {
 		return verdict
 	}
+	credential := r.credentials[token.CredentialID]
+	_, revoked := r.tokens[token.TokenID]
 	switch {
-	case credential.dead || token.Position <= credential.cut:
+	case credential.dead || credential.cut > known:
 		return CredentialChanged
 	case revoked:
 		return TokenRevoked
 	case !token.Delegation.IsZero():
-		return r.checkChain(token.Delegation, token.Position)
+		return r.checkChain(token.Delegation, token.Basis)
 	}
 	return Alive
 }
 
 // checkOwner judges an agent and its organization: both must be active, and
-// nothing may have cut their tokens at the position or after it. The caller
-// holds r.mu.
-func (r *Revocations) checkOwner(organizationID domain.OrganizationID, agentID domain.AgentID, position eventstore.Position) Verdict {
+// nothing may have cut their tokens after the position up to which each was
+// known. The caller holds r.mu.
+func (r *Revocations) checkOwner(
+	organizationID domain.OrganizationID, agentID domain.AgentID, organizationKnown, agentKnown eventstore.Position,
+) Verdict {
 	organization, agent := r.organizations[organizationID], r.agents[agentID]
 	switch {
 	case organization.dead:
 		return OrganizationInactive
 	case agent.dead:
 		return AgentInactive
-	case position <= organization.cut:
+	case organization.cut > organizationKnown:
 		return OrganizationChanged
-	case position <= agent.cut:
+	case agent.cut > agentKnown:
 		return AgentChanged
 	}
 	return Alive

@@ -40,13 +40,12 @@ func (r *Revocations) CheckDelegation(id domain.DelegationID, basis eventstore.P
 	if !r.synced {
 		return NotLoaded
 	}
-	return r.checkChain(id, basis+1)
+	return r.checkChain(id, basis)
 }
 
 // checkChain goes up from a link to the root. A link that is not known has
-// expired or never was. Position is the first that was not known when what is
-// checked was decided. The caller holds r.mu.
-func (r *Revocations) checkChain(id domain.DelegationID, position eventstore.Position) Verdict {
+// expired or never was. The caller holds r.mu.
+func (r *Revocations) checkChain(id domain.DelegationID, basis eventstore.Position) Verdict {
 	now := r.options.Now()
 	for range domain.MaxDelegationDepth + 1 {
 		l, known := r.delegations[id]
@@ -54,7 +53,7 @@ func (r *Revocations) checkChain(id domain.DelegationID, position eventstore.Pos
 			return DelegationEnded
 		}
 		for _, agent := range [...]domain.AgentID{l.delegator, l.delegatee} {
-			if verdict := r.checkOwner(l.organization, agent, position); verdict != Alive {
+			if verdict := r.checkOwner(l.organization, agent, basis, basis); verdict != Alive {
 				return verdict
 			}
 		}

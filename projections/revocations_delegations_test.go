@@ -112,12 +112,12 @@ func TestACutThatRacedWithAnExchangeEndsTheToken(t *testing.T) {
 			}
 			ref := projections.TokenRef{
 				TokenID: exchanged.TokenID, AgentID: to, CredentialID: credential, OrganizationID: organization,
-				ExpiresAt: exchanged.ExpiresAt, Position: basis + 1, Delegation: links[0].DelegationID,
+				ExpiresAt: exchanged.ExpiresAt, Position: position, Basis: basis, Delegation: links[0].DelegationID,
 			}
 			if got := r.Check(ref); got == projections.Alive {
 				t.Error("the token lives on what was cut before it was recorded")
 			}
-			if ref.Position = position + 1; r.Check(ref) != projections.Alive {
+			if ref.Basis = position; r.Check(ref) != projections.Alive {
 				t.Errorf("a token decided on all of that: %q, want it alive", r.Check(ref))
 			}
 		})

@@ -55,6 +55,7 @@ func TestRevocationVerdicts(t *testing.T) {
 			store := memory.New()
 			ref := projections.TokenRef{TokenID: token, AgentID: agent, CredentialID: credential, OrganizationID: organization, ExpiresAt: time.Now().Add(time.Hour)}
 			ref.Position = record(t, store, newStream(), organization, issued(agent, credential))
+			ref.Basis = ref.Position - 1
 			for _, f := range c.facts {
 				record(t, store, newStream(), organization, f)
 			}
@@ -69,6 +70,7 @@ func TestRevocationVerdicts(t *testing.T) {
 				t.Errorf("token from before: %q, want %q", got, c.old)
 			}
 			ref.Position = record(t, store, newStream(), organization, issued(agent, credential))
+			ref.Basis = ref.Position - 1
 			if got := r.Check(ref); got != c.recent {
 				t.Errorf("token from after: %q, want %q", got, c.recent)
 			}

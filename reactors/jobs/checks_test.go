@@ -163,6 +163,7 @@ type always struct{}
 
 func (always) Sync(context.Context) error                    { return nil }
 func (always) OrganizationActive(domain.OrganizationID) bool { return true }
+func (always) Position() ledger.Position                     { return 0 }
 
 // Each agent is asked, page after page, and each credential is put on record
 // once, however often the job runs and however late the read model is.
