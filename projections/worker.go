@@ -214,6 +214,9 @@ func (w *worker) well(state string) {
 }
 
 // lease names the right to run the projection.
-func (w *worker) lease() string { return "projection " + w.projection.Name }
+func (w *worker) lease() string { return leaseOf(w.projection.Name) }
+
+// leaseOf names the right to run a projection.
+func leaseOf(projection string) string { return "projection " + projection }
 
 func (w *worker) progress() *Progress { return w.runner.options.Progress }

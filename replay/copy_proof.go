@@ -28,10 +28,11 @@ type copySide struct {
 }
 
 func newCopyProof(from, to eventstore.Store) *copyProof {
-	side := func(name string, store eventstore.Store) copySide {
-		return copySide{name: name, store: store, whole: &transparency.Tree{}, organizations: map[uuid.UUID]*transparency.Tree{}}
-	}
-	return &copyProof{side("source", from), side("target", to)}
+	return &copyProof{newCopySide("source", from), newCopySide("target", to)}
+}
+
+func newCopySide(name string, store eventstore.Store) copySide {
+	return copySide{name: name, store: store, whole: &transparency.Tree{}, organizations: map[uuid.UUID]*transparency.Tree{}}
 }
 
 // advance goes on through a position of the source, where the target must end

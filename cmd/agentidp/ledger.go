@@ -31,6 +31,7 @@ be looked at.`,
 		c.ledgerProveCommand(),
 		c.ledgerTailCommand(),
 		c.ledgerCopyCommand(),
+		c.ledgerAdoptCommand(),
 	)
 	return cmd
 }

@@ -13,7 +13,7 @@ import (
 // Config is a value: it is safe to copy and to read from several goroutines.
 type Config struct {
 	DatabaseURL        string // DATABASE_URL, required: the server's own role
-	MigrateDatabaseURL string // MIGRATE_DATABASE_URL, default DATABASE_URL: the schema owner, used by `migrate` alone
+	MigrateDatabaseURL string // MIGRATE_DATABASE_URL, default DATABASE_URL: the schema owner, used by `migrate` and `ledger adopt` alone
 	RedisURL           string // REDIS_URL, required: redis:// or rediss://
 
 	DBPoolMax               int           // DB_POOL_MAX, default 16, 1 to 10,000 connections

@@ -44,7 +44,9 @@ type App struct {
 	pool     *pgxpool.Pool
 	redis    *redis.Client
 	store    Engine
+	queries  *projections.Queries
 	ledger   *ledger.Ledger
+	anchor   *projections.Anchor
 	progress *projections.Progress
 	registry *prometheus.Registry
 	without  string                  // name of a read model that is left out
@@ -90,6 +92,9 @@ func Start(ctx context.Context, c config.Config, version string, logger *slog.Lo
 	}
 	a.redis = redis.NewClient(impatient(redisOptions))
 	a.redis.AddHook(observeCommands(a.registry))
+	if err := a.openLedger(ctx); err != nil {
+		return nil, err
+	}
 	keys, err := keyring.Open(ctx, a.pool, c.MasterKeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("signing keys: %w", err)
@@ -115,11 +120,6 @@ func impatient(options *redis.Options) *redis.Options {
 
 func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Policy, version string) error {
 	c, logger := a.config, a.logger
-	store, err := openEngine(ctx, c, a.pool, logger, a.registry)
-	if err != nil {
-		return err
-	}
-	a.store = store
 	readModels := slices.DeleteFunc(projections.All(), func(p projections.Projection) bool { return p.Name == a.without })
 	progress := projections.NewProgress(a.pool, a.store, readModels, projections.ProgressOptions{Logger: logger})
 	a.progress = progress
@@ -154,17 +154,17 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 	if outdated := progress.Outdated(); len(outdated) > 0 {
 		logger.Info("read models of an older version are rebuilt; until that is done this server is not ready", "projections", outdated)
 	}
-	queries, verifier := newQueries(c, a.pool, a.store), newVerifier(a.pool, a.store, signer, c, nil, nil)
+	verifier := newVerifier(a.pool, a.store, signer, c, nil, nil)
 	server, err := api.New(api.Parts{
-		Verifier: verifier, History: replay.NewHistory(a.store, queries, a.now),
-		Ledger: a.ledger, Idempotency: idempotency, Assertions: assertions, Queries: queries, Progress: progress, Revocations: revocations,
+		Verifier: verifier, History: replay.NewHistory(a.store, a.queries, a.now),
+		Ledger: a.ledger, Idempotency: idempotency, Assertions: assertions, Queries: a.queries, Progress: progress, Revocations: revocations,
 		Directory: directory, Logs: transparency.NewLogs(a.pool), Signer: signer, Witnesses: witnesses, Limiter: limiter,
 		Keys: keys, Policy: rules, Redis: a.redis, Registry: a.registry, Logger: logger, Controls: a.controls,
 	}, apiOptions(c, version, a.now))
 	if err != nil {
 		return err
 	}
-	scheduler := a.scheduler(queries, verifier, signer, keys, server)
+	scheduler := a.scheduler(a.queries, verifier, signer, keys, server)
 	a.registry.MustRegister(projections.NewCollector(progress), poolCollector{a.pool}, positionCollector{a.store})
 	a.server = httpServer(server, logger)
 	a.jobs = []func(context.Context){
@@ -175,6 +175,7 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 		snapshots.Run,
 		scheduler.Run,
 		every(10*time.Second, logger, func(ctx context.Context) error { return a.ledger.FlushAuthFailures(ctx, false) }),
+		every(time.Hour, logger, a.anchor.Move),
 		every(time.Hour, logger, idempotency.Prune),
 		every(10*time.Minute, logger, assertions.Prune),
 	}
@@ -259,6 +260,7 @@ func (a *App) Run(ctx context.Context) error {
 		})
 	}
 	a.catchUp(ctx)
+	group.Go(func() error { return a.watchLedger(jobs) })
 	group.Go(func() error { return a.serve(a.server, a.listener) })
 	var metrics *http.Server
 	if a.metrics != nil {
@@ -287,7 +289,7 @@ func (a *App) catchUp(ctx context.Context) {
 	defer cancel()
 	head, err := a.store.Head(ctx)
 	if err == nil && len(a.progress.Outdated()) == 0 {
-		err = a.progress.Wait(ctx, head)
+		err = errors.Join(a.progress.Wait(ctx, head), a.anchor.Move(ctx))
 	}
 	if err != nil && !errors.Is(err, context.Canceled) {
 		a.logger.WarnContext(ctx, "serving before the read models have caught up", "error", err)

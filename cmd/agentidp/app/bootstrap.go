@@ -14,6 +14,7 @@ import (
 	"github.com/sentryagent/agentidp/internal/keyring"
 	"github.com/sentryagent/agentidp/ledger"
 	"github.com/sentryagent/agentidp/migrations"
+	"github.com/sentryagent/agentidp/projections"
 )
 
 const (
@@ -47,6 +48,9 @@ func Bootstrap(ctx context.Context, c config.Config, newCredential bool) (Operat
 		return Operator{}, err
 	}
 	defer store.Close()
+	if err := projections.NewAnchor(pool, store, newQueries(c, pool, store)).Check(ctx); err != nil {
+		return Operator{}, adoptFirst(err)
+	}
 	keys, err := keyring.Open(ctx, pool, c.MasterKeyFile)
 	if err != nil {
 		return Operator{}, fmt.Errorf("signing keys: %w", err)

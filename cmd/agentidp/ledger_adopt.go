@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sentryagent/agentidp/cmd/agentidp/app"
+	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/replay"
+)
+
+func (c *cli) ledgerAdoptCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "adopt",
+		Short: "Tie the database to the ledger after that was moved to another engine",
+		Long: `Tie the database of DATABASE_URL to the ledger of EVENTSTORE, after "agentidp
+ledger copy" has moved it there. Positions are an engine's own, so until then no
+server starts with these settings.
+
+The ledger is proven to go on from what the database knows of it. Then all read
+models are derived anew, and the signing keys are deleted; the next server makes
+others. So the access tokens that are out end: each has a position in it, by
+which revocations are judged. Credentials and delegation tokens stay good.
+
+No server may be running. Deleting takes the owner of the database,
+MIGRATE_DATABASE_URL. If it is stopped or killed, run it again.
+
+docs/runbooks/moving-engines.md has the whole move.
+
+Exit code 0: done, or there was nothing to do. 1: the ledger is another one, or it
+is broken. 2: it could not be done.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.ledgerAdopt(cmd, asJSON) },
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func (c *cli) ledgerAdopt(cmd *cobra.Command, asJSON bool) error {
+	r, err := c.openReadSide(cmd)
+	if err != nil {
+		return uncheckedError{err}
+	}
+	defer r.Close()
+	meter := newMeter(cmd.ErrOrStderr(), r.logger, "adopt", projections.All())
+	proving := newProgress(cmd.ErrOrStderr(), "proving", -1)
+	rebuilt, err := r.Adopt(cmd.Context(), app.AdoptProgress{Proven: proving.add, Rebuild: meter.report})
+	proving.done()
+	meter.end()
+	if errors.Is(err, app.ErrAdopted) {
+		fmt.Fprintln(cmd.ErrOrStderr(), "Nothing to do: the database belongs to this ledger.")
+		err = nil
+	}
+	if err != nil {
+		return adoptVerdict(err)
+	}
+	return printRebuilt(cmd.OutOrStdout(), rebuilt, asJSON)
+}
+
+// adoptVerdict is an error of an adoption for the exit code: that the ledger is
+// not the one, or that it could not be done.
+func adoptVerdict(err error) error {
+	var broken *eventstore.Break
+	switch {
+	case errors.Is(err, replay.ErrNoExtension), errors.As(err, &broken):
+		return err
+	case errors.Is(err, context.Canceled):
+		return uncheckedError{errors.New("interrupted: run the same command again to go on")}
+	case errors.Is(err, projections.ErrRunning):
+		return uncheckedError{fmt.Errorf("%w: stop all servers first", err)}
+	}
+	return uncheckedError{err}
+}

@@ -1,0 +1,52 @@
+package projections_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/eventstore/memory"
+	"github.com/sentryagent/agentidp/projections"
+)
+
+func TestAnchorKnowsItsLedger(t *testing.T) {
+	w := newWorld(t)
+	agent, organization := newAgentID(), newOrganizationID()
+	first := draft(t, organization, time.Now(), created(agent, organization))
+	other := memory.New() // has the same event at another position
+	record(t, other, newStream(), organization, created(newAgentID(), organization))
+	var position eventstore.Position
+	for _, store := range []eventstore.Store{other, w.store} {
+		appended, err := store.Append(t.Context(), domain.AgentStream(agent), eventstore.NoStream(), first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		position = appended.Position()
+	}
+	own := projections.NewAnchor(w.pool, w.store, w.queries)
+	moved := projections.NewAnchor(w.pool, other, w.queries.WithLedger(other))
+	lost := projections.NewAnchor(w.pool, memory.New(), w.queries)
+	for _, anchor := range []*projections.Anchor{own, moved, lost} {
+		if err := anchor.Check(t.Context()); err != nil {
+			t.Errorf("a database without an anchor: %v", err)
+		}
+	}
+	waitAll(t, w.follow(t), position)
+	if err := own.Move(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		anchor *projections.Anchor
+		want   error
+	}{
+		"its own": {own, nil}, "moved": {moved, projections.ErrOtherLedger}, "empty": {lost, projections.ErrOtherLedger},
+	} {
+		for what, err := range map[string]error{"check": c.anchor.Check(t.Context()), "move": c.anchor.Move(t.Context())} {
+			if !errors.Is(err, c.want) {
+				t.Errorf("%s the ledger %s: %v, want %v", what, name, err, c.want)
+			}
+		}
+	}
+}
