@@ -28,40 +28,22 @@ func NewAnchor(pool *pgxpool.Pool, store eventstore.Store, queries *Queries) *An
 	return &Anchor{pool: pool, store: store, queries: queries}
 }
 
-// ErrOtherLedger: the database was derived from another ledger, or from this one
-// on another engine.
-var ErrOtherLedger = errors.New("the database was derived from another ledger")
-
 const selectAnchor = `SELECT stream, revision, position, hash FROM ledger_anchor`
 
 // Check makes sure that the anchor is in the ledger, where it was. A database
 // without one fits every ledger. The error matches [ErrOtherLedger] when it is not.
 func (a *Anchor) Check(ctx context.Context) error {
-	var want eventstore.Event
+	var p landmark
 	var hash []byte
-	err := a.pool.QueryRow(ctx, selectAnchor).Scan(&want.Stream, &want.Revision, (*uint64)(&want.Position), &hash)
-	if errors.Is(err, pgx.ErrNoRows) {
+	err := a.pool.QueryRow(ctx, selectAnchor).Scan(&p.Stream, &p.Revision, (*uint64)(&p.Position), &hash)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
 		return nil
-	}
-	if err != nil {
+	case err != nil:
 		return fmt.Errorf("read the anchor: %w", err)
 	}
-	for found, err := range a.store.ReadStream(ctx, want.Stream, want.Revision, eventstore.Forwards) {
-		switch {
-		case err != nil:
-			return fmt.Errorf("look for the anchor: %w", err)
-		case found.Hash != eventstore.Hash(hash):
-			return otherLedger(want, "is another one in this ledger")
-		case found.Position != want.Position:
-			return otherLedger(want, fmt.Sprintf("is at position %d of this ledger", found.Position))
-		}
-		return nil
-	}
-	return otherLedger(want, "is not in this ledger")
-}
-
-func otherLedger(want eventstore.Event, what string) error {
-	return fmt.Errorf("%w: event %d of %s, at position %d there, %s", ErrOtherLedger, want.Revision, want.Stream, want.Position, what)
+	copy(p.Hash[:], hash)
+	return p.in(ctx, a.store)
 }
 
 const moveAnchor = `INSERT INTO ledger_anchor (stream, revision, position, hash) VALUES ($1, $2, $3, $4)
@@ -74,19 +56,15 @@ func (a *Anchor) Move(ctx context.Context) error {
 	if err := a.Check(ctx); err != nil {
 		return err
 	}
-	newest, err := a.queries.AuditEvents(ctx, AllOrganizations, AuditFilter{Page: Page{Limit: 1}, WithoutTotal: true})
-	if err != nil || len(newest.Items) == 0 {
+	p, found, err := newestLandmark(ctx, a.queries)
+	if err != nil || !found {
 		return err
 	}
-	e := newest.Items[0]
-	if _, err := a.pool.Exec(ctx, moveAnchor, e.Stream, e.Revision, int64(e.Position), e.Hash[:]); err != nil {
+	if _, err := a.pool.Exec(ctx, moveAnchor, p.Stream, p.Revision, int64(p.Position), p.Hash[:]); err != nil {
 		return fmt.Errorf("move the anchor: %w", err)
 	}
 	return nil
 }
-
-// ErrRunning: a server keeps the read models.
-var ErrRunning = errors.New("a server is running on this database")
 
 // Seize keeps all servers from the read models until release is called. The error
 // is [ErrRunning] when one is at work already.

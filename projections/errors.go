@@ -17,6 +17,11 @@ var (
 	ErrBehind = errors.New("the read model is behind")
 	// ErrStale: the index of revocations could not be compared with the ledger.
 	ErrStale = errors.New("the revocation index could not be brought up to date")
+	// ErrOtherLedger: what is in the database was derived from another ledger, or
+	// from this one on another engine.
+	ErrOtherLedger = errors.New("the database was derived from another ledger")
+	// ErrRunning: a server keeps the read models.
+	ErrRunning = errors.New("a server is running on this database")
 )
 
 // BehindError says which read model is behind. It matches [ErrBehind] and what
