@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	client "github.com/EventStore/EventStore-Client-Go/v4/esdb"
@@ -48,15 +49,12 @@ func TestTheGateClosesBeforeTheLibraryActs(t *testing.T) {
 			cluster.Close()
 		}
 		_, err := call(t.Context(), c, func(ctx context.Context, library *client.Client) (none struct{}, _ error) {
-			if c.gate.TryLock() {
-				t.Error("the gate may close although a call has no connection yet")
-				c.gate.Unlock()
+			if got := c.waitedFor(); got != 1 {
+				t.Errorf("%d calls without a connection are waited for, want this one", got)
 			}
 			err := appendOne(ctx, library)
-			if !c.gate.TryLock() {
-				t.Error("the gate may not close although the call has had its connection")
-			} else {
-				c.gate.Unlock()
+			if got := c.waitedFor(); got != 0 {
+				t.Errorf("%d calls are waited for although this one has had its connection", got)
 			}
 			if c.isDead() == working {
 				t.Errorf("after %v the gate is closed: %v", err, c.isDead())
@@ -72,5 +70,40 @@ func TestTheGateClosesBeforeTheLibraryActs(t *testing.T) {
 		return none, nil
 	}); classify(err) != broken {
 		t.Errorf("a call that came too late: %v", err)
+	}
+}
+
+func (c *conn) waitedFor() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.asking
+}
+
+// The library ends when it finds no node, and never answers whoever asked it
+// meanwhile. They are given up, and keep nobody else waiting.
+func TestAConnThatIsNeverGivenKeepsNobodyWaiting(t *testing.T) {
+	t.Parallel()
+	config, err := client.ParseConnectionString("esdb://127.0.0.1:1,127.0.0.1:2?tls=false&maxDiscoverAttempts=2&discoveryInterval=50")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := newConn(*config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asking sync.WaitGroup
+	for range 5 {
+		asking.Go(func() {
+			_, err := call(t.Context(), c, func(ctx context.Context, library *client.Client) (*client.WriteResult, error) {
+				return library.AppendToStream(ctx, "s", client.AppendToStreamOptions{}, client.EventData{EventID: uuid.New(), EventType: "a.x"})
+			})
+			if classify(err) != broken {
+				t.Errorf("a call that finds no node: %v", err)
+			}
+		})
+	}
+	asking.Wait()
+	if !c.isDead() {
+		t.Error("the conn is still in use")
 	}
 }
