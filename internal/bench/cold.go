@@ -44,7 +44,7 @@ func (b *bench) coldOn(ctx context.Context, at ledgerAt, engine string, events i
 	if err != nil {
 		return err
 	}
-	rounds := 10
+	rounds := 16
 	if b.quick {
 		rounds = 4
 	}
