@@ -8,6 +8,6 @@
 // stream, and the store refuses an append whose stream has moved on.
 //
 // Start with [Ledger], one method and one file per command. The machinery
-// below is in repository.go (loading, caching, snapshots) and lane.go (how
+// below is in load.go (cache, snapshot, events) and lane.go (how
 // commands on one hot stream share an append).
 package ledger

@@ -31,7 +31,7 @@ type Tenants interface {
 // Options tune a [Ledger]. The zero value is usable.
 type Options struct {
 	CacheSize     int           // aggregates kept in memory, each kind by itself; default 20,000
-	SnapshotEvery int64         // events of a stream between two snapshots; default 500
+	SnapshotEvery int64         // events of a stream between two snapshots; default 100
 	Grace         time.Duration // how long an unfinished registration is left alone; default 2 s
 	Now           func() time.Time
 	Logger        *slog.Logger
@@ -61,7 +61,7 @@ func New(store eventstore.Store, readModels ReadModels, tenants Tenants, options
 		options.CacheSize = 20_000
 	}
 	if options.SnapshotEvery == 0 {
-		options.SnapshotEvery = 500
+		options.SnapshotEvery = 100
 	}
 	if options.Grace == 0 {
 		options.Grace = 2 * time.Second

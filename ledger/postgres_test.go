@@ -5,9 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"iter"
-	"log/slog"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,8 +13,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/eventstore"
-	"github.com/sentryagent/agentidp/eventstore/memory"
 	"github.com/sentryagent/agentidp/internal/pgtest"
 	"github.com/sentryagent/agentidp/ledger"
 	"github.com/sentryagent/agentidp/migrations"
@@ -35,89 +30,6 @@ func newPool(t *testing.T) *pgxpool.Pool {
 		},
 	})
 	return pgtest.Pool(t, database.ServerURL)
-}
-
-// reading counts the events that are read from streams.
-type reading struct {
-	eventstore.Store
-	events atomic.Int64
-}
-
-func (r *reading) ReadStream(ctx context.Context, stream string, from int64, direction eventstore.Direction) iter.Seq2[eventstore.Event, error] {
-	return func(yield func(eventstore.Event, error) bool) {
-		for event, err := range r.Store.ReadStream(ctx, stream, from, direction) {
-			r.events.Add(1)
-			if !yield(event, err) {
-				return
-			}
-		}
-	}
-}
-
-// withHistory is an agent with some tokens, and the store it is in. Its
-// snapshots have been saved.
-func withHistory(t *testing.T, pool *pgxpool.Pool, tokens int) (*memory.Store, domain.AgentID) {
-	t.Helper()
-	store := memory.New()
-	snapshots := ledger.NewSnapshots(pool, slog.New(slog.DiscardHandler))
-	w := newWorld(t, store, 10)
-	agent := w.register(t, "busy@example.com")
-	w.credential(t, agent.ID)
-	busy := ledger.New(store, nil, allActive{}, ledger.Options{Snapshots: snapshots, SnapshotEvery: 100})
-	ctx, stop := context.WithCancel(t.Context())
-	var saving sync.WaitGroup
-	saving.Go(func() { snapshots.Run(ctx) })
-	t.Cleanup(saving.Wait)
-	t.Cleanup(stop)
-	for range tokens {
-		if _, err := busy.IssueToken(t.Context(), ledger.System(), agent.ID, issue(), admitAll); err != nil {
-			t.Fatal(err)
-		}
-	}
-	deadline := time.Now().Add(10 * time.Second)
-	for saved := 0; saved < tokens/100*100; {
-		if time.Now().After(deadline) {
-			t.Fatalf("no snapshot at revision %d, only at %d", tokens/100*100, saved)
-		}
-		if err := pool.QueryRow(t.Context(), `SELECT coalesce(max(revision), 0) FROM snapshots`).Scan(&saved); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return store, agent.ID
-}
-
-func TestAnAgentWithManyTokensLoadsFromItsSnapshot(t *testing.T) {
-	pool := newPool(t)
-	store, id := withHistory(t, pool, 450)
-	counted := &reading{Store: store}
-	cold := ledger.New(counted, nil, allActive{}, ledger.Options{Snapshots: ledger.NewSnapshots(pool, slog.New(slog.DiscardHandler))})
-	if _, err := cold.IssueToken(t.Context(), ledger.System(), id, issue(), admitAll); err != nil {
-		t.Fatal(err)
-	}
-	if read := counted.events.Load(); read > 110 {
-		t.Errorf("a cold start read %d events of an agent with 450 tokens", read)
-	}
-}
-
-func TestASnapshotNeverWinsAgainstTheEvents(t *testing.T) {
-	for name, harm := range map[string]string{
-		"of another history": `UPDATE snapshots SET hash = sha256('other')`,
-		"of the future":      `UPDATE snapshots SET revision = revision + 100000`,
-		"unreadable":         `UPDATE snapshots SET state = 'rubbish'`,
-		"of another shape":   `UPDATE snapshots SET shape = 'agent/0'`,
-	} {
-		t.Run(name, func(t *testing.T) {
-			pool := newPool(t)
-			store, id := withHistory(t, pool, 150)
-			if _, err := pool.Exec(t.Context(), harm); err != nil {
-				t.Fatal(err)
-			}
-			cold := ledger.New(store, nil, allActive{}, ledger.Options{Snapshots: ledger.NewSnapshots(pool, slog.New(slog.DiscardHandler))})
-			if _, err := cold.IssueToken(t.Context(), ledger.System(), id, issue(), admitAll); err != nil {
-				t.Error(err)
-			}
-		})
-	}
 }
 
 // reversing is a sealer that can be told from clear text and knows its place.

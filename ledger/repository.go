@@ -1,9 +1,6 @@
 package ledger
 
 import (
-	"context"
-	"encoding/json"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -57,108 +54,6 @@ func newRepository[S aggregate[S]](store eventstore.Store, shape string, options
 		logger:        options.Logger,
 		lanes:         map[string]*lane[S]{},
 	}
-}
-
-// read gives the aggregate with every event that was committed before the call.
-func (r *repository[S]) read(ctx context.Context, stream string) (versioned[S], error) {
-	known, _, err := r.load(ctx, stream)
-	if err != nil {
-		return known, err
-	}
-	return r.refresh(ctx, stream, known)
-}
-
-// load gives the aggregate as this process last saw it; fresh says that it was
-// read from the store just now.
-func (r *repository[S]) load(ctx context.Context, stream string) (v versioned[S], fresh bool, err error) {
-	if known, cached := r.cache.Get(stream); cached {
-		return known, false, nil
-	}
-	start, err := r.loadSnapshot(ctx, stream)
-	if err != nil {
-		return start, false, err
-	}
-	v, err = r.refresh(ctx, stream, start)
-	return v, true, err
-}
-
-// refresh applies the events after those that v knows, and remembers the result.
-func (r *repository[S]) refresh(ctx context.Context, stream string, v versioned[S]) (versioned[S], error) {
-	for event, err := range r.store.ReadStream(ctx, stream, v.revision+1, eventstore.Forwards) {
-		if err != nil {
-			return v, fmt.Errorf("read %s: %w", stream, err)
-		}
-		record, err := event.Decode()
-		if err != nil {
-			return v, fmt.Errorf("read %s at revision %d: %w", stream, event.Revision, err)
-		}
-		fact, err := domain.Decode(domain.Type(record.Type), record.Schema, record.Data)
-		if err != nil {
-			return v, fmt.Errorf("read %s at revision %d: %w", stream, event.Revision, err)
-		}
-		v.state = v.state.Evolve(fact, record.Time)
-		v.revision, v.position, v.hash = event.Revision, event.Position, event.Hash
-	}
-	r.remember(stream, v)
-	return v, nil
-}
-
-// remember keeps v unless something newer is known. Streams that do not exist
-// are not worth a place: anybody can ask for those.
-func (r *repository[S]) remember(stream string, v versioned[S]) {
-	if v.revision < 0 {
-		return
-	}
-	if known, cached := r.cache.Peek(stream); !cached || known.revision < v.revision {
-		r.cache.Add(stream, v)
-	}
-}
-
-// forget drops what is known of a stream; it will be loaded anew.
-func (r *repository[S]) forget(stream string) { r.cache.Remove(stream) }
-
-// loadSnapshot starts from the stream's snapshot if there is one that fits the
-// stream as it is: a snapshot is a cache and never wins against the events.
-func (r *repository[S]) loadSnapshot(ctx context.Context, stream string) (versioned[S], error) {
-	empty := versioned[S]{revision: -1}
-	if r.snapshots == nil {
-		return empty, nil
-	}
-	snapshot, found, err := r.snapshots.load(ctx, stream, r.snapshotShape)
-	if err != nil || !found {
-		return empty, err
-	}
-	for event, err := range r.store.ReadStream(ctx, stream, snapshot.revision, eventstore.Forwards) {
-		if err != nil {
-			return empty, fmt.Errorf("read %s: %w", stream, err)
-		}
-		if event.Revision != snapshot.revision || event.Hash != snapshot.hash {
-			break
-		}
-		v := versioned[S]{revision: event.Revision, position: event.Position, hash: event.Hash}
-		if err := json.Unmarshal(snapshot.state, &v.state); err != nil {
-			r.logger.WarnContext(ctx, "snapshot is unreadable; replaying the stream", "stream", stream, "error", err)
-			break
-		}
-		return v, nil
-	}
-	return empty, nil
-}
-
-// saveSnapshot hands the state over for saving when the stream has grown
-// enough since the last one.
-func (r *repository[S]) saveSnapshot(stream string, before, after versioned[S]) {
-	if r.snapshots == nil || before.revision/r.snapshotEvery == after.revision/r.snapshotEvery {
-		return
-	}
-	state, err := json.Marshal(after.state)
-	if err != nil {
-		r.logger.Error("encode snapshot", "stream", stream, "error", err)
-		return
-	}
-	r.snapshots.save(snapshot{
-		stream: stream, shape: r.snapshotShape, revision: after.revision, hash: after.hash, state: state,
-	})
 }
 
 // draft makes the storable form of an event.

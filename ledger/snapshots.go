@@ -37,16 +37,17 @@ func NewSnapshots(pool *pgxpool.Pool, logger *slog.Logger) *Snapshots {
 	return &Snapshots{pool: pool, logger: logger, queue: make(chan snapshot, backlog)}
 }
 
-// Run saves what comes until ctx ends.
+// Run saves what comes until ctx ends, and then what is left, as long as that
+// works.
 func (s *Snapshots) Run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
+			for len(s.queue) > 0 && s.write(ctx, <-s.queue) == nil {
+			}
 			return
 		case next := <-s.queue:
-			if err := s.write(ctx, next); err != nil && ctx.Err() == nil {
-				s.logger.WarnContext(ctx, "snapshot not saved", "stream", next.stream, "error", err)
-			}
+			_ = s.write(ctx, next) // it has been logged
 		}
 	}
 }
@@ -65,11 +66,15 @@ ON CONFLICT (stream) DO UPDATE
        state = EXCLUDED.state, saved_at = EXCLUDED.saved_at
  WHERE snapshots.shape <> EXCLUDED.shape OR snapshots.revision < EXCLUDED.revision`
 
+// write saves a snapshot, whether or not ctx has ended, and logs why it did not.
 func (s *Snapshots) write(ctx context.Context, next snapshot) error {
-	const patience = 5 * time.Second
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	const patience = 2 * time.Second // nothing depends on it
+	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	_, err := s.pool.Exec(ctx, upsertSnapshot, next.stream, next.shape, next.revision, next.hash[:], next.state)
+	_, err := s.pool.Exec(within, upsertSnapshot, next.stream, next.shape, next.revision, next.hash[:], next.state)
+	if err != nil {
+		s.logger.WarnContext(ctx, "snapshot not saved", "stream", next.stream, "error", err)
+	}
 	return err
 }
 
@@ -86,4 +91,12 @@ func (s *Snapshots) load(ctx context.Context, stream, shape string) (snapshot, b
 		return found, false, fmt.Errorf("load snapshot of %s: %w: %w", stream, eventstore.ErrUnavailable, err)
 	}
 	return found, copy(found.hash[:], hash) == len(found.hash), nil
+}
+
+const deleteSnapshot = `DELETE FROM snapshots WHERE stream = $1 AND revision = $2 AND hash = $3`
+
+// drop deletes a snapshot, unless another has taken its place.
+func (s *Snapshots) drop(ctx context.Context, stream string, revision int64, hash eventstore.Hash) error {
+	_, err := s.pool.Exec(ctx, deleteSnapshot, stream, revision, hash[:])
+	return err
 }

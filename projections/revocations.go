@@ -46,8 +46,11 @@ type RevocationsOptions struct {
 	// MinInterval is the least time from one read of the ledger to the next.
 	// Default: 0, readers wait for nothing but the read itself.
 	MinInterval time.Duration
-	// Timeout bounds one read. Default: 5 s.
+	// Timeout bounds one read but the first, which an engine without an index of
+	// types takes as long for as the ledger is. Default: 5 s.
 	Timeout time.Duration
+	// LoadTimeout bounds the first read. Default: 10 minutes.
+	LoadTimeout time.Duration
 	// Keep is how long the cut of a living owner is remembered: longer than any
 	// token lives. Default: two hours.
 	Keep time.Duration
@@ -102,6 +105,9 @@ func (o RevocationsOptions) filter() eventstore.Filter {
 func NewRevocations(store eventstore.Store, options RevocationsOptions) *Revocations {
 	if options.Timeout <= 0 {
 		options.Timeout = 5 * time.Second
+	}
+	if options.LoadTimeout <= 0 {
+		options.LoadTimeout = 10 * time.Minute
 	}
 	if options.Keep <= 0 {
 		options.Keep = 2 * domain.TokenLifetime

@@ -87,7 +87,11 @@ func (g *syncGroup) fly() {
 // for first: when all that is relevant has been read after that, the index is
 // complete up to the head, and the next read begins there.
 func (r *Revocations) read(callers int) (pauseUntil time.Time, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), r.options.Timeout)
+	patience := r.options.Timeout
+	if !r.loaded() {
+		patience = r.options.LoadTimeout
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	start := time.Now()
 	events, err := r.catchUp(ctx)
@@ -98,6 +102,13 @@ func (r *Revocations) read(callers int) (pauseUntil time.Time, err error) {
 		Duration: time.Since(start), Callers: callers, Events: events, Position: r.Position(), Err: err,
 	})
 	return start.Add(r.options.MinInterval), err
+}
+
+// loaded reports whether there has been a whole read.
+func (r *Revocations) loaded() bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.synced
 }
 
 func (r *Revocations) catchUp(ctx context.Context) (events int, err error) {

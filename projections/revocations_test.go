@@ -183,6 +183,35 @@ func TestSyncFailsClosedAndRecovers(t *testing.T) {
 	}
 }
 
+// bounded notes how long its reads may take.
+type bounded struct {
+	eventstore.Store
+	patience []time.Duration
+}
+
+func (s *bounded) ReadAll(ctx context.Context, after eventstore.Position, f eventstore.Filter) iter.Seq2[eventstore.Event, error] {
+	deadline, _ := ctx.Deadline()
+	s.patience = append(s.patience, time.Until(deadline))
+	return s.Store.ReadAll(ctx, after, f)
+}
+
+// The first read is as long as the ledger on an engine that has no index of
+// types. Bounded like the others it would never end on a long one, and no server
+// would start.
+func TestTheFirstReadMayTakeAsLongAsTheLedgerIs(t *testing.T) {
+	store := &bounded{Store: memory.New()}
+	r := projections.NewRevocations(store, projections.RevocationsOptions{Timeout: time.Minute, LoadTimeout: time.Hour})
+	for range 2 {
+		record(t, store, newStream(), newOrganizationID(), domain.AgentSuspended{AgentID: newAgentID()})
+		if err := r.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(store.patience) != 2 || store.patience[0] <= time.Minute || store.patience[1] > time.Minute {
+		t.Errorf("the reads may take %v, want the first more than a minute and no other", store.patience)
+	}
+}
+
 func TestCallersShareTheNextReadAndNeverOneUnderWay(t *testing.T) {
 	store := &failingStore{Store: memory.New(), reading: make(chan struct{}), goOn: make(chan struct{})}
 	var callers []int

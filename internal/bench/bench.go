@@ -51,6 +51,7 @@ func groups() []group {
 		{"esdb", (*bench).eventStoreDB},
 		{"verify", (*bench).verifying},
 		{"rebuild", (*bench).rebuilding},
+		{"cold", (*bench).cold},
 		{"large", (*bench).large},
 	}
 }

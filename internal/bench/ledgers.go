@@ -35,10 +35,7 @@ func (b *bench) openLedger(ctx context.Context, database string) (_ *ledger, err
 			l.close()
 		}
 	}()
-	if l.at, err = b.database(ctx, database); err != nil {
-		return nil, err
-	}
-	if _, err := migrations.Up(ctx, l.at.ownerURL); err != nil {
+	if l.at, err = b.migrated(ctx, database); err != nil {
 		return nil, err
 	}
 	settings, err := b.config(l.at)
@@ -64,6 +61,15 @@ func (l *ledger) close() {
 			pool.Close()
 		}
 	}
+}
+
+// migrated is a database for a ledger, made where it is not there.
+func (b *bench) migrated(ctx context.Context, database string) (ledgerAt, error) {
+	at, err := b.database(ctx, database)
+	if err == nil {
+		_, err = migrations.Up(ctx, at.ownerURL)
+	}
+	return at, err
 }
 
 // database makes a database beside that of the services, for the same roles.

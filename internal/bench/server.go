@@ -18,17 +18,20 @@ import (
 	"github.com/sentryagent/agentidp/internal/config"
 )
 
-// ledgerAt says where a ledger is: that of the private services, or another
-// database beside it.
-type ledgerAt struct{ databaseURL, ownerURL string }
+// ledgerAt says where a ledger is: in the database of the private services, in
+// another one beside it, or on an EventStoreDB, with its read models in a database.
+type ledgerAt struct {
+	databaseURL, ownerURL string
+	esdbURL               string // "": the ledger is in the database
+}
 
 func (b *bench) ownLedger() ledgerAt {
-	return ledgerAt{b.services.DatabaseURL, b.services.OwnerDatabaseURL}
+	return ledgerAt{databaseURL: b.services.DatabaseURL, ownerURL: b.services.OwnerDatabaseURL}
 }
 
 // environ is what a server on a ledger is told.
 func (b *bench) environ(at ledgerAt, port int, alg string) []string {
-	return []string{
+	environ := []string{
 		"DATABASE_URL=" + at.databaseURL,
 		"MIGRATE_DATABASE_URL=" + at.ownerURL,
 		"REDIS_URL=" + b.services.RedisURL,
@@ -39,6 +42,10 @@ func (b *bench) environ(at ledgerAt, port int, alg string) []string {
 		"PORT=" + strconv.Itoa(port),
 		"JWT_SIGNING_ALG=" + alg,
 	}
+	if at.esdbURL != "" {
+		environ = append(environ, "EVENTSTORE="+config.EventStoreESDB, "ESDB_URL="+at.esdbURL)
+	}
+	return environ
 }
 
 func (b *bench) config(at ledgerAt) (config.Config, error) {

@@ -41,7 +41,7 @@ type Config struct {
 	ESDBURL            string        // ESDB_URL, required with EVENTSTORE=esdb: esdb:// or esdb+discover://
 	AuditRetentionDays int           // AUDIT_RETENTION_DAYS, default 0: as the tier says; 0 to 36,500
 	ReadWaitTimeout    time.Duration // READ_WAIT_TIMEOUT_MS, default 5,000, 1 to a minute: bound of a read-your-writes wait
-	SnapshotEvery      int           // SNAPSHOT_EVERY, default 500, 1 to 1,000,000 events of one stream between two snapshots
+	SnapshotEvery      int           // SNAPSHOT_EVERY, default 100, 1 to 1,000,000 events of one stream between two snapshots
 	LedgerOrigin       string        // LEDGER_ORIGIN, default host[:port] of PUBLIC_URL: what signed checkpoints are called after
 	CheckpointFile     string        // CHECKPOINT_FILE, default "checkpoints" beside MASTER_KEY_FILE: what was signed last
 	CheckpointInterval time.Duration // CHECKPOINT_INTERVAL_MS, default 60,000, 1,000 to a day between two signatures
@@ -139,7 +139,7 @@ func (r *reader) ledger(c *Config) {
 	c.ESDBURL = r.esdbURL("ESDB_URL", c.EventStore == EventStoreESDB)
 	c.AuditRetentionDays = r.integer("AUDIT_RETENTION_DAYS", 0, 0, 36_500)
 	c.ReadWaitTimeout = r.milliseconds("READ_WAIT_TIMEOUT_MS", 5_000, 1, 60_000)
-	c.SnapshotEvery = r.integer("SNAPSHOT_EVERY", 500, 1, 1_000_000)
+	c.SnapshotEvery = r.integer("SNAPSHOT_EVERY", 100, 1, 1_000_000)
 	c.LedgerOrigin = r.domain("LEDGER_ORIGIN", hostOf(c.PublicURL))
 	c.CheckpointFile = r.fileBeside("CHECKPOINT_FILE", c.MasterKeyFile, "checkpoints")
 	c.CheckpointInterval = r.milliseconds("CHECKPOINT_INTERVAL_MS", 60_000, 1_000, 86_400_000)

@@ -52,7 +52,7 @@ func TestDefaults(t *testing.T) {
 		A2AEnabled:              true,
 		EventStore:              "postgres",
 		ReadWaitTimeout:         5 * time.Second,
-		SnapshotEvery:           500,
+		SnapshotEvery:           100,
 		LedgerOrigin:            "localhost:3000",
 		CheckpointFile:          "/var/lib/agentidp/checkpoints",
 		CheckpointInterval:      time.Minute,

@@ -6,6 +6,7 @@ import (
 	"sort"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -53,6 +54,8 @@ type eventLog struct {
 	streams map[string]*stream
 	ids     map[uuid.UUID]int // the newest record with an id
 	grown   chan struct{}     // closed, and replaced, when records are added
+
+	served atomic.Int64 // events that reads of streams have brought
 }
 
 func newLog() *eventLog {
@@ -113,18 +116,25 @@ func (l *eventLog) snapshot() ([]*record, <-chan struct{}) {
 	return l.records, l.grown
 }
 
-// lines is a copy of where the events of a stream are; nil when there is none.
-func (l *eventLog) lines(name string) (visible []*record, closed bool) {
+// page is what readers see of a stream, at most count events: from a revision
+// on, or from it back. It copies no more than that, however long the stream is.
+func (l *eventLog) page(name string, revision, count uint64, backwards bool) (page []*record, newest int64, closed bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.streams[name]
-	if s == nil {
-		return nil, false
+	if s == nil || s.truncated == len(s.indexes) {
+		return nil, -1, s != nil && s.closed
 	}
-	for _, i := range s.indexes[s.truncated:] {
-		visible = append(visible, l.records[i])
+	first, last := uint64(s.truncated), uint64(s.head())
+	from, step := max(revision, first), int64(1)
+	if backwards {
+		from, step = min(revision, last), -1
 	}
-	return visible, s.closed
+	for r := int64(from); r >= int64(first) && r <= int64(last) && uint64(len(page)) < count; r += step {
+		page = append(page, l.records[s.indexes[r]])
+	}
+	l.served.Add(int64(len(page)))
+	return page, int64(last), s.closed
 }
 
 // at finds the record that begins at a position, or the end of the log.
@@ -161,6 +171,9 @@ func (c *Cluster) Events() int {
 	records, _ := c.log.snapshot()
 	return len(slices.DeleteFunc(slices.Clone(records), (*record).system))
 }
+
+// Served is how many events reads of streams have brought, to whomever.
+func (c *Cluster) Served() int { return int(c.log.served.Load()) }
 
 // Tamper changes a byte of the stored data of a stream's event, which no
 // client of a real server can do.

@@ -27,11 +27,8 @@ func (s *streamsService) Read(request *api.ReadReq, stream api.Streams_ReadServe
 	return told(ctx, err)
 }
 
-func send(records []*record, count uint64, stream api.Streams_ReadServer) error {
-	for i, r := range records {
-		if uint64(i) == count {
-			return nil
-		}
+func send(records []*record, stream api.Streams_ReadServer) error {
+	for _, r := range records {
 		if err := stream.Send(r.response()); err != nil {
 			return err
 		}
@@ -49,15 +46,6 @@ func (s *streamsService) readStream(options *api.ReadReq_Options, stream api.Str
 	if len(name.GetStreamName()) == 0 {
 		return errNoName
 	}
-	records, closed := s.node.cluster.log.lines(string(name.GetStreamName()))
-	if closed {
-		return errDeleted(string(name.GetStreamName()))
-	}
-	if len(records) == 0 {
-		return stream.Send(&api.ReadResp{Content: &api.ReadResp_StreamNotFound_{
-			StreamNotFound: &api.ReadResp_StreamNotFound{StreamIdentifier: name},
-		}})
-	}
 	revision := from.GetRevision()
 	switch {
 	case from.GetStart() != nil:
@@ -65,23 +53,25 @@ func (s *streamsService) readStream(options *api.ReadReq_Options, stream api.Str
 	case from.GetEnd() != nil:
 		revision = math.MaxUint64
 	}
-	if backwards(options) {
+	page, newest, closed := s.node.cluster.log.page(string(name.GetStreamName()), revision, options.GetCount(), backwards(options))
+	switch {
+	case closed:
+		return errDeleted(string(name.GetStreamName()))
+	case newest < 0:
+		return stream.Send(&api.ReadResp{Content: &api.ReadResp_StreamNotFound_{
+			StreamNotFound: &api.ReadResp_StreamNotFound{StreamIdentifier: name},
+		}})
+	case backwards(options) && from.GetEnd() == nil && revision >= uint64(newest)+options.GetCount():
 		// Like the real server: what lies beyond the end is not there, so a
 		// read from far beyond it finds nothing.
-		if newest := records[len(records)-1].revision; from.GetEnd() == nil && revision >= newest+options.GetCount() {
-			return nil
-		}
-		records = slices.DeleteFunc(records, func(r *record) bool { return r.revision > revision })
-		slices.Reverse(records)
-	} else {
-		records = slices.DeleteFunc(records, func(r *record) bool { return r.revision < revision })
+		return nil
 	}
-	return send(records, options.GetCount(), stream)
+	return send(page, stream)
 }
 
 func (s *streamsService) readAll(options *api.ReadReq_Options, stream api.Streams_ReadServer) error {
 	records, _ := s.node.cluster.log.snapshot()
-	from := options.GetAll()
+	from, count := options.GetAll(), int(min(options.GetCount(), uint64(len(records))))
 	index, ok := 0, true
 	switch {
 	case from.GetEnd() != nil:
@@ -92,9 +82,9 @@ func (s *streamsService) readAll(options *api.ReadReq_Options, stream api.Stream
 		}
 	}
 	if backwards(options) {
-		records = slices.Clone(records[:index])
-		slices.Reverse(records)
-		index = 0
+		page := slices.Clone(records[max(0, index-count):index])
+		slices.Reverse(page)
+		return send(page, stream)
 	}
-	return send(records[index:], options.GetCount(), stream)
+	return send(records[index:min(len(records), index+count)], stream)
 }

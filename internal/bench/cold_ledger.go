@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sentryagent/agentidp/cmd/agentidp/app"
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/config"
+	"github.com/sentryagent/agentidp/internal/keyring"
+	writeside "github.com/sentryagent/agentidp/ledger"
+)
+
+// coldLedger is a ledger of either engine without a server, to issue many
+// tokens the way a server does but for HTTP and the signature.
+type coldLedger struct {
+	*app.Ledger
+	settings config.Config
+	keys     *keyring.MasterKey
+}
+
+func (b *bench) openCold(ctx context.Context, at ledgerAt) (*coldLedger, error) {
+	settings, err := b.config(at)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := keyring.LoadMasterKey(settings.MasterKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := app.OpenLedger(ctx, settings)
+	return &coldLedger{opened, settings, keys}, err
+}
+
+// begin makes a write side that has nothing in memory, and the saving of its snapshots.
+func (l *coldLedger) begin() (*writeside.Ledger, *writeside.Snapshots) {
+	snapshots := writeside.NewSnapshots(l.Pool, slog.New(slog.DiscardHandler))
+	return writeside.New(l.Store, nil, allActive{}, writeside.Options{
+		SnapshotEvery: int64(l.settings.SnapshotEvery), Snapshots: snapshots,
+	}), snapshots
+}
+
+// allActive takes every organization for active.
+type allActive struct{}
+
+func (allActive) Sync(context.Context) error                    { return nil }
+func (allActive) OrganizationActive(domain.OrganizationID) bool { return true }
+
+// load takes the time of loading an agent that is not in memory.
+func (l *coldLedger) load(ctx context.Context, a agent) (time.Duration, error) {
+	id, err := domain.ParseAgentID(a.id)
+	if err != nil {
+		return 0, err
+	}
+	cold, _ := l.begin()
+	begin := time.Now()
+	_, err = cold.Agent(ctx, id)
+	return time.Since(begin), err
+}
+
+// issueUpTo issues tokens to an agent until its stream has nearly so many
+// events: where a start is dearest, with as few missing to the next snapshot as
+// will come while it is measured.
+func (l *coldLedger) issueUpTo(ctx context.Context, a agent, events int) error {
+	id, err := domain.ParseAgentID(a.id)
+	if err != nil {
+		return err
+	}
+	const toCome = 20
+	missing := events/l.settings.SnapshotEvery*l.settings.SnapshotEvery - toCome
+	for newest, err := range l.Store.ReadStream(ctx, domain.AgentStream(id), eventstore.End, eventstore.Backwards) {
+		if err != nil {
+			return err
+		}
+		missing -= int(newest.Revision) + 1
+		break
+	}
+	return l.issue(ctx, a, missing)
+}
+
+// issue issues tokens to an agent, as many at once as may share an append.
+func (l *coldLedger) issue(ctx context.Context, a agent, tokens int) error {
+	id, err := domain.ParseAgentID(a.id)
+	if err != nil {
+		return err
+	}
+	server, snapshots := l.begin()
+	saving, stop := context.WithCancel(ctx)
+	var saver sync.WaitGroup
+	saver.Go(func() { snapshots.Run(saving) })
+	defer saver.Wait()
+	defer stop()
+	const callers = 128
+	errs := make([]error, callers)
+	var all sync.WaitGroup
+	for i := range callers {
+		all.Go(func() {
+			for n := i; n < tokens && errs[i] == nil; n += callers {
+				_, errs[i] = server.IssueToken(ctx, clientOrigin(a), id, l.command(a), func(domain.OrganizationID) error { return nil })
+			}
+		})
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+func clientOrigin(a agent) writeside.Origin {
+	return writeside.Origin{
+		Actor:   writeside.Actor{Kind: "agent", ID: a.id},
+		Request: writeside.Request{ID: "req-1", IP: "192.0.2.7", Agent: "bench/1"},
+	}
+}
+
+func (l *coldLedger) command(a agent) domain.IssueToken {
+	keyID, mac := l.keys.CredentialVerifier(a.secret)
+	return domain.IssueToken{
+		Proof: domain.Proof{Secret: []domain.Verifier{{KeyID: keyID, MAC: mac}}}, TokenID: domain.TokenID{UUID: newID()},
+		Audience: l.settings.PublicURL, Algorithm: config.AlgES256, KeyID: "k1", At: time.Now().UTC().Truncate(time.Second),
+	}
+}
+
+// awaitQuiet waits until the read models have everything up to the head, and
+// every job has run.
+func (b *bench) awaitQuiet(ctx context.Context, at ledgerAt, head eventstore.Position) error {
+	const quiet = `SELECT (SELECT coalesce(min(position), 0) >= $1 FROM projection_checkpoints)
+		AND NOT EXISTS (SELECT FROM job_runs WHERE outcome IS NULL OR next_at <= now())`
+	const recheck, patience = 50 * time.Millisecond, 10 * time.Minute
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return onDatabase(ctx, at.ownerURL, func(conn *pgx.Conn) error {
+		for {
+			var isQuiet bool
+			if err := conn.QueryRow(ctx, quiet, int64(head)).Scan(&isQuiet); err != nil || isQuiet {
+				return err
+			}
+			pause(ctx, recheck)
+		}
+	})
+}
