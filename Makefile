@@ -55,6 +55,10 @@ fuzz: go ## Fuzz every fuzz target for FUZZTIME (10s) each
 		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null || exit 1; \
 	done
 
+.PHONY: test-esdb
+test-esdb: bin/withservices ## Run the tests of the API with the ledger in an EventStoreDB, the tests' own
+	@exec $(WITH_SERVICES) env TEST_EVENTSTORE=esdb go test -count=1 -timeout $(TIMEOUT) ./api
+
 .PHONY: chaos
 chaos: bin/withservices c-compiler ## Kill, freeze and cut off three nodes under load for CHAOS_DURATION (5m), then check every promise
 	@exec $(WITH_SERVICES) env CHAOS_DURATION=$(CHAOS_DURATION) CHAOS_SEED=$(CHAOS_SEED) \

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,23 +18,45 @@ import (
 	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
-	"github.com/sentryagent/agentidp/eventstore/postgres"
 	"github.com/sentryagent/agentidp/internal/pgtest"
 )
 
 // append puts an event into the ledger past all commands, with a valid chain.
 func (s *scene) append(tb testing.TB, stream string, event eventstore.Draft) {
 	tb.Helper()
-	pool, err := app.OpenDatabase(tb.Context(), s.world.Config(tb))
+	l := s.openLedger(tb)
+	defer l.Close()
+	if _, err := l.Store.Append(tb.Context(), stream, eventstore.Any(), event); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// openLedger opens the ledger as an auditor does, whichever engine it is on.
+func (s *scene) openLedger(tb testing.TB) *app.Ledger {
+	tb.Helper()
+	l, err := app.OpenLedger(tb.Context(), s.world.Config(tb))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer pool.Close()
-	store := postgres.New(tb.Context(), pool, postgres.Options{})
-	defer store.Close()
-	if _, err := store.Append(tb.Context(), stream, eventstore.Any(), event); err != nil {
-		tb.Fatal(err)
+	return l
+}
+
+// events counts what the ledger holds of an organization, or, of "", all of it.
+func (s *scene) events(tb testing.TB, organization string) (count float64) {
+	tb.Helper()
+	l := s.openLedger(tb)
+	defer l.Close()
+	var filter eventstore.Filter
+	if organization != "" {
+		filter.Organization = uuid.MustParse(organization)
 	}
+	for _, err := range l.Store.ReadAll(tb.Context(), 0, filter) {
+		if err != nil {
+			tb.Fatal(err)
+		}
+		count++
+	}
+	return count
 }
 
 func TestAuditFilters(t *testing.T) {
@@ -184,27 +207,26 @@ func (s *scene) past(tb testing.TB, a agent, days int) uuid.UUID {
 		tb.Fatal(err)
 	}
 	event := eventstore.Draft{
-		ID: uuid.New(), Type: "auth.failed", Schema: 1, Organization: uuid.MustParse(a.organization),
+		ID: mintedAt(at), Type: "auth.failed", Schema: 1, Organization: uuid.MustParse(a.organization),
 		Actor: eventstore.Actor{Kind: "anonymous"}, Time: at, Data: data,
 	}
 	s.append(tb, domain.SecurityStream(at.Format(time.DateOnly)), event)
 	return event.ID
 }
 
-// events counts what the ledger holds of an organization.
-func (s *scene) events(tb testing.TB, organization string) (count float64) {
-	tb.Helper()
-	pool := pgtest.Pool(tb, s.world.Database.SuperuserURL)
-	if err := pool.QueryRow(tb.Context(), `SELECT count(*)::float8 FROM events WHERE organization_id = $1`, organization).Scan(&count); err != nil {
-		tb.Fatal(err)
-	}
-	return count
+// mintedAt is an id that was made then (RFC 9562 section 5.7).
+func mintedAt(at time.Time) uuid.UUID {
+	id := uuid.Must(uuid.NewV7())
+	var milliseconds [8]byte
+	binary.BigEndian.PutUint64(milliseconds[:], uint64(at.UnixMilli())<<16)
+	copy(id[:6], milliseconds[:])
+	return id
 }
 
 // An altered row is named to the operator and to the tenant it belongs to.
 func TestVerificationNamesTheAlteredEvent(t *testing.T) {
 	t.Parallel()
-	s := newScene(t)
+	s := newScene(t, "EVENTSTORE=postgres")
 	victim, other := s.tenant(t), s.tenant(t)
 	s.must(t, patch(victim.token, victim.path(), map[string]any{"owner": "somebody"}), 200, "")
 	verify := func(token string) map[string]any {
@@ -222,7 +244,7 @@ func TestVerificationNamesTheAlteredEvent(t *testing.T) {
 		token string
 		count float64
 	}{
-		"operator": {s.operator, s.head(t)}, "victim": {victim.token, s.events(t, victim.organization)}, "other": {other.token, s.events(t, other.organization)},
+		"operator": {s.operator, s.events(t, "")}, "victim": {victim.token, s.events(t, victim.organization)}, "other": {other.token, s.events(t, other.organization)},
 	} {
 		if diff := cmp.Diff(intact(test.count), verify(test.token)); diff != "" {
 			t.Errorf("%s, before -want +got:\n%s", name, diff)
@@ -276,7 +298,7 @@ func TestVerificationBetweenDates(t *testing.T) {
 // No role that the server has, nor the one that owns the table, changes the ledger.
 func TestTheLedgerRefusesChangesAndSaysWhy(t *testing.T) {
 	t.Parallel()
-	s := newScene(t)
+	s := newScene(t, "EVENTSTORE=postgres")
 	head := s.head(t)
 	for role, url := range map[string]string{"server": s.world.Database.ServerURL, "owner": s.world.Database.OwnerURL} {
 		for _, statement := range []string{"UPDATE events SET type = 'agent.created'", "DELETE FROM events", "TRUNCATE events"} {

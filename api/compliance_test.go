@@ -105,7 +105,7 @@ func TestControlsAreComputedByJobs(t *testing.T) {
 
 func TestABrokenChainFailsItsControlWithinOneRun(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, "VERIFY_NEW_INTERVAL_MS=1000")
+	s := newScene(t, "EVENTSTORE=postgres", "VERIFY_ALL_INTERVAL_MS=1000")
 	n := s.tenant(t)
 	s.untilControls(t, map[string]string{"CC7.2": "passing"})
 	before := s.must(t, get(n.token, reportPath), 200, "")

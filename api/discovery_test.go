@@ -159,7 +159,7 @@ func TestWithoutTheDatabaseItIsUnhealthyUntilItIsBack(t *testing.T) {
 	if _, err := migrations.Up(t.Context(), services.OwnerDatabaseURL); err != nil {
 		t.Fatal(err)
 	}
-	s := enter(t, apptest.NewWorld(t, "DATABASE_URL="+services.DatabaseURL, "DB_POOL_CONNECTION_TIMEOUT_MS=500"))
+	s := enter(t, apptest.NewWorld(t, "EVENTSTORE=postgres", "DATABASE_URL="+services.DatabaseURL, "DB_POOL_CONNECTION_TIMEOUT_MS=500"))
 	a := s.agent(t, s.organization(t, nil), "agents:read")
 	token := s.token(t, a, "")
 	if err := services.StopPostgres(t.Context()); err != nil {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -41,13 +42,24 @@ func NewWorld(tb testing.TB, settings ...string) *World {
 		"JWT_SIGNING_ALG=ES256",
 		"RATE_LIMIT_MAX_REQUESTS=0",
 		"TIER_ENFORCEMENT=false",
-	}, settings...)}
+	}, append(engine(tb), settings...)...)}
 	operator, err := app.Bootstrap(tb.Context(), w.Config(tb), false)
 	if err != nil {
 		tb.Fatalf("bootstrap: %v", err)
 	}
 	w.Operator = operator
 	return w
+}
+
+// engine is the settings for the engine that TEST_EVENTSTORE names; where it
+// names none, that is PostgreSQL.
+func engine(tb testing.TB) []string {
+	tb.Helper()
+	if os.Getenv("TEST_EVENTSTORE") != config.EventStoreESDB {
+		return nil
+	}
+	_, settings := ESDB(tb, 1)
+	return settings
 }
 
 // ESDB is an EventStoreDB of the test's own, of so many nodes, and the settings
