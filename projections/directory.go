@@ -1,6 +1,8 @@
 package projections
 
 import (
+	"encoding/json"
+	"maps"
 	"sync"
 
 	"github.com/sentryagent/agentidp/domain"
@@ -33,7 +35,7 @@ func (d *Directory) Fold() Fold {
 	return Fold{
 		Types: []domain.Type{"organization.created", "organization.updated", "organization.suspended",
 			"organization.reactivated", "organization.deleted", "tier.changed"},
-		Apply: d.apply,
+		Apply: d.apply, Save: d.save, Restore: d.restore,
 	}
 }
 
@@ -63,4 +65,16 @@ func (d *Directory) apply(e Event) {
 	o := d.organizations[id].Evolve(e.Fact, e.Time)
 	o.Members = nil
 	d.organizations[id] = o
+}
+
+func (d *Directory) save() any {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return maps.Clone(d.organizations)
+}
+
+func (d *Directory) restore(saved json.RawMessage) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return json.Unmarshal(saved, &d.organizations)
 }

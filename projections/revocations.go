@@ -2,6 +2,7 @@ package projections
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
 	"slices"
 	"sync"
@@ -24,6 +25,9 @@ type Revocations struct {
 	filter  eventstore.Filter
 	group   syncGroup
 
+	feeding      sync.Mutex // held while events are applied, and while all is copied
+	nextSnapshot time.Time  // when one is due, as far as this server knows; Run's own
+
 	mu            sync.RWMutex // guards what follows
 	applied       eventstore.Position
 	synced        bool // since the start, once at least
@@ -36,9 +40,9 @@ type Revocations struct {
 
 // fate is what has happened to the owner of tokens.
 type fate struct {
-	dead bool                // now
-	cut  eventstore.Position // tokens issued up to here are dead, whatever it is now
-	at   time.Time           // when that was
+	Dead bool                `json:"dead,omitempty"` // now
+	Cut  eventstore.Position `json:"cut"`            // tokens issued up to here are dead, whatever it is now
+	At   time.Time           `json:"at"`             // when that was
 }
 
 // RevocationsOptions tune [Revocations]; the zero value is good.
@@ -60,6 +64,8 @@ type RevocationsOptions struct {
 	Observe func(SyncObservation)
 	// Also ride on the same reads: after a Sync they know what the index knows.
 	Also []Fold
+	// Snapshots spare a server that starts the reading of the whole ledger. Nil: none.
+	Snapshots *RevocationSnapshots
 }
 
 // Fold is another index in memory that is fed from the ledger.
@@ -68,6 +74,10 @@ type Fold struct {
 	// Apply takes one event of these types, in ledger order, never two at once.
 	// It may be given an event of another type, and must be quick.
 	Apply func(Event)
+	// Save gives a copy of what is known, to be encoded as JSON, and Restore takes
+	// it in when nothing is known yet. What came since may be applied once more.
+	Save    func() any
+	Restore func(json.RawMessage) error
 }
 
 // SyncObservation is what one read of the ledger did.
@@ -185,7 +195,7 @@ func (r *Revocations) Check(token TokenRef) Verdict {
 	credential := r.credentials[token.CredentialID]
 	_, revoked := r.tokens[token.TokenID]
 	switch {
-	case credential.dead || credential.cut > known:
+	case credential.Dead || credential.Cut > known:
 		return CredentialChanged
 	case revoked:
 		return TokenRevoked
@@ -203,13 +213,13 @@ func (r *Revocations) checkOwner(
 ) Verdict {
 	organization, agent := r.organizations[organizationID], r.agents[agentID]
 	switch {
-	case organization.dead:
+	case organization.Dead:
 		return OrganizationInactive
-	case agent.dead:
+	case agent.Dead:
 		return AgentInactive
-	case organization.cut > organizationKnown:
+	case organization.Cut > organizationKnown:
 		return OrganizationChanged
-	case agent.cut > agentKnown:
+	case agent.Cut > agentKnown:
 		return AgentChanged
 	}
 	return Alive
@@ -220,7 +230,7 @@ func (r *Revocations) checkOwner(
 func (r *Revocations) OrganizationActive(id domain.OrganizationID) bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return r.synced && !r.organizations[id].dead
+	return r.synced && !r.organizations[id].Dead
 }
 
 // Position is up to where the index is complete.
@@ -248,7 +258,8 @@ func (r *Revocations) Run(ctx context.Context) {
 	var pruned time.Time
 	for {
 		delay := interval
-		if err := r.Sync(ctx); err != nil {
+		err := r.Sync(ctx)
+		if err != nil {
 			delay = wait.delay()
 		} else {
 			wait.reset()
@@ -256,6 +267,9 @@ func (r *Revocations) Run(ctx context.Context) {
 		if now := r.options.Now(); now.Sub(pruned) >= pruneEvery {
 			r.Prune(now)
 			pruned = now
+		}
+		if err == nil {
+			r.saveSnapshot(ctx)
 		}
 		if !pause(ctx, delay) {
 			return
@@ -274,7 +288,7 @@ func (r *Revocations) Prune(now time.Time) {
 			delete(r.tokens, id)
 		}
 	}
-	maps.DeleteFunc(r.delegations, func(_ domain.DelegationID, l link) bool { return !now.Before(l.expiresAt) })
+	maps.DeleteFunc(r.delegations, func(_ domain.DelegationID, l link) bool { return !now.Before(l.ExpiresAt) })
 	oldest := now.Add(-r.options.Keep)
 	prune(r.agents, oldest)
 	prune(r.credentials, oldest)
@@ -283,7 +297,7 @@ func (r *Revocations) Prune(now time.Time) {
 
 func prune[ID comparable](fates map[ID]fate, oldest time.Time) {
 	for id, f := range fates {
-		if !f.dead && f.at.Before(oldest) {
+		if !f.Dead && f.At.Before(oldest) {
 			delete(fates, id)
 		}
 	}

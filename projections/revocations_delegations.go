@@ -10,12 +10,12 @@ import (
 // link is a delegation that has not expired: what it takes to tell whether it
 // can be used.
 type link struct {
-	parent       domain.DelegationID // zero at the root
-	delegator    domain.AgentID
-	delegatee    domain.AgentID
-	organization domain.OrganizationID
-	expiresAt    time.Time
-	revoked      bool
+	Parent       domain.DelegationID   `json:"parent,omitzero"` // zero at the root
+	Delegator    domain.AgentID        `json:"delegator"`
+	Delegatee    domain.AgentID        `json:"delegatee"`
+	Organization domain.OrganizationID `json:"organization"`
+	ExpiresAt    time.Time             `json:"expiresAt"`
+	Revoked      bool                  `json:"revoked,omitempty"`
 }
 
 // CheckDelegation judges a delegation by what is known: it and every link
@@ -49,15 +49,15 @@ func (r *Revocations) checkChain(id domain.DelegationID, basis eventstore.Positi
 	now := r.options.Now()
 	for range domain.MaxDelegationDepth + 1 {
 		l, known := r.delegations[id]
-		if !known || l.revoked || !now.Before(l.expiresAt) {
+		if !known || l.Revoked || !now.Before(l.ExpiresAt) {
 			return DelegationEnded
 		}
-		for _, agent := range [...]domain.AgentID{l.delegator, l.delegatee} {
-			if verdict := r.checkOwner(l.organization, agent, basis, basis); verdict != Alive {
+		for _, agent := range [...]domain.AgentID{l.Delegator, l.Delegatee} {
+			if verdict := r.checkOwner(l.Organization, agent, basis, basis); verdict != Alive {
 				return verdict
 			}
 		}
-		if id = l.parent; id.IsZero() {
+		if id = l.Parent; id.IsZero() {
 			return Alive
 		}
 	}
@@ -71,14 +71,14 @@ func (r *Revocations) applyDelegation(fact domain.Event) {
 		if !r.options.Now().Before(f.ExpiresAt) {
 			return
 		}
-		l := link{delegator: f.DelegatorID, delegatee: f.DelegateeID, organization: f.OrganizationID, expiresAt: f.ExpiresAt}
+		l := link{Delegator: f.DelegatorID, Delegatee: f.DelegateeID, Organization: f.OrganizationID, ExpiresAt: f.ExpiresAt}
 		if f.ParentID != nil {
-			l.parent = *f.ParentID
+			l.Parent = *f.ParentID
 		}
 		r.delegations[f.DelegationID] = l
 	case domain.DelegationRevoked:
 		if l, known := r.delegations[f.DelegationID]; known {
-			l.revoked = true
+			l.Revoked = true
 			r.delegations[f.DelegationID] = l
 		}
 	}

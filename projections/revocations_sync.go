@@ -112,6 +112,11 @@ func (r *Revocations) loaded() bool {
 }
 
 func (r *Revocations) catchUp(ctx context.Context) (events int, err error) {
+	r.feeding.Lock()
+	defer r.feeding.Unlock()
+	if err := r.restore(ctx); err != nil {
+		return 0, err
+	}
 	head, err := r.store.Head(ctx)
 	if err != nil {
 		return 0, err
@@ -144,9 +149,9 @@ func (r *Revocations) catchUp(ctx context.Context) (events int, err error) {
 func (r *Revocations) apply(e Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	now := fate{cut: e.Position, at: e.Time}
+	now := fate{Cut: e.Position, At: e.Time}
 	dead := now
-	dead.dead = true
+	dead.Dead = true
 	switch f := e.Fact.(type) {
 	case domain.AgentSuspended:
 		r.agents[f.AgentID] = dead
@@ -156,11 +161,11 @@ func (r *Revocations) apply(e Event) {
 		r.agents[f.AgentID] = dead
 	case domain.AgentUpdated:
 		if f.ScopesReduced {
-			now.dead = r.agents[f.AgentID].dead
+			now.Dead = r.agents[f.AgentID].Dead
 			r.agents[f.AgentID] = now
 		}
 	case domain.CredentialRotated:
-		now.dead = r.credentials[f.CredentialID].dead
+		now.Dead = r.credentials[f.CredentialID].Dead
 		r.credentials[f.CredentialID] = now
 	case domain.CredentialRevoked:
 		r.credentials[f.CredentialID] = dead

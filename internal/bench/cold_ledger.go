@@ -51,6 +51,7 @@ type allActive struct{}
 
 func (allActive) Sync(context.Context) error                    { return nil }
 func (allActive) OrganizationActive(domain.OrganizationID) bool { return true }
+func (allActive) Position() eventstore.Position                 { return 0 }
 
 // load takes the time of loading an agent that is not in memory.
 func (l *coldLedger) load(ctx context.Context, a agent) (time.Duration, error) {

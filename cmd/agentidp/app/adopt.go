@@ -73,7 +73,7 @@ func (l *Ledger) forgetPositions(ctx context.Context) error {
 	}
 	defer func() { _ = owner.Close(context.WithoutCancel(ctx)) }() // what counts is committed by then
 	err = pgx.BeginFunc(ctx, owner, func(tx pgx.Tx) error {
-		for _, table := range []string{"signing_keys", "verifications", "ledger_anchor"} {
+		for _, table := range []string{"signing_keys", "verifications", "revocation_snapshot", "ledger_anchor"} {
 			if _, err := tx.Exec(ctx, "DELETE FROM "+table); err != nil {
 				return fmt.Errorf("%s, as MIGRATE_DATABASE_URL: %w", table, err)
 			}

@@ -127,6 +127,7 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 	directory := projections.NewDirectory()
 	revocations := projections.NewRevocations(a.store, projections.RevocationsOptions{
 		Now: a.now, Also: []projections.Fold{directory.Fold()},
+		Snapshots: projections.NewRevocationSnapshots(a.pool, a.queries, keys, logger),
 	})
 	limiter := limits.New(a.redis, a.now, logger)
 	signer := Signer(a.pool, a.store, keys.MasterKey, c, a.now)
