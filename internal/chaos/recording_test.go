@@ -71,7 +71,8 @@ func TestWhatWasEndedIsHeldAgainstItsUses(t *testing.T) {
 	// A use of a token that rests on an agent, from its issuance on.
 	use := func(r *chaos.Recording, since chaos.Moment, result chaos.Result) {
 		begin := r.Now()
-		r.Used(chaos.Use{Kind: "use", RestsOn: []string{"token", "agent"}, Since: since, Begin: begin, End: r.Now(), Result: result})
+		need := chaos.Need{RestsOn: []string{"token", "agent"}, Asked: since, Since: since}
+		r.Used(chaos.Use{Kind: "use", Needs: []chaos.Need{need}, Begin: begin, End: r.Now(), Result: result})
 	}
 	for name, c := range map[string]struct {
 		happened func(*chaos.Recording)
