@@ -25,7 +25,8 @@ type book struct {
 	lender       domain.AgentID        // has a credential, lends to the borrower
 	borrower     domain.AgentID
 	credential   domain.CredentialID
-	delegation   domain.DelegationID
+	delegation   domain.DelegationID // may be lent on once
+	below        domain.DelegationID // the borrower lends it on, back to the lender
 }
 
 func newBook(tb testing.TB) *book {
@@ -33,7 +34,7 @@ func newBook(tb testing.TB) *book {
 		tb: tb, at: time.Date(2026, 11, 25, 8, 0, 0, 0, time.UTC),
 		revisions: map[string]int64{}, hashes: map[string]eventstore.Hash{},
 		organization: domain.OrganizationID{UUID: uuid.New()}, lender: domain.AgentID{UUID: uuid.New()}, borrower: domain.AgentID{UUID: uuid.New()},
-		credential: domain.CredentialID{UUID: uuid.New()}, delegation: domain.DelegationID{UUID: uuid.New()},
+		credential: domain.CredentialID{UUID: uuid.New()}, delegation: domain.DelegationID{UUID: uuid.New()}, below: domain.DelegationID{UUID: uuid.New()},
 	}
 }
 
@@ -136,8 +137,63 @@ func (b *book) exchanged() domain.TokenIssued {
 func (b *book) lent() domain.DelegationCreated {
 	return domain.DelegationCreated{
 		DelegationID: b.delegation, OrganizationID: b.organization, DelegatorID: b.lender, DelegateeID: b.borrower,
-		Scopes: domain.NewScopes("agents:read"), TTLSeconds: 80_000, ExpiresAt: b.at.Add(80_000 * time.Second),
+		Scopes: domain.NewScopes("agents:read"), TTLSeconds: 80_000, ExpiresAt: b.at.Add(80_000 * time.Second), MaxDepth: 1,
 	}
+}
+
+// lentOn is a link below the delegation.
+func (b *book) lentOn() domain.DelegationCreated {
+	e := b.lent()
+	e.DelegationID, e.ParentID, e.DelegatorID, e.DelegateeID = b.below, &b.delegation, b.borrower, b.lender
+	e.Depth, e.MaxDepth, e.TTLSeconds, e.ExpiresAt = 1, 0, 60, b.at.Add(time.Minute)
+	return e
+}
+
+// another is the link below once more, as a new one.
+func (b *book) another(change func(*domain.DelegationCreated)) {
+	b.below.UUID = uuid.New()
+	e := b.lentOn()
+	change(&e)
+	b.belows(e)
+}
+
+func (b *book) belows(fact domain.Event) { b.write(domain.DelegationStream(b.below), fact) }
+
+// exchangedBelow is by who was lent it last, for who lent it first.
+func (b *book) exchangedBelow() domain.TokenIssued {
+	e := b.exchanged()
+	e.AgentID, e.Delegation, e.ExpiresAt = b.lender, &b.below, b.at.Truncate(time.Second).Add(time.Minute)
+	return e
+}
+
+// leave ends an agent as it should be.
+func (b *book) leave(id domain.AgentID, credentials ...domain.CredentialID) {
+	for _, credential := range credentials {
+		b.write(domain.AgentStream(id), domain.CredentialRevoked{AgentID: id, CredentialID: credential, Reason: "agent decommissioned"})
+	}
+	b.write(domain.AgentStream(id), domain.AgentDecommissioned{AgentID: id})
+	b.seats(domain.SeatReleased{OrganizationID: b.organization, AgentID: id})
+}
+
+// dissolve deletes the organization as it should be.
+func (b *book) dissolve() {
+	b.leave(b.lender, b.credential)
+	b.leave(b.borrower)
+	b.seats(domain.SeatsClosed{OrganizationID: b.organization})
+	b.organizations(domain.OrganizationDeleted{OrganizationID: b.organization})
+}
+
+func (b *book) rescoped(reduced bool, scopes ...domain.Scope) domain.AgentUpdated {
+	set := domain.NewScopes(scopes...)
+	return domain.AgentUpdated{AgentID: b.lender, Scopes: &set, ScopesReduced: reduced}
+}
+
+func (b *book) tierChanged(from, to domain.Tier) domain.TierChanged {
+	return domain.TierChanged{OrganizationID: b.organization, From: from, To: to, Reason: "test"}
+}
+
+func (b *book) joined(id domain.AgentID) domain.MemberAdded {
+	return domain.MemberAdded{OrganizationID: b.organization, AgentID: id, Role: domain.RoleAdmin}
 }
 
 // sound is a history that is as it should be.
@@ -150,6 +206,8 @@ func sound(tb testing.TB) *book {
 	b.agent(b.issued())
 	b.delegations(b.lent())
 	b.delegations(b.exchanged())
+	b.belows(b.lentOn())
+	b.belows(b.exchangedBelow())
 	return b
 }
 

@@ -34,7 +34,7 @@ type ask struct {
 	body         any       // JSON, or url.Values for a form
 	header       map[string]string
 	yes          func(answer) bool // whether an answer of success means yes; nil when it always does
-	names        string // the field of the answer that names what was made; "" when there is none
+	names        string            // the field of the answer that names what was made; "" when there is none
 }
 
 // keyed is whether the request may be repeated for the same answer.

@@ -25,12 +25,22 @@ func TestASoundHistoryHasNoViolation(t *testing.T) {
 	b.organizations(domain.OrganizationSuspended{OrganizationID: b.organization})
 	b.agent(b.issued()) // likewise, at the organization
 	b.organizations(domain.OrganizationReactivated{OrganizationID: b.organization})
+	b.agent(b.rescoped(true, "agents:read"))
+	b.agent(b.rescoped(false, "agents:read", "audit:read"))
+	b.organizations(b.joined(b.lender))
+	b.organizations(b.tierChanged(domain.TierEnterprise, domain.TierFree))
+	b.write(domain.AgentStream(b.borrower), domain.AgentSuspended{AgentID: b.borrower})
+	b.belows(b.exchangedBelow()) // likewise, at who lent it on
+	b.write(domain.AgentStream(b.borrower), domain.AgentReactivated{AgentID: b.borrower})
 	b.delegations(domain.DelegationRevoked{DelegationID: b.delegation, DelegatorID: b.lender, RevokedBy: b.lender})
-	b.agent(domain.CredentialRevoked{AgentID: b.lender, CredentialID: b.credential, Reason: "agent decommissioned"})
-	b.agent(domain.AgentDecommissioned{AgentID: b.lender})
-	b.seats(domain.SeatReleased{OrganizationID: b.organization, AgentID: b.lender})
+	b.belows(b.exchangedBelow()) // likewise, at the link above
+	b.leave(b.lender, b.credential)
 	third := domain.AgentID{UUID: uuid.New()}
 	b.register(third, "third@acme.example")
+	b.leave(b.borrower)
+	b.leave(third)
+	b.seats(domain.SeatsClosed{OrganizationID: b.organization})
+	b.organizations(domain.OrganizationDeleted{OrganizationID: b.organization})
 	if _, violations := b.replay(); len(violations) > 0 {
 		t.Errorf("found:\n%s", chaos.Shortest(violations))
 	}
@@ -138,12 +148,85 @@ func TestBrokenHistoriesAreFound(t *testing.T) {
 			b.delegations(b.lent())
 		}},
 		"a link below one that allows none": {chaos.RuleDelegation, func(b *book) {
-			parent := b.delegation
+			parent := b.below
+			b.another(func(e *domain.DelegationCreated) {
+				e.ParentID, e.Depth, e.DelegatorID, e.DelegateeID = &parent, 2, b.lender, b.borrower
+			})
+		}},
+		"a link that allows as many as the one above": {chaos.RuleDelegation, func(b *book) {
+			b.another(func(e *domain.DelegationCreated) { e.MaxDepth = 1 })
+		}},
+		"a link that is wider than the one above": {chaos.RuleDelegation, func(b *book) {
+			b.another(func(e *domain.DelegationCreated) { e.Scopes = domain.NewScopes("agents:read", "audit:read") })
+		}},
+		"a link that outlives the one above": {chaos.RuleDelegation, func(b *book) {
+			b.another(func(e *domain.DelegationCreated) { e.TTLSeconds, e.ExpiresAt = 86_400, b.at.Add(86_400*time.Second) })
+		}},
+		"a link by who was not lent the one above": {chaos.RuleDelegation, func(b *book) {
+			b.another(func(e *domain.DelegationCreated) { e.DelegatorID, e.DelegateeID = b.lender, b.borrower })
+		}},
+		"a link below one that was revoked long before": {chaos.RuleDelegation, func(b *book) {
+			b.delegations(domain.DelegationRevoked{DelegationID: b.delegation, DelegatorID: b.lender, RevokedBy: b.lender})
+			b.later()
+			b.another(func(*domain.DelegationCreated) {})
+		}},
+		"an exchange below a link that was revoked long before": {chaos.RuleDelegation, func(b *book) {
+			b.delegations(domain.DelegationRevoked{DelegationID: b.delegation, DelegatorID: b.lender, RevokedBy: b.lender})
+			b.another(func(*domain.DelegationCreated) {})
+			b.later()
+			b.belows(b.exchangedBelow())
+		}},
+		"an exchange of what was lent on by who was suspended long before": {chaos.RuleDelegation, func(b *book) {
+			b.another(func(e *domain.DelegationCreated) { e.TTLSeconds, e.ExpiresAt = 3600, b.at.Add(time.Hour) })
+			b.write(domain.AgentStream(b.borrower), domain.AgentSuspended{AgentID: b.borrower})
+			b.later()
+			b.belows(b.exchangedBelow())
+		}},
+		"an exchange for who is not the first that lent": {chaos.RuleDelegation, func(b *book) {
+			e := b.exchangedBelow()
+			e.Subject = &b.borrower
+			b.belows(e)
+		}},
+		"a delegation in an organization suspended long before": {chaos.RuleDelegation, func(b *book) {
+			b.organizations(domain.OrganizationSuspended{OrganizationID: b.organization})
+			b.later()
 			b.delegation.UUID = uuid.New()
-			e := b.lent()
-			e.ParentID, e.Depth, e.TTLSeconds, e.ExpiresAt = &parent, 1, 60, b.at.Add(time.Minute)
-			e.DelegatorID, e.DelegateeID = b.borrower, b.lender
-			b.delegations(e)
+			b.delegations(b.lent())
+		}},
+		"a token with a scope that was taken away": {chaos.RuleAllowed, func(b *book) {
+			b.agent(b.rescoped(true, "agents:read"))
+			e := b.issued()
+			e.Scope = "audit:read"
+			b.agent(e)
+		}},
+		"scopes taken away that end no tokens": {chaos.RuleAllowed, func(b *book) { b.agent(b.rescoped(false, "agents:read")) }},
+		"scopes given that end tokens": {chaos.RuleAllowed, func(b *book) {
+			b.agent(b.rescoped(true, "agents:read", "audit:read", "tokens:read"))
+		}},
+		"a change from a tier that it was not on": {chaos.RuleAllowed, func(b *book) {
+			b.organizations(b.tierChanged(domain.TierPro, domain.TierFree))
+		}},
+		"a change to the tier that it is on": {chaos.RuleAllowed, func(b *book) {
+			b.organizations(b.tierChanged(domain.TierEnterprise, domain.TierEnterprise))
+		}},
+		"a member twice": {chaos.RuleAllowed, func(b *book) {
+			b.organizations(b.joined(b.lender))
+			b.organizations(b.joined(b.lender))
+		}},
+		"a member of a deleted organization": {chaos.RuleAllowed, func(b *book) {
+			b.dissolve()
+			b.organizations(b.joined(b.lender))
+		}},
+		"a deleted organization that comes back": {chaos.RuleAllowed, func(b *book) {
+			b.dissolve()
+			b.organizations(domain.OrganizationReactivated{OrganizationID: b.organization})
+		}},
+		"an agent registered in a deleted organization": {chaos.RuleSeated, func(b *book) {
+			b.dissolve()
+			b.register(newAgent(), "new@acme.example")
+		}},
+		"seats closed while somebody sits": {chaos.RuleSeated, func(b *book) {
+			b.seats(domain.SeatsClosed{OrganizationID: b.organization})
 		}},
 		"an exchange of a revoked delegation": {chaos.RuleDelegation, func(b *book) {
 			b.delegations(domain.DelegationRevoked{DelegationID: b.delegation, DelegatorID: b.lender, RevokedBy: b.lender})
