@@ -27,6 +27,7 @@ type book struct {
 	credential   domain.CredentialID
 	delegation   domain.DelegationID // may be lent on once
 	below        domain.DelegationID // the borrower lends it on, back to the lender
+	belowEnds    time.Time
 }
 
 func newBook(tb testing.TB) *book {
@@ -145,7 +146,7 @@ func (b *book) lent() domain.DelegationCreated {
 func (b *book) lentOn() domain.DelegationCreated {
 	e := b.lent()
 	e.DelegationID, e.ParentID, e.DelegatorID, e.DelegateeID = b.below, &b.delegation, b.borrower, b.lender
-	e.Depth, e.MaxDepth, e.TTLSeconds, e.ExpiresAt = 1, 0, 60, b.at.Add(time.Minute)
+	e.Depth, e.MaxDepth, e.TTLSeconds, e.ExpiresAt = 1, 0, 3600, b.at.Add(time.Hour)
 	return e
 }
 
@@ -157,12 +158,20 @@ func (b *book) another(change func(*domain.DelegationCreated)) {
 	b.belows(e)
 }
 
-func (b *book) belows(fact domain.Event) { b.write(domain.DelegationStream(b.below), fact) }
+func (b *book) belows(fact domain.Event) {
+	if e, made := fact.(domain.DelegationCreated); made {
+		b.belowEnds = e.ExpiresAt
+	}
+	b.write(domain.DelegationStream(b.below), fact)
+}
 
 // exchangedBelow is by who was lent it last, for who lent it first.
 func (b *book) exchangedBelow() domain.TokenIssued {
 	e := b.exchanged()
-	e.AgentID, e.Delegation, e.ExpiresAt = b.lender, &b.below, b.at.Truncate(time.Second).Add(time.Minute)
+	e.AgentID, e.Delegation = b.lender, &b.below
+	if end := b.belowEnds.Truncate(time.Second); end.Before(e.ExpiresAt) {
+		e.ExpiresAt = end
+	}
 	return e
 }
 

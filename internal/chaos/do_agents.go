@@ -114,6 +114,7 @@ func (c *client) rescope(ctx context.Context, who *agent) {
 	a, tried := c.end(ending, func() (answer, attempts) { return send(allScopes[:1+c.rng.IntN(len(allScopes)-1)]) })
 	c.recording.Revived(who.scopesKey(), a.result == Acknowledged, tried.settled())
 	c.tryEnded(ctx, who.organization, who.scopesKey())
+	c.issue(ctx, who)
 }
 
 // suspendForAWhile suspends an agent and reactivates it later, if it can.
@@ -144,6 +145,7 @@ func (c *client) suspendForAWhile(ctx context.Context, who *agent) {
 	c.recording.Revives(who.key())
 	a, tried := status(Operation{Kind: "reactivate", Makes: "agent.reactivated"}, "active")
 	c.recording.Revived(who.key(), a.result == Acknowledged, tried.settled())
+	c.issue(ctx, who)
 }
 
 func (c *client) decommission(ctx context.Context, who *agent) {
@@ -151,6 +153,12 @@ func (c *client) decommission(ctx context.Context, who *agent) {
 		return
 	}
 	defer who.writing.Unlock()
+	c.dismiss(ctx, who)
+	c.tryEnded(ctx, who.organization, who.key())
+}
+
+// dismiss ends an agent for good. The caller holds its writing lock.
+func (c *client) dismiss(ctx context.Context, who *agent) {
 	c.end(c.recording.EndsForGood(who.key()), func() (answer, attempts) {
 		a, tried := c.operate(ctx, Operation{Kind: "decommission", Makes: "agent.decommissioned", Stream: agentStream(who)},
 			ask{method: http.MethodDelete, path: "/api/v1/agents/" + who.id, bearer: c.operator})
@@ -160,5 +168,4 @@ func (c *client) decommission(ctx context.Context, who *agent) {
 	c.mu.Lock()
 	who.gone = true
 	c.mu.Unlock()
-	c.tryEnded(ctx, who.organization, who.key())
 }

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -12,27 +13,32 @@ import (
 // delegate lends a scope to a neighbour: of the lender's own, or on what it was
 // lent.
 func (c *client) delegate(ctx context.Context, who *agent) {
-	t := c.anyTokenOf(who, func(t *token) bool { return t.under == nil || t.under.maxDepth > 0 })
+	t := c.anyTokenOf(who, func(t *token) bool { return mayFollow(t) > 0 })
 	if t != nil {
-		c.lend(ctx, who, t, c.neighbour(who))
+		c.lend(ctx, who, t, c.rng.IntN(mayFollow(t)))
 	}
 }
 
-// lend makes a link: the first of a chain, or, with a token got by exchange,
-// one below the link that that is under. Nil when none was made.
-func (c *client) lend(ctx context.Context, who *agent, t *token, to *agent) *lent {
+// mayFollow is how many links a token can make, one below the other.
+func mayFollow(t *token) int {
+	if t.under != nil {
+		return t.under.maxDepth
+	}
+	return domain.MaxDelegationDepth + 1
+}
+
+// lend makes a link to a neighbour: the first of a chain, or, with a token got
+// by exchange, one below the link that that is under. Nil when none was made.
+func (c *client) lend(ctx context.Context, who *agent, t *token, maxDepth int) *lent {
+	to := c.neighbour(who)
 	if to == nil {
 		return nil
 	}
 	const hour = 3600
-	l := &lent{from: who, to: to, above: t.under, maxDepth: c.rng.IntN(domain.MaxDelegationDepth + 1)}
-	if l.above != nil {
-		l.depth, l.maxDepth = l.above.depth+1, c.rng.IntN(l.above.maxDepth)
-	}
-	needs := []Need{t.need(), Lasting(who.key(), to.key())}
+	l := &lent{from: who, to: to, above: t.under, maxDepth: maxDepth}
 	o := Operation{Kind: "delegate", Makes: "delegation.created", RestsOn: slices.Concat(t.restsOn, []string{to.key()})}
 	if l.above != nil {
-		o.Kind = "lend on"
+		l.depth, o.Kind = l.above.depth+1, Kind(fmt.Sprintf("lend on, depth %d", l.above.depth+1))
 	}
 	begin := c.recording.Now()
 	a, _ := c.operate(ctx, o, ask{
@@ -42,7 +48,7 @@ func (c *client) lend(ctx context.Context, who *agent, t *token, to *agent) *len
 			"ttlSeconds": hour * (domain.MaxDelegationDepth + 1 - l.depth), // so that none outlives the one above
 		},
 	})
-	c.used(o.Kind, a, begin, needs...)
+	c.used(o.Kind, a, begin, t.need(), Lasting(who.key(), to.key()))
 	if a.result != Acknowledged {
 		return nil
 	}
@@ -55,8 +61,8 @@ func (c *client) lend(ctx context.Context, who *agent, t *token, to *agent) *len
 
 // lendDown makes a whole chain, each lending on what it was lent.
 func (c *client) lendDown(ctx context.Context, who *agent) {
-	for t := c.ownToken(who); t != nil && (t.under == nil || t.under.maxDepth > 0); {
-		l := c.lend(ctx, who, t, c.neighbour(who))
+	for t := c.ownToken(who); t != nil && mayFollow(t) > 0; {
+		l := c.lend(ctx, who, t, mayFollow(t)-1)
 		if l == nil {
 			return
 		}

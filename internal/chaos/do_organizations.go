@@ -117,7 +117,9 @@ func (c *client) deleteOrganization(ctx context.Context, who *agent) {
 	}
 	defer o.writing.Unlock()
 	for _, a := range c.agentsOf(o) {
-		c.decommission(ctx, a)
+		a.writing.Lock()
+		c.dismiss(ctx, a)
+		a.writing.Unlock()
 	}
 	_, tried := c.end(c.recording.EndsForGood(o.key()), func() (answer, attempts) {
 		return c.operate(ctx, Operation{Kind: "delete organization", Makes: "organization.deleted", Stream: organizationStream(o)},
