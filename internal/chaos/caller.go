@@ -68,6 +68,16 @@ func (a answer) texts(field string) (texts []string) {
 	return texts
 }
 
+// list is a field that is a list of objects.
+func (a answer) list(field string) (objects []map[string]any) {
+	list, _ := a.body[field].([]any)
+	for _, entry := range list {
+		object, _ := entry.(map[string]any)
+		objects = append(objects, object)
+	}
+	return objects
+}
+
 // position is the place in the ledger that the answer tells; 0 for none.
 func (a answer) position() uint64 {
 	position, _ := strconv.ParseUint(a.header.Get("X-Ledger-Position"), 10, 64) // absent is 0

@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -26,22 +27,34 @@ func (c *client) register(ctx context.Context, o *organization) {
 	a, _ := c.operate(ctx, made, ask{
 		method: http.MethodPost, path: "/api/v1/agents", bearer: c.operator, header: keyed(), names: "agentId", body: map[string]any{
 			"organizationId": o.id, "email": email, "agentType": "screener", "version": "1.0.0", "owner": "chaos",
-			"deploymentEnv": "development", "capabilities": []string{}, "scopes": allScopes, "description": "new",
+			"deploymentEnv": "development", "capabilities": []string{}, "scopes": allScopes, "description": firstDescription,
 		}})
 	if a.result == Acknowledged || a.code == string(domain.CodeCrossTenant) || a.code == string(domain.CodeOrganizationNotFound) {
-		c.recording.Used(Use{Kind: made.Kind, Needs: []Need{Lasting(o.key())}, Begin: begin, End: c.recording.Now(), Result: a.result, Answer: a.String()})
+		c.used(made.Kind, a, begin, Lasting(o.key()))
 	}
 	if a.result != Acknowledged {
 		return
 	}
-	who := &agent{id: a.text("agentId"), organization: o}
-	c.setAtOnce(who.descriptionKey(), "new")
-	c.setAtOnce(who.scopesKey(), strings.Join(allScopes, " "))
-	c.mu.Lock()
-	o.agents = append(o.agents, who)
-	c.mu.Unlock()
+	who := c.know(o, a.text("agentId"))
 	c.look(ctx, who)
 	c.generate(ctx, who) // without a credential it could do nothing
+}
+
+// firstDescription is what an agent is registered with, as are [allScopes].
+const firstDescription = "new"
+
+// know is the agent with this id, whether or not it was known before.
+func (c *client) know(o *organization, id string) *agent {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if i := slices.IndexFunc(o.agents, func(a *agent) bool { return a.id == id }); i >= 0 {
+		return o.agents[i]
+	}
+	who := &agent{id: id, organization: o}
+	c.setAtOnce(who.descriptionKey(), firstDescription)
+	c.setAtOnce(who.scopesKey(), strings.Join(allScopes, " "))
+	o.agents = append(o.agents, who)
+	return who
 }
 
 // setAtOnce notes a value that was there as soon as what has it.

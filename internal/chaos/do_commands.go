@@ -20,19 +20,37 @@ func (c *client) operate(ctx context.Context, o Operation, what ask) (a answer, 
 			a = repeated
 		}
 	}
-	if o.Most == 0 {
-		o.Least, o.Most = 1, 1
-	}
-	if o.Most == asOften {
-		o.Most = len(tried)
-	}
 	o.Attempts, o.Result, o.Answer = tried, a.result, a.String()
+	o.Least, o.Most = bounds(o.Least, o.Most, tried)
 	c.recording.Operated(o)
 	return a, tried
 }
 
-// asOften as [Operation.Most]: each attempt may do it.
-const asOften = -1
+const (
+	// asOften as [Operation.Most]: each attempt may do it.
+	asOften = -1
+	// ifFirst as [Operation.Least]: it is there when the first attempt was
+	// acknowledged. A repeat may find that another has done the very same meanwhile.
+	ifFirst = -1
+)
+
+// bounds are [Operation.Least] and [Operation.Most] now that it is known what
+// attempts there were. Where nothing was said, it is there once.
+func bounds(least, most int, tried attempts) (int, int) {
+	switch {
+	case most == 0:
+		least, most = 1, 1
+	case most == asOften:
+		most = len(tried)
+	}
+	if least == ifFirst {
+		least = 0
+		if tried[0].Result == Acknowledged {
+			least = 1
+		}
+	}
+	return least, most
+}
 
 // operateOnce sends a command that is not to be repeated.
 func (c *client) operateOnce(ctx context.Context, o Operation, what ask) answer {

@@ -8,7 +8,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/projections/transparency"
 )
 
 // found makes an organization, some of them with few seats, and some agents in it.
@@ -75,82 +74,4 @@ func (c *client) rename(ctx context.Context, who *agent) {
 func (c *client) patchOrganization(ctx context.Context, o *organization, made Operation, by string, fields map[string]any) answer {
 	made.Stream, made.Most = organizationStream(o), 1 // none where it is so already
 	return c.operateOnce(ctx, made, ask{method: http.MethodPatch, path: "/api/v1/organizations/" + o.id, bearer: by, body: fields})
-}
-
-// suspendOrganization suspends it for a moment, seldom: it ends the tokens of
-// all its agents.
-func (c *client) suspendOrganization(ctx context.Context, who *agent) {
-	const seldom = 3
-	o := who.organization
-	if c.rng.IntN(seldom) > 0 || !o.writing.TryLock() {
-		return
-	}
-	defer o.writing.Unlock()
-	status := func(kind Kind, makes domain.Type, to string) (answer, attempts) {
-		what := Operation{Kind: kind, Makes: makes}
-		a := c.patchOrganization(ctx, o, what, c.operator, map[string]any{"status": to})
-		return a, attempts{{Request: a.request, Result: a.result}}
-	}
-	if a, _ := c.end(c.recording.Ends(o.key()), func() (answer, attempts) {
-		return status("suspend organization", "organization.suspended", "suspended")
-	}); a.result == Acknowledged {
-		c.tryEnded(ctx, o, o.key())
-	}
-	const most = 10
-	for range most {
-		c.recording.Revives(o.key())
-		a, tried := status("reactivate organization", "organization.reactivated", "active")
-		c.recording.Revived(o.key(), a.result == Acknowledged, tried.settled())
-		if a.result != Unknown {
-			return
-		}
-	}
-}
-
-// deleteOrganization ends its agents and then itself, seldom. While one of them
-// lives that is refused.
-func (c *client) deleteOrganization(ctx context.Context, who *agent) {
-	const seldom = 4
-	o := who.organization
-	if c.rng.IntN(seldom) > 0 || !o.writing.TryLock() {
-		return
-	}
-	defer o.writing.Unlock()
-	for _, a := range c.agentsOf(o) {
-		a.writing.Lock()
-		c.dismiss(ctx, a)
-		a.writing.Unlock()
-	}
-	_, tried := c.end(c.recording.EndsForGood(o.key()), func() (answer, attempts) {
-		return c.operate(ctx, Operation{Kind: "delete organization", Makes: "organization.deleted", Stream: organizationStream(o)},
-			ask{method: http.MethodDelete, path: "/api/v1/organizations/" + o.id, bearer: c.operator})
-	})
-	if tried.nothing() {
-		return
-	}
-	c.mu.Lock()
-	o.gone = true
-	c.mu.Unlock()
-	c.tryEnded(ctx, o, o.key())
-	c.register(ctx, o)
-}
-
-// lookAtCheckpoint asks for the newest checkpoint of the ledger, or has the
-// organization's log signed as it is.
-func (c *client) lookAtCheckpoint(ctx context.Context, who *agent) {
-	what, log := ask{method: http.MethodGet, path: "/api/v1/ledger/checkpoint"}, transparency.Whole
-	if c.rng.IntN(2) == 0 {
-		what = ask{method: http.MethodGet, path: "/api/v1/organizations/" + who.organization.id + "/checkpoint", bearer: c.operator}
-		log = uuid.MustParse(who.organization.id)
-	}
-	a := c.operateOnce(ctx, Operation{Kind: "checkpoint"}, what)
-	if a.result != Acknowledged {
-		return
-	}
-	checkpoint, err := transparency.OpenCheckpoint([]byte(a.text("checkpoint")), a.text("verifierKey"))
-	if err != nil {
-		c.recording.Mistake(Violation{Rule: RuleTree, Detail: "as " + a.request + ": " + err.Error()})
-		return
-	}
-	c.recording.Saw(Checkpoint{Checkpoint: checkpoint, Log: log, Seen: a.request})
 }

@@ -25,6 +25,30 @@ func (c *client) look(ctx context.Context, who *agent) answer {
 	return a
 }
 
+// listAgents lists the agents of an organization, which must have all whose
+// registration was acknowledged. Those that nobody was told of join the others.
+func (c *client) listAgents(ctx context.Context, who *agent) {
+	const most = 100
+	o := who.organization
+	known := c.agentsOf(o)
+	a := c.operateOnce(ctx, Operation{Kind: "list agents"}, ask{
+		method: http.MethodGet, path: fmt.Sprintf("/api/v1/agents?organizationId=%s&limit=%d", o.id, most), bearer: c.operator,
+	})
+	if total, _ := a.body["total"].(float64); a.result != Acknowledged || total > most {
+		return
+	}
+	listed := map[*agent]bool{}
+	for _, entry := range a.list("data") {
+		id, _ := entry["agentId"].(string)
+		listed[c.know(o, id)] = true
+	}
+	for _, who := range known {
+		if !listed[who] {
+			c.recording.Mistake(Violation{Rule: RuleRead, Detail: fmt.Sprintf("%s was registered and is not listed, as %s", who.key(), a.request)})
+		}
+	}
+}
+
 // saw notes what an answer says of an agent.
 func (c *client) saw(who *agent, a answer, begin Moment) {
 	end := c.recording.Now()
@@ -82,10 +106,9 @@ func (c *client) trail(ctx context.Context, who *agent) {
 	if a.result != Acknowledged {
 		return
 	}
-	listed, _ := a.body["data"].([]any)
+	listed := a.list("data")
 	t := Trail{Stream: agentStream(who), Request: a.request, Begin: begin, Whole: len(listed) < page}
-	for _, entry := range listed {
-		event, _ := entry.(map[string]any)
+	for _, event := range listed {
 		position, _ := event["position"].(float64)
 		t.Listed = append(t.Listed, eventstore.Position(position))
 	}

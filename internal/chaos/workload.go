@@ -145,6 +145,7 @@ var deeds = []struct {
 	{18, aToken, (*client).use},
 	{8, aToken, (*client).introspect},
 	{4, anything, func(c *client, ctx context.Context, who *agent) { c.look(ctx, who) }},
+	{2, anything, (*client).listAgents},
 	{3, anything, (*client).trail},
 	{1, anything, (*client).lookAhead},
 	{5, anything, func(c *client, ctx context.Context, who *agent) { c.register(ctx, who.organization) }},
