@@ -114,8 +114,7 @@ func (c *client) rescope(ctx context.Context, who *agent) {
 	}
 	send := func(scopes []string) (answer, attempts) {
 		return c.set(who.scopesKey(), strings.Join(scopes, " "), func() (answer, attempts) {
-			// None when an attempt before, that was not answered, had done it already.
-			return c.patch(ctx, who, now, Operation{Kind: "change scopes", Makes: "agent.updated", Most: 1}, map[string]any{"scopes": scopes})
+			return c.patch(ctx, who, now, Operation{Kind: "change scopes", Makes: "agent.updated"}, map[string]any{"scopes": scopes})
 		})
 	}
 	if len(now.texts("scopes")) < len(allScopes) {

@@ -12,7 +12,10 @@ import (
 func (c *client) suspendOrganization(ctx context.Context, who *agent) {
 	const seldom = 3
 	if c.rng.IntN(seldom) == 0 {
-		c.whileSuspended(ctx, who.organization, func() (gone bool) { return false })
+		c.whileSuspended(ctx, who.organization, func() (gone bool) {
+			c.issue(ctx, who)
+			return false
+		})
 	}
 }
 

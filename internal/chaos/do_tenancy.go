@@ -10,7 +10,10 @@ import (
 // addMember gives an agent a role in its organization.
 func (c *client) addMember(ctx context.Context, who *agent) {
 	o, role := who.organization, [...]domain.Role{domain.RoleMember, domain.RoleAdmin}[c.rng.IntN(2)]
-	a, _ := c.operate(ctx, Operation{Kind: "add member", Makes: "organization.member_added", Stream: organizationStream(o), Least: ifFirst, Most: 1}, ask{
+	made := Operation{
+		Kind: "add member", Makes: "organization.member_added", Stream: organizationStream(o), Least: ifFirst, Most: 1, RestsOn: []string{o.key()},
+	}
+	a, _ := c.operate(ctx, made, ask{
 		method: http.MethodPost, path: "/api/v1/organizations/" + o.id + "/members", bearer: c.operator,
 		header: keyed(), names: "agentId", body: map[string]any{"agentId": who.id, "role": string(role)},
 	})
