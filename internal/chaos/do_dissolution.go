@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/sentryagent/agentidp/domain"
 )
@@ -35,12 +36,12 @@ func (c *client) whileSuspended(ctx context.Context, o *organization, do func() 
 	if do() {
 		return
 	}
-	const most = 10
+	const most = 20
 	for range most {
 		c.recording.Revives(o.key())
 		a, tried := c.setStatus(ctx, o, Operation{Kind: "reactivate organization", Makes: "organization.reactivated"}, domain.OrganizationActive)
 		c.recording.Revived(o.key(), a.result == Acknowledged, tried.settled())
-		if a.result != Unknown {
+		if a.result != Unknown || !between(ctx, c.rng, 20*time.Millisecond, 300*time.Millisecond) {
 			return
 		}
 	}

@@ -84,15 +84,10 @@ func (c *client) introspectToken(ctx context.Context, t *token) {
 	c.used("introspect", a, begin, t.need())
 }
 
-// tryEnded uses and introspects some tokens that rest on what was just ended,
-// whoever has them.
+// tryEnded uses and introspects a token that rests on what was just ended,
+// whoever has it.
 func (c *client) tryEnded(ctx context.Context, in *organization, key string) {
-	const some = 2
-	for range some {
-		who, t := c.anyTokenOn(in, key)
-		if t == nil {
-			return
-		}
+	if who, t := c.anyTokenOn(in, key); t != nil {
 		c.useToken(ctx, who, t)
 		c.introspectToken(ctx, t)
 	}
