@@ -40,7 +40,8 @@ func (h *History) takeDelegation(o occurrence) error {
 }
 
 // checkCreated: the delegator had the scopes, and both agents and the
-// organization were active, as they may have been seen; a link below another is within that one's bounds.
+// organization were active, as they may have been seen; a link below another is
+// within that one's bounds.
 func (h *History) checkCreated(o occurrence, e domain.DelegationCreated) error {
 	if err := h.organizationWasActive(e.OrganizationID, o); err != nil {
 		return err
