@@ -132,6 +132,13 @@ func newID(c *gin.Context) uuid.UUID {
 	return ledger.NewID()
 }
 
+// turnAgain reports whether this request may have been done already, in an
+// earlier turn at its Idempotency-Key.
+func turnAgain(c *gin.Context) bool {
+	turn, _ := c.Value(turnKey).(ledger.Turn)
+	return turn.Again
+}
+
 // turnSince is when this request's turn at its Idempotency-Key began, zero when
 // it has none.
 func turnSince(c *gin.Context) time.Time {

@@ -55,6 +55,32 @@ func TestTheSameKeyAndRequestGiveTheSameAnswerOnce(t *testing.T) {
 	}
 }
 
+// A server that dies between doing it and keeping the answer leaves the key as
+// it is here: whoever repeats the request is told of what was made.
+func TestARepeatAfterALostAnswerNamesTheSameThing(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	other := s.another(t)
+	organization := s.organization(t, nil)
+	pool := pgtest.Pool(t, s.world.Database.SuperuserURL)
+	for name, r := range creations(s, s.agent(t, organization, ""), s.agent(t, organization, "")) {
+		r = r.with(keyHeader, unique())
+		first, err := s.do(r)
+		if err != nil || first.status > 201 {
+			t.Fatalf("%s: %d %s: %v", name, first.status, first.body, err)
+		}
+		if _, err := pool.Exec(t.Context(), `UPDATE idempotency_keys SET answer = NULL, lease_until = now() - interval '1 second'`); err != nil {
+			t.Fatal(err)
+		}
+		again := other.must(t, r, first.status, "")
+		for _, id := range []string{"organizationId", "agentId", "credentialId", "role"} {
+			if first.text(id) != again.text(id) {
+				t.Errorf("%s: %s first %q, then %q", name, id, first.text(id), again.text(id))
+			}
+		}
+	}
+}
+
 func TestTheSameKeyAtTheSameTimeMakesOneThing(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)

@@ -123,6 +123,7 @@ func (s *Server) addMember(c *gin.Context) {
 		Caller:  principal(c),
 		AgentID: domain.AgentID{UUID: body.AgentID},
 		Role:    domain.Role(body.Role),
+		Again:   turnAgain(c),
 	})
 	if err != nil {
 		s.fail(c, err)

@@ -197,6 +197,7 @@ type AddMember struct {
 	Caller  Caller
 	AgentID AgentID // an agent of the organization; checked by the caller of the command
 	Role    Role
+	Again   bool // it may have been done already: then there is nothing left to do
 }
 
 func (c AddMember) decide(o Organization) ([]Event, error) {
@@ -209,7 +210,9 @@ func (c AddMember) decide(o Organization) ([]Event, error) {
 	if err := validateOneOf("role", c.Role, RoleMember, RoleAdmin); err != nil {
 		return nil, err
 	}
-	if _, already := o.Members[c.AgentID]; already {
+	if role, already := o.Members[c.AgentID]; already && c.Again && role == c.Role {
+		return nil, nil
+	} else if already {
 		return nil, Refuse(CodeAlreadyMember, "the agent is a member already").With("field", "agentId")
 	}
 	return []Event{MemberAdded{OrganizationID: o.ID, AgentID: c.AgentID, Role: c.Role}}, nil

@@ -213,6 +213,8 @@ func TestMembersAreAddedOnce(t *testing.T) {
 		t.Errorf("members are %v", s.state.Members)
 	}
 	s.when(AddMember{Caller: operator, AgentID: robot, Role: RoleMember}).thenRefused(CodeAlreadyMember, "agentId")
+	s.when(AddMember{Caller: operator, AgentID: robot, Role: RoleMember, Again: true}).thenRefused(CodeAlreadyMember, "agentId")
+	s.when(AddMember{Caller: operator, AgentID: robot, Role: RoleAdmin, Again: true}).then()
 	s.when(AddMember{Caller: operator, AgentID: sibling, Role: "owner"}).thenRefused(CodeValidation, "role")
 	s.when(AddMember{Caller: operator, AgentID: sibling, Role: RoleMember}).then(memberAdded(sibling, RoleMember))
 }

@@ -52,6 +52,9 @@ type Turn struct {
 	// Since is when the turn was asked for. What has been made after that under ID
 	// was made in a later turn, by who took this one for dead.
 	Since time.Time
+	// Again says that the same request had a turn before this one, and that nobody
+	// knows what it made.
+	Again bool
 }
 
 // Fate says what is to become of a key after a turn.
@@ -130,14 +133,14 @@ ON CONFLICT (client, key) DO UPDATE
        created_at = CASE WHEN k.created_at < now() - $6::interval THEN now() ELSE k.created_at END
  WHERE k.created_at < now() - $6::interval
     OR (k.answer IS NULL AND k.lease_until < now() AND k.request = EXCLUDED.request)
-RETURNING seed`
+RETURNING seed, created_at < now()`
 
 const selectIdempotencyKey = `SELECT request, answer FROM idempotency_keys WHERE client = $1 AND key = $2`
 
 func (k *IdempotencyKeys) acquire(ctx context.Context, client domain.AgentID, key, request [sha256.Size]byte) (idempotencyEntry, error) {
 	entry := idempotencyEntry{client: client, key: key, holder: NewID(), turn: Turn{Since: k.now()}}
 	err := k.pool.QueryRow(ctx, insertIdempotencyKey,
-		client.UUID, key[:], request[:], NewID(), idempotencyLease, idempotencyKept, entry.holder).Scan(&entry.turn.ID)
+		client.UUID, key[:], request[:], NewID(), idempotencyLease, idempotencyKept, entry.holder).Scan(&entry.turn.ID, &entry.turn.Again)
 	if err == nil {
 		return entry, nil
 	}

@@ -111,8 +111,10 @@ type Outcome[S any] struct {
 }
 
 // settle waits until the outcome of a command on registry state can be read.
+// Where there was nothing to do, another has done it, or this very command when
+// it was sent before, and that may be a moment ago: then every read model counts.
 func settle[S any](ctx context.Context, l *Ledger, outcome Outcome[S]) (Outcome[S], error) {
-	if l.readModels == nil || len(outcome.Events) == 0 {
+	if l.readModels == nil {
 		return outcome, nil
 	}
 	types := make([]domain.Type, len(outcome.Events))

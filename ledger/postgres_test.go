@@ -125,6 +125,9 @@ func TestARequestWhoseServerDiedIsRepeatedWithItsID(t *testing.T) {
 		if !turn.Since.After(first.Since) {
 			t.Errorf("the second turn began at %s, the first at %s", turn.Since, first.Since)
 		}
+		if first.Again || !turn.Again {
+			t.Errorf("again: %t in the first turn, %t in the second", first.Again, turn.Again)
+		}
 		return []byte(turn.ID.String()), ledger.Done
 	})
 	if err != nil || string(answer) != first.ID.String() {

@@ -1,7 +1,6 @@
 package chaos_test
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
@@ -25,7 +24,9 @@ type book struct {
 	lender       domain.AgentID        // has a credential, lends to the borrower
 	borrower     domain.AgentID
 	credential   domain.CredentialID
-	delegation   domain.DelegationID
+	delegation   domain.DelegationID // may be lent on once
+	below        domain.DelegationID // the borrower lends it on, back to the lender
+	belowEnds    time.Time
 }
 
 func newBook(tb testing.TB) *book {
@@ -33,7 +34,7 @@ func newBook(tb testing.TB) *book {
 		tb: tb, at: time.Date(2026, 11, 25, 8, 0, 0, 0, time.UTC),
 		revisions: map[string]int64{}, hashes: map[string]eventstore.Hash{},
 		organization: domain.OrganizationID{UUID: uuid.New()}, lender: domain.AgentID{UUID: uuid.New()}, borrower: domain.AgentID{UUID: uuid.New()},
-		credential: domain.CredentialID{UUID: uuid.New()}, delegation: domain.DelegationID{UUID: uuid.New()},
+		credential: domain.CredentialID{UUID: uuid.New()}, delegation: domain.DelegationID{UUID: uuid.New()}, below: domain.DelegationID{UUID: uuid.New()},
 	}
 }
 
@@ -80,66 +81,6 @@ func (b *book) delegations(fact domain.Event) {
 	b.write(domain.DelegationStream(b.delegation), fact)
 }
 
-// found makes an organization with two seats.
-func (b *book) found() {
-	seats := 2
-	b.write(domain.ClaimStream(domain.ClaimSlug, "acme"),
-		domain.ClaimMade{Kind: domain.ClaimSlug, Owner: b.organization.UUID, OrganizationID: b.organization})
-	b.organizations(domain.OrganizationCreated{
-		OrganizationID: b.organization, Name: "Acme", Slug: "acme", PlanTier: domain.TierEnterprise, MaxAgents: &seats,
-	})
-}
-
-func (b *book) claim(id domain.AgentID, email string) {
-	b.write(domain.ClaimStream(domain.ClaimEmail, email),
-		domain.ClaimMade{Kind: domain.ClaimEmail, Owner: id.UUID, OrganizationID: b.organization})
-}
-
-func (b *book) seat(id domain.AgentID) {
-	b.seats(domain.SeatTaken{OrganizationID: b.organization, AgentID: id})
-}
-
-func (b *book) create(id domain.AgentID, email string) {
-	b.write(domain.AgentStream(id), domain.AgentCreated{
-		AgentID: id, OrganizationID: b.organization, Email: email, DID: "did:web:test", Scopes: domain.NewScopes("agents:read", "audit:read"),
-		Profile: domain.Profile{
-			AgentType: "screener", Version: "1.0.0", Capabilities: []string{}, Owner: "tests", DeploymentEnv: "development",
-			Metadata: []byte("{}"),
-		},
-	})
-}
-
-func (b *book) register(id domain.AgentID, email string) {
-	b.claim(id, email)
-	b.seat(id)
-	b.create(id, email)
-}
-
-func (b *book) verifier() *domain.Verifier {
-	return &domain.Verifier{KeyID: "k1", MAC: fmt.Append(nil, "mac ", len(b.events))}
-}
-
-func (b *book) issued() domain.TokenIssued {
-	return domain.TokenIssued{
-		AgentID: b.lender, TokenID: domain.TokenID{UUID: uuid.New()}, CredentialID: b.credential, AuthMethod: domain.SecretCredential,
-		Scope: "agents:read", Audience: "https://test", Algorithm: "ES256", KeyID: "k1",
-		ExpiresAt: b.at.Truncate(time.Second).Add(domain.TokenLifetime),
-	}
-}
-
-func (b *book) exchanged() domain.TokenIssued {
-	e := b.issued()
-	e.AgentID, e.AuthMethod, e.Delegation, e.Subject = b.borrower, domain.ActorToken, &b.delegation, &b.lender
-	return e
-}
-
-func (b *book) lent() domain.DelegationCreated {
-	return domain.DelegationCreated{
-		DelegationID: b.delegation, OrganizationID: b.organization, DelegatorID: b.lender, DelegateeID: b.borrower,
-		Scopes: domain.NewScopes("agents:read"), TTLSeconds: 80_000, ExpiresAt: b.at.Add(80_000 * time.Second),
-	}
-}
-
 // sound is a history that is as it should be.
 func sound(tb testing.TB) *book {
 	b := newBook(tb)
@@ -150,6 +91,8 @@ func sound(tb testing.TB) *book {
 	b.agent(b.issued())
 	b.delegations(b.lent())
 	b.delegations(b.exchanged())
+	b.belows(b.lentOn())
+	b.belows(b.exchangedBelow())
 	return b
 }
 

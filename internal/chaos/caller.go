@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -32,7 +33,14 @@ type ask struct {
 	basic        [2]string // client id and secret; with a form only
 	body         any       // JSON, or url.Values for a form
 	header       map[string]string
+	yes          func(answer) bool // whether an answer of success means yes; nil when it always does
+	names        string            // the field of the answer that names what was made; "" when there is none
 }
+
+// keyed is whether the request may be repeated for the same answer.
+func (a ask) keyed() bool { return a.header[idempotencyKey] != "" }
+
+const idempotencyKey = "Idempotency-Key"
 
 // answer is what came of a request.
 type answer struct {
@@ -40,13 +48,40 @@ type answer struct {
 	result  Result
 	status  int
 	code    string // of a refusal
+	raw     string
 	body    map[string]any
-	etag    string
+	header  http.Header
 }
 
 func (a answer) text(field string) string {
 	s, _ := a.body[field].(string)
 	return s
+}
+
+// texts is a field that is a list of texts.
+func (a answer) texts(field string) (texts []string) {
+	list, _ := a.body[field].([]any)
+	for _, entry := range list {
+		s, _ := entry.(string)
+		texts = append(texts, s)
+	}
+	return texts
+}
+
+// list is a field that is a list of objects.
+func (a answer) list(field string) (objects []map[string]any) {
+	list, _ := a.body[field].([]any)
+	for _, entry := range list {
+		object, _ := entry.(map[string]any)
+		objects = append(objects, object)
+	}
+	return objects
+}
+
+// position is the place in the ledger that the answer tells; 0 for none.
+func (a answer) position() uint64 {
+	position, _ := strconv.ParseUint(a.header.Get("X-Ledger-Position"), 10, 64) // absent is 0
+	return position
 }
 
 func (a answer) String() string {
@@ -75,10 +110,12 @@ func (c *caller) once(ctx context.Context, what ask) answer {
 	if err != nil {
 		return a
 	}
-	a.status, a.etag = response.StatusCode, response.Header.Get("ETag")
+	a.status, a.header, a.raw = response.StatusCode, response.Header, string(raw)
 	_ = json.Unmarshal(raw, &a.body) // what is no object has no fields
 	a.code = a.text("code") + a.text("error")
-	a.result = resultOf(a)
+	if a.result = resultOf(a); a.result == Acknowledged && what.yes != nil && !what.yes(a) {
+		a.result, a.code = Refused, "no"
+	}
 	if a.status >= http.StatusInternalServerError && a.status != http.StatusServiceUnavailable {
 		c.record.Mistake(Violation{Rule: RuleAnswer, Detail: fmt.Sprintf("%s %s as %s: %d %s", what.method, what.path, a.request, a.status, raw)})
 	}
@@ -98,16 +135,25 @@ func resultOf(a answer) Result {
 }
 
 // until repeats a request until it is answered, a few times at most.
-func (c *caller) until(ctx context.Context, what ask) (last answer, attempts []Attempt) {
+func (c *caller) until(ctx context.Context, what ask) (last answer, tried attempts) {
 	const most = 5
 	for range most {
 		last = c.once(ctx, what)
-		attempts = append(attempts, Attempt{Request: last.request, Result: last.result})
+		tried = append(tried, last.attempt(what))
 		if last.result != Unknown || !between(ctx, c.rng, 20*time.Millisecond, 300*time.Millisecond) {
 			break
 		}
 	}
-	return last, attempts
+	return last, tried
+}
+
+// attempt is the answer as the recording keeps it.
+func (a answer) attempt(at ask) Attempt {
+	attempt := Attempt{Request: a.request, Result: a.result}
+	if a.result == Acknowledged && at.keyed() {
+		attempt.Named, attempt.Body, attempt.Replayed = a.text(at.names), a.raw, a.header.Get("Idempotency-Replayed") == "true"
+	}
+	return attempt
 }
 
 func (a ask) build(ctx context.Context, base, id string) (*http.Request, error) {
@@ -143,14 +189,4 @@ func (a ask) build(ctx context.Context, base, id string) (*http.Request, error) 
 	}
 	request.Header.Set("X-Request-Id", id)
 	return request, nil
-}
-
-// settled: no attempt was left unanswered.
-func settled(attempts []Attempt) bool {
-	for _, a := range attempts {
-		if a.Result == Unknown {
-			return false
-		}
-	}
-	return true
 }

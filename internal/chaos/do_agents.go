@@ -3,6 +3,8 @@ package chaos
 import (
 	"context"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -11,19 +13,7 @@ import (
 
 func agentID(a *agent) domain.AgentID { return domain.AgentID{UUID: uuid.MustParse(a.id)} }
 
-// operate sends a command until it is answered and notes it.
-func (c *client) operate(ctx context.Context, o Operation, what ask) (answer, bool) {
-	a, attempts := c.until(ctx, what)
-	o.Attempts, o.Result, o.Answer = attempts, a.result, a.String()
-	if o.Most == 0 {
-		o.Least, o.Most = 1, 1
-	}
-	c.recording.Operated(o)
-	return a, settled(attempts)
-}
-
-// keyed is a header that lets a command be repeated.
-func keyed() map[string]string { return map[string]string{"Idempotency-Key": uuid.NewString()} }
+func agentStream(a *agent) string { return domain.AgentStream(agentID(a)) }
 
 // register makes an agent; now and then under an address that others want too.
 func (c *client) register(ctx context.Context, o *organization) {
@@ -32,37 +22,56 @@ func (c *client) register(ctx context.Context, o *organization) {
 	if c.rng.IntN(contested) == 0 {
 		email = "wanted-" + string(rune('a'+c.rng.IntN(wanted))) + "@chaos.example"
 	}
-	a, attempts := c.until(ctx, ask{method: http.MethodPost, path: "/api/v1/agents", bearer: c.operator, header: keyed(), body: map[string]any{
-		"organizationId": o.id, "email": email, "agentType": "screener", "version": "1.0.0", "owner": "chaos",
-		"deploymentEnv": "development", "capabilities": []string{}, "scopes": []string{"agents:read", "audit:read", "tokens:read"},
-	}})
-	made := Operation{
-		Kind: "register", Attempts: attempts, Result: a.result, Answer: a.String(), Makes: "agent.created", Least: 1, Most: 1,
+	begin := c.recording.Now()
+	made := Operation{Kind: "register", Makes: "agent.created", RestsOn: []string{o.key()}}
+	a, _ := c.operate(ctx, made, ask{
+		method: http.MethodPost, path: "/api/v1/agents", bearer: c.operator, header: keyed(), names: "agentId", body: map[string]any{
+			"organizationId": o.id, "email": email, "agentType": "screener", "version": "1.0.0", "owner": "chaos",
+			"deploymentEnv": "development", "capabilities": []string{}, "scopes": allScopes, "description": firstDescription,
+		}})
+	if a.result == Acknowledged || a.code == string(domain.CodeCrossTenant) || a.code == string(domain.CodeOrganizationNotFound) {
+		c.used(made.Kind, a, begin, Lasting(o.key()))
 	}
-	if a.result == Acknowledged {
-		who := &agent{id: a.text("agentId"), organization: o}
-		made.Stream = domain.AgentStream(agentID(who))
-		c.mu.Lock()
-		o.agents = append(o.agents, who)
-		c.mu.Unlock()
-		defer c.generate(ctx, who) // without a credential it could do nothing
+	if a.result != Acknowledged {
+		return
 	}
-	c.recording.Operated(made)
+	who := c.know(o, a.text("agentId"))
+	c.look(ctx, who)
+	c.generate(ctx, who) // without a credential it could do nothing
 }
 
-// change sends a PATCH that takes effect once: it names the edition that it
-// changes. It reports whether there was an edition to name.
-func (c *client) change(ctx context.Context, who *agent, o Operation, fields map[string]any, before func()) (a answer, quiet, sent bool) {
-	now := c.once(ctx, ask{method: http.MethodGet, path: "/api/v1/agents/" + who.id, bearer: c.operator})
-	if now.result != Acknowledged {
-		return now, false, false
+// firstDescription is what an agent is registered with, as are [allScopes].
+const firstDescription = "new"
+
+// know is the agent with this id, whether or not it was known before.
+func (c *client) know(o *organization, id string) *agent {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if i := slices.IndexFunc(o.agents, func(a *agent) bool { return a.id == id }); i >= 0 {
+		return o.agents[i]
 	}
-	before()
-	a, quiet = c.operate(ctx, o, ask{
+	who := &agent{id: id, organization: o}
+	c.setAtOnce(who.descriptionKey(), firstDescription)
+	c.setAtOnce(who.scopesKey(), strings.Join(allScopes, " "))
+	o.agents = append(o.agents, who)
+	return who
+}
+
+// setAtOnce notes a value that was there as soon as what has it.
+func (c *client) setAtOnce(of, value string) {
+	c.recording.Wrote(c.recording.Writes(of, value), Acknowledged, true)
+}
+
+// patch sends a change that takes effect once: it names the edition that it
+// changes.
+func (c *client) patch(ctx context.Context, who *agent, now answer, o Operation, fields map[string]any) (answer, attempts) {
+	o.Stream = agentStream(who)
+	a, tried := c.operate(ctx, o, ask{
 		method: http.MethodPatch, path: "/api/v1/agents/" + who.id, bearer: c.operator, body: fields,
-		header: map[string]string{"If-Match": now.etag},
+		header: map[string]string{"If-Match": now.header.Get("ETag")},
 	})
-	return a, quiet, true
+	c.follow(ctx, who, a)
+	return a, tried
 }
 
 func (c *client) update(ctx context.Context, who *agent) {
@@ -70,8 +79,54 @@ func (c *client) update(ctx context.Context, who *agent) {
 		return
 	}
 	defer who.writing.Unlock()
-	c.change(ctx, who, Operation{Kind: "update", Makes: "agent.updated", Stream: domain.AgentStream(agentID(who))},
-		map[string]any{"description": c.newName("description")}, func() {})
+	now := c.look(ctx, who)
+	if now.result != Acknowledged {
+		return
+	}
+	description := c.newName("description")
+	c.set(who.descriptionKey(), description, func() (answer, attempts) {
+		return c.patch(ctx, who, now, Operation{Kind: "update", Makes: "agent.updated"}, map[string]any{"description": description})
+	})
+	c.look(ctx, who)
+}
+
+// set sends what sets a value and notes what came of it.
+func (c *client) set(of, value string, send func() (answer, attempts)) (answer, attempts) {
+	w := c.recording.Writes(of, value)
+	a, tried := send()
+	c.recording.Wrote(w, a.result, tried.settled())
+	return a, tried
+}
+
+// allScopes are what an agent is registered with, sorted.
+var allScopes = []string{"agents:read", "audit:read", "tokens:read"}
+
+// rescope takes scopes from an agent, which ends the tokens it has, or gives
+// them back, which revives none.
+func (c *client) rescope(ctx context.Context, who *agent) {
+	if !who.writing.TryLock() {
+		return
+	}
+	defer who.writing.Unlock()
+	now := c.look(ctx, who)
+	if now.result != Acknowledged {
+		return
+	}
+	send := func(scopes []string) (answer, attempts) {
+		return c.set(who.scopesKey(), strings.Join(scopes, " "), func() (answer, attempts) {
+			return c.patch(ctx, who, now, Operation{Kind: "change scopes", Makes: "agent.updated"}, map[string]any{"scopes": scopes})
+		})
+	}
+	if len(now.texts("scopes")) < len(allScopes) {
+		send(allScopes)
+		return
+	}
+	ending := c.recording.Ends(who.scopesKey())
+	c.recording.Revives(who.scopesKey()) // what is asked for from here on may be from after it
+	a, tried := c.end(ending, func() (answer, attempts) { return send(allScopes[:1+c.rng.IntN(len(allScopes)-1)]) })
+	c.recording.Revived(who.scopesKey(), a.result == Acknowledged, tried.settled())
+	c.tryEnded(ctx, who.organization, who.scopesKey())
+	c.issue(ctx, who)
 }
 
 // suspendForAWhile suspends an agent and reactivates it later, if it can.
@@ -80,24 +135,29 @@ func (c *client) suspendForAWhile(ctx context.Context, who *agent) {
 		return
 	}
 	defer who.writing.Unlock()
-	stream := domain.AgentStream(agentID(who))
-	var ending *Ending
-	// None when an attempt before, that was not answered, had done it already.
-	a, quiet, sent := c.change(ctx, who, Operation{Kind: "suspend", Makes: "agent.suspended", Stream: stream, Most: 1},
-		map[string]any{"status": "suspended"}, func() { ending = c.recording.Ends(who.key()) })
-	if !sent {
+	now := c.look(ctx, who)
+	if now.result != Acknowledged {
 		return
 	}
+	status := func(o Operation, to string) (answer, attempts) {
+		// None when an attempt before, that was not answered, had done it already.
+		o.Most = 1
+		return c.patch(ctx, who, now, o, map[string]any{"status": to})
+	}
+	a, _ := c.end(c.recording.Ends(who.key()), func() (answer, attempts) {
+		return status(Operation{Kind: "suspend", Makes: "agent.suspended"}, "suspended")
+	})
 	if a.result == Acknowledged {
-		c.recording.Ended(ending, quiet)
-		c.use(ctx, who)
+		c.tryEnded(ctx, who.organization, who.key())
 		c.issue(ctx, who)
 	}
-	a, quiet, sent = c.change(ctx, who, Operation{Kind: "reactivate", Makes: "agent.reactivated", Stream: stream, Most: 1},
-		map[string]any{"status": "active"}, func() { c.recording.Revives(who.key()) })
-	if sent {
-		c.recording.Revived(who.key(), a.result == Acknowledged, quiet)
+	if now = c.look(ctx, who); now.result != Acknowledged {
+		return
 	}
+	c.recording.Revives(who.key())
+	a, tried := status(Operation{Kind: "reactivate", Makes: "agent.reactivated"}, "active")
+	c.recording.Revived(who.key(), a.result == Acknowledged, tried.settled())
+	c.issue(ctx, who)
 }
 
 func (c *client) decommission(ctx context.Context, who *agent) {
@@ -105,13 +165,19 @@ func (c *client) decommission(ctx context.Context, who *agent) {
 		return
 	}
 	defer who.writing.Unlock()
-	ending := c.recording.Ends(who.key())
-	a, quiet := c.operate(ctx, Operation{Kind: "decommission", Makes: "agent.decommissioned", Stream: domain.AgentStream(agentID(who))},
-		ask{method: http.MethodDelete, path: "/api/v1/agents/" + who.id, bearer: c.operator})
-	if a.result == Acknowledged {
-		c.recording.Ended(ending, quiet)
-	}
+	c.dismiss(ctx, who)
+	c.tryEnded(ctx, who.organization, who.key())
+}
+
+// dismiss ends an agent for good. The caller holds its writing lock.
+func (c *client) dismiss(ctx context.Context, who *agent) {
+	c.end(c.recording.EndsForGood(who.key()), func() (answer, attempts) {
+		a, tried := c.operate(ctx, Operation{Kind: "decommission", Makes: "agent.decommissioned", Stream: agentStream(who)},
+			ask{method: http.MethodDelete, path: "/api/v1/agents/" + who.id, bearer: c.operator})
+		c.follow(ctx, who, a)
+		return a, tried
+	})
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	who.gone = true
+	c.mu.Unlock()
 }

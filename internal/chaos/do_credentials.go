@@ -3,8 +3,6 @@ package chaos
 import (
 	"context"
 	"net/http"
-
-	"github.com/sentryagent/agentidp/domain"
 )
 
 func (c *client) generate(ctx context.Context, who *agent) {
@@ -12,42 +10,49 @@ func (c *client) generate(ctx context.Context, who *agent) {
 		return
 	}
 	defer who.writing.Unlock()
-	a, _ := c.operate(ctx, Operation{Kind: "generate", Makes: "credential.generated", Stream: domain.AgentStream(agentID(who))}, ask{
-		method: http.MethodPost, path: "/api/v1/agents/" + who.id + "/credentials", bearer: c.operator, header: keyed(), body: map[string]any{},
+	o := Operation{Kind: "generate", Makes: "credential.generated", Stream: agentStream(who), RestsOn: []string{who.key()}}
+	a, tried := c.operate(ctx, o, ask{
+		method: http.MethodPost, path: "/api/v1/agents/" + who.id + "/credentials",
+		bearer: c.operator, header: keyed(), names: "credentialId", body: map[string]any{},
 	})
-	if a.result == Acknowledged {
-		c.keepSecret(who, a)
-		c.issue(ctx, who)
-	}
+	c.takeSecret(ctx, who, a, tried)
 }
 
-func (c *client) keepSecret(of *agent, a answer) {
+// takeSecret remembers the secret of an answer. What was sent after that and
+// not answered may have made another one in its place.
+func (c *client) takeSecret(ctx context.Context, who *agent, a answer, tried attempts) {
+	if a.result != Acknowledged || !tried.certain() {
+		return
+	}
 	s := &secret{credential: a.text("credentialId"), text: a.text("clientSecret"), key: c.newName("secret")}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	of.secrets = append(of.secrets, s)
+	who.secrets = append(who.secrets, s)
+	c.mu.Unlock()
+	c.issue(ctx, who)
+	c.follow(ctx, who, a)
 }
 
 // rotate replaces a secret. Repeated, it may do so again: the secret that is
 // answered is the last.
 func (c *client) rotate(ctx context.Context, who *agent) {
-	c.endSecret(ctx, who, func(s *secret) (answer, []Attempt) {
-		return c.until(ctx, ask{
+	o := Operation{Kind: "rotate", Makes: "credential.rotated", Least: 1, Most: asOften, RestsOn: []string{who.key()}}
+	c.endSecret(ctx, who, o, func(s *secret) ask {
+		return ask{
 			method: http.MethodPost, path: "/api/v1/agents/" + who.id + "/credentials/" + s.credential + "/rotate",
-			bearer: c.operator, header: keyed(), body: map[string]any{},
-		})
-	}, "rotate", "credential.rotated", true)
+			bearer: c.operator, header: keyed(), names: "credentialId", body: map[string]any{},
+		}
+	})
 }
 
 func (c *client) revokeCredential(ctx context.Context, who *agent) {
-	c.endSecret(ctx, who, func(s *secret) (answer, []Attempt) {
-		return c.until(ctx, ask{
-			method: http.MethodDelete, path: "/api/v1/agents/" + who.id + "/credentials/" + s.credential, bearer: c.operator,
-		})
-	}, "revoke credential", "credential.revoked", false)
+	c.endSecret(ctx, who, Operation{Kind: "revoke credential", Makes: "credential.revoked"}, func(s *secret) ask {
+		return ask{method: http.MethodDelete, path: "/api/v1/agents/" + who.id + "/credentials/" + s.credential, bearer: c.operator}
+	})
 }
 
-func (c *client) endSecret(ctx context.Context, who *agent, send func(*secret) (answer, []Attempt), kind Kind, makes domain.Type, again bool) {
+// endSecret ends one of an agent's secrets, and takes the one that the answer
+// has instead, if it has one.
+func (c *client) endSecret(ctx context.Context, who *agent, o Operation, by func(*secret) ask) {
 	if !who.writing.TryLock() {
 		return
 	}
@@ -56,26 +61,15 @@ func (c *client) endSecret(ctx context.Context, who *agent, send func(*secret) (
 	if s == nil || s.gone { // only who is writing changes that
 		return
 	}
-	ending := c.recording.Ends(s.key)
-	a, attempts := send(s)
-	o := Operation{
-		Kind: kind, Attempts: attempts, Result: a.result, Answer: a.String(), Makes: makes,
-		Stream: domain.AgentStream(agentID(who)), Least: 1, Most: 1,
-	}
-	if again {
-		o.Most = len(attempts)
-	}
-	c.recording.Operated(o)
-	if a.result == Acknowledged {
-		c.recording.Ended(ending, settled(attempts))
-	}
-	if a.result != Refused || !settled(attempts) {
+	o.Stream = agentStream(who)
+	a, tried := c.end(c.recording.EndsForGood(s.key), func() (answer, attempts) { return c.operate(ctx, o, by(s)) })
+	if !tried.nothing() {
 		c.mu.Lock()
 		s.gone = true
 		c.mu.Unlock()
 	}
-	if a.result == Acknowledged && again {
-		c.keepSecret(who, a)
-		c.issue(ctx, who)
+	if a.text("clientSecret") != "" {
+		c.takeSecret(ctx, who, a, tried)
 	}
+	c.tryEnded(ctx, who.organization, s.key)
 }

@@ -2,78 +2,125 @@ package chaos
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
-
-	"github.com/google/uuid"
+	"slices"
 
 	"github.com/sentryagent/agentidp/domain"
 )
 
-// delegate lends a scope to a neighbour, with a token of the lender's own.
+// delegate lends a scope to a neighbour: of the lender's own, or on what it was
+// lent.
 func (c *client) delegate(ctx context.Context, who *agent) {
-	to, t := c.neighbour(who), c.anyToken(who)
-	if to == nil || t == nil {
-		return
+	t := c.anyTokenOf(who, func(t *token) bool { return mayFollow(t) > 0 })
+	if t != nil {
+		c.lend(ctx, who, t, c.rng.IntN(mayFollow(t)))
+	}
+}
+
+// mayFollow is how many links a token can make, one below the other.
+func mayFollow(t *token) int {
+	if t.under != nil {
+		return t.under.maxDepth
+	}
+	return domain.MaxDelegationDepth + 1
+}
+
+// lend makes a link to a neighbour: the first of a chain, or, with a token got
+// by exchange, one below the link that that is under. Nil when none was made.
+func (c *client) lend(ctx context.Context, who *agent, t *token, maxDepth int) *lent {
+	to := c.neighbour(who)
+	if to == nil {
+		return nil
+	}
+	const hour = 3600
+	l := &lent{from: who, to: to, above: t.under, maxDepth: maxDepth}
+	o := Operation{Kind: "delegate", Makes: "delegation.created", RestsOn: slices.Concat(t.restsOn, []string{to.key()})}
+	if l.above != nil {
+		l.depth, o.Kind = l.above.depth+1, Kind(fmt.Sprintf("lend on, depth %d", l.above.depth+1))
 	}
 	begin := c.recording.Now()
-	a, attempts := c.until(ctx, ask{
-		method: http.MethodPost, path: "/oauth2/token/delegate", bearer: t.text, header: keyed(),
-		body: map[string]any{"delegateeAgentId": to.id, "scopes": []string{"agents:read"}, "ttlSeconds": 3600},
+	a, _ := c.operate(ctx, o, ask{
+		method: http.MethodPost, path: "/oauth2/token/delegate", bearer: t.text, header: keyed(), names: "chainId",
+		body: map[string]any{
+			"delegateeAgentId": to.id, "scopes": []string{"agents:read"}, "maxDepth": l.maxDepth,
+			"ttlSeconds": hour * (domain.MaxDelegationDepth + 1 - l.depth), // so that none outlives the one above
+		},
 	})
-	o := Operation{Kind: "delegate", Attempts: attempts, Result: a.result, Answer: a.String(), Makes: "delegation.created", Least: 1, Most: 1}
-	if a.result == Acknowledged {
-		l := &lent{chain: a.text("chainId"), text: a.text("delegationToken"), from: who, to: to, since: c.recording.Now()}
-		l.restsOn = []string{l.key(), who.key(), to.key(), who.organization.key()}
-		o.Stream = delegationStream(l)
-		c.recording.Used(Use{Kind: o.Kind, RestsOn: t.restsOn, Since: t.since, Begin: begin, End: l.since, Result: a.result, Answer: o.Answer})
-		c.mu.Lock()
-		to.lent = append(to.lent, l)
-		c.mu.Unlock()
+	c.used(o.Kind, a, begin, t.need(), Lasting(who.key(), to.key()))
+	if a.result != Acknowledged {
+		return nil
 	}
-	c.recording.Operated(o)
+	l.chain, l.text = a.text("chainId"), a.text("delegationToken")
+	c.mu.Lock()
+	to.lent = append(to.lent, l)
+	c.mu.Unlock()
+	return l
 }
 
-func delegationStream(l *lent) string {
-	return domain.DelegationStream(domain.DelegationID{UUID: uuid.MustParse(l.chain)})
+// lendDown makes a whole chain, each lending on what it was lent.
+func (c *client) lendDown(ctx context.Context, who *agent) {
+	for t := c.ownToken(who); t != nil && mayFollow(t) > 0; {
+		l := c.lend(ctx, who, t, mayFollow(t)-1)
+		if l == nil {
+			return
+		}
+		who, t = l.to, c.exchangeFor(ctx, l)
+	}
 }
 
-// ownToken is on how many things an agent's own token rests.
-const ownToken = 4
-
-// exchange turns what was lent into a token that acts for the lender. The
-// request rests on the actor's token as well; the token that is got does not,
-// but on its credential.
+// exchange turns what was lent into a token that acts for the lender.
 func (c *client) exchange(ctx context.Context, who *agent) {
-	l, t := c.anyLent(who), c.anyToken(who)
-	if l == nil || t == nil || len(t.restsOn) > ownToken {
+	if l := c.anyLent(who); l != nil {
+		c.exchangeFor(ctx, l)
+	}
+}
+
+// exchangeFor rests on the actor's token as well; the token that is got does
+// not, but on its credential. It is nil when none was got.
+func (c *client) exchangeFor(ctx context.Context, l *lent) *token {
+	actor := c.ownToken(l.to)
+	if actor == nil {
+		return nil
+	}
+	t := &token{secret: actor.secret, under: l, restsOn: slices.Concat(l.restsOn(), l.endsTokens(), []string{actor.secret.key})}
+	return c.getToken(ctx, Operation{Kind: "exchange", Stream: l.stream()}, l.to, t, []Need{actor.need(), Lasting(l.restsOn()...)},
+		ask{body: url.Values{
+			"grant_type":    {"urn:ietf:params:oauth:grant-type:token-exchange"},
+			"subject_token": {l.text}, "subject_token_type": {"urn:sentryagent:params:oauth:token-type:delegation"},
+			"actor_token": {actor.text}, "actor_token_type": {"urn:ietf:params:oauth:token-type:access_token"},
+		}})
+}
+
+// verifyLent has the operator ask whether what an agent was lent can be used.
+func (c *client) verifyLent(ctx context.Context, who *agent) {
+	l := c.anyLent(who)
+	if l == nil {
 		return
 	}
 	begin := c.recording.Now()
-	a := c.once(ctx, ask{method: http.MethodPost, path: "/oauth2/token", body: url.Values{
-		"grant_type":    {"urn:ietf:params:oauth:grant-type:token-exchange"},
-		"subject_token": {l.text}, "subject_token_type": {"urn:sentryagent:params:oauth:token-type:delegation"},
-		"actor_token": {t.text}, "actor_token_type": {"urn:ietf:params:oauth:token-type:access_token"},
-	}})
-	actor := Use{Kind: "exchange", RestsOn: t.restsOn, Since: t.since, Begin: begin, End: c.recording.Now(), Result: a.result, Answer: a.String()}
-	if a.result == Refused { // the reason may be either
-		actor.RestsOn = append(append([]string{}, t.restsOn...), l.restsOn...)
-	}
-	c.recording.Used(actor)
-	credential := t.restsOn[1]
-	c.tookToken("exchange", a, begin, l.to, append(append([]string{}, l.restsOn...), credential), delegationStream(l))
+	a := c.operateOnce(ctx, Operation{Kind: "verify delegation"}, ask{
+		method: http.MethodPost, path: "/oauth2/token/verify-delegation", bearer: c.operator,
+		body: map[string]any{"delegationToken": l.text}, yes: func(a answer) bool { return a.body["valid"] == true },
+	})
+	c.used("verify delegation", a, begin, Lasting(l.restsOn()...))
 }
 
-// revokeDelegation ends what was lent to an agent, by the operator.
+// revokeDelegation ends what was lent to an agent, or a link above that, by the
+// operator.
 func (c *client) revokeDelegation(ctx context.Context, who *agent) {
 	l := c.anyLent(who)
 	if l == nil {
 		return
 	}
-	ending := c.recording.Ends(l.key())
-	a, quiet := c.operate(ctx, Operation{Kind: "revoke delegation", Makes: "delegation.revoked", Most: 1, Stream: delegationStream(l)},
-		ask{method: http.MethodDelete, path: "/oauth2/token/delegate/" + l.chain, bearer: c.operator})
-	if a.result == Acknowledged {
-		c.recording.Ended(ending, quiet)
+	for l.above != nil && c.rng.IntN(2) == 0 {
+		l = l.above
 	}
+	// None when another has done it already.
+	c.end(c.recording.EndsForGood(l.key()), func() (answer, attempts) {
+		return c.operate(ctx, Operation{Kind: "revoke delegation", Makes: "delegation.revoked", Most: 1, Stream: l.stream()},
+			ask{method: http.MethodDelete, path: "/oauth2/token/delegate/" + l.chain, bearer: c.operator})
+	})
+	c.tryEnded(ctx, who.organization, l.key())
 }

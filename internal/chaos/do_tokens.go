@@ -4,10 +4,9 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/golang-jwt/jwt/v5"
-
-	"github.com/sentryagent/agentidp/domain"
 )
 
 // issue asks for a token once: each request makes one of its own.
@@ -16,68 +15,105 @@ func (c *client) issue(ctx context.Context, who *agent) {
 	if s == nil {
 		return
 	}
-	begin := c.recording.Now()
-	a := c.once(ctx, ask{method: http.MethodPost, path: "/oauth2/token", basic: [2]string{who.id, s.text},
-		body: url.Values{"grant_type": {"client_credentials"}}})
-	c.tookToken("issue", a, begin, who, who.restsOn(s), domain.AgentStream(agentID(who)))
+	t := &token{secret: s, restsOn: append(who.restsOn(s), who.scopesKey())}
+	c.getToken(ctx, Operation{Kind: "issue", Stream: agentStream(who)}, who, t, []Need{Lasting(who.restsOn(s)...)},
+		ask{basic: [2]string{who.id, s.text}, body: url.Values{"grant_type": {"client_credentials"}}})
 }
 
-// tookToken notes the answer to a request for a token, and what it and the
-// token rest on.
-func (c *client) tookToken(kind Kind, a answer, begin Moment, who *agent, restsOn []string, stream string) {
-	end := c.recording.Now()
-	c.recording.Operated(Operation{
-		Kind: kind, Attempts: []Attempt{{a.request, a.result}}, Result: a.result, Answer: a.String(),
-		Makes: "token.issued", Stream: stream, Least: 1, Most: 1,
-	})
-	if kind != "exchange" || a.result != Refused { // which may be for the actor's token, see there
-		c.recording.Used(Use{Kind: kind, RestsOn: restsOn, Since: Never, Begin: begin, End: end, Result: a.result, Answer: a.String()})
-	}
+// getToken asks the token endpoint for a token once, and notes the answer and
+// what it needs. The token is nil when none was got.
+func (c *client) getToken(ctx context.Context, o Operation, who *agent, t *token, needs []Need, what ask) *token {
+	o.Makes, o.Least, o.Most = "token.issued", 1, 1
+	what.method, what.path = http.MethodPost, "/oauth2/token"
+	t.asked = c.recording.Now()
+	a := c.operateOnce(ctx, o, what)
+	t.since = c.recording.Now()
+	c.recording.Used(Use{Kind: o.Kind, Needs: needs, Begin: t.asked, End: t.since, Result: a.result, Answer: a.String()})
 	if a.result != Acknowledged {
-		return
+		return nil
 	}
 	var claims jwt.RegisteredClaims
-	text := a.text("access_token")
-	if _, _, err := jwt.NewParser().ParseUnverified(text, &claims); err != nil {
-		c.recording.Mistake(Violation{Rule: RuleAnswer, Detail: string(kind) + " gave what is no token: " + err.Error()})
-		return
+	t.text = a.text("access_token")
+	if _, _, err := jwt.NewParser().ParseUnverified(t.text, &claims); err != nil {
+		c.recording.Mistake(Violation{Rule: RuleAnswer, Detail: string(o.Kind) + " gave what is no token: " + err.Error()})
+		return nil
 	}
-	t := &token{text: text, key: "token " + claims.ID, since: end}
-	t.restsOn = append([]string{t.key}, restsOn...)
+	t.key = "token " + claims.ID
+	t.restsOn = append(t.restsOn, t.key)
 	c.keepToken(who, t)
+	return t
 }
 
 // use reads the agent's own record with a token.
 func (c *client) use(ctx context.Context, who *agent) {
-	t := c.anyToken(who)
-	if t == nil {
-		return
+	if t := c.anyToken(who); t != nil {
+		c.useToken(ctx, who, t)
 	}
+}
+
+func (c *client) useToken(ctx context.Context, who *agent, t *token) {
 	begin := c.recording.Now()
-	a := c.once(ctx, ask{method: http.MethodGet, path: "/api/v1/agents/" + who.id, bearer: t.text})
+	a := c.operateOnce(ctx, Operation{Kind: "use"}, ask{method: http.MethodGet, path: "/api/v1/agents/" + who.id, bearer: t.text})
 	if a.status == http.StatusNotFound {
 		c.recording.Mistake(Violation{Rule: RuleAnswer, Detail: "who has a token is not found, as " + a.request})
 	}
-	c.used("use", a, begin, t)
+	c.used("use", a, begin, t.need())
+	if a.result == Acknowledged {
+		c.saw(who, a, begin)
+	}
 }
 
-func (c *client) used(kind Kind, a answer, begin Moment, t *token) {
-	c.recording.Operated(Operation{Kind: kind, Attempts: []Attempt{{a.request, a.result}}, Result: a.result, Answer: a.String()})
-	c.recording.Used(Use{Kind: kind, RestsOn: t.restsOn, Since: t.since, Begin: begin, End: c.recording.Now(), Result: a.result, Answer: a.String()})
+// used notes the answer to what needs something to be alive.
+func (c *client) used(kind Kind, a answer, begin Moment, needs ...Need) {
+	c.recording.Used(Use{Kind: kind, Needs: needs, Begin: begin, End: c.recording.Now(), Result: a.result, Answer: a.String()})
 }
 
 // introspect has the operator ask whether a token is active.
 func (c *client) introspect(ctx context.Context, who *agent) {
-	t := c.anyToken(who)
-	if t == nil {
-		return
+	if t := c.anyToken(who); t != nil {
+		c.introspectToken(ctx, t)
 	}
+}
+
+func (c *client) introspectToken(ctx context.Context, t *token) {
 	begin := c.recording.Now()
-	a := c.once(ctx, ask{method: http.MethodPost, path: "/oauth2/introspect", bearer: c.operator, body: url.Values{"token": {t.text}}})
-	if active, told := a.body["active"].(bool); a.result == Acknowledged && told && !active {
-		a.result, a.code = Refused, "not active"
+	a := c.operateOnce(ctx, Operation{Kind: "introspect"}, ask{
+		method: http.MethodPost, path: "/oauth2/introspect", bearer: c.operator, body: url.Values{"token": {t.text}},
+		yes: func(a answer) bool { return a.body["active"] == true },
+	})
+	c.used("introspect", a, begin, t.need())
+}
+
+// tryEnded uses and introspects a token that rests on what was just ended,
+// whoever has it.
+func (c *client) tryEnded(ctx context.Context, in *organization, key string) {
+	if who, t := c.anyTokenOn(in, key); t != nil {
+		c.useToken(ctx, who, t)
+		c.introspectToken(ctx, t)
 	}
-	c.used("introspect", a, begin, t)
+}
+
+// anyTokenOn is a token that rests on something, and who has it.
+func (c *client) anyTokenOn(in *organization, key string) (*agent, *token) {
+	type held struct {
+		by *agent
+		*token
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var all []held
+	for _, a := range in.agents {
+		for _, t := range a.tokens {
+			if slices.Contains(t.restsOn, key) {
+				all = append(all, held{a, t})
+			}
+		}
+	}
+	if len(all) == 0 {
+		return nil, nil
+	}
+	one := pick(c, all)
+	return one.by, one.token
 }
 
 // revokeToken ends one token, by its owner.
@@ -86,13 +122,10 @@ func (c *client) revokeToken(ctx context.Context, who *agent) {
 	if t == nil || s == nil {
 		return
 	}
-	ending := c.recording.Ends(t.key)
-	a, attempts := c.until(ctx, ask{method: http.MethodPost, path: "/oauth2/revoke", basic: [2]string{who.id, s.text}, body: url.Values{"token": {t.text}}})
-	if a.result == Acknowledged {
-		c.recording.Ended(ending, settled(attempts))
-	}
-	c.recording.Operated(Operation{
-		Kind: "revoke token", Attempts: attempts, Result: a.result, Answer: a.String(),
-		Makes: "token.revoked", Least: 0, Most: len(attempts), // none when it was dead already
+	// None when it was dead already.
+	c.end(c.recording.EndsForGood(t.key), func() (answer, attempts) {
+		return c.operate(ctx, Operation{Kind: "revoke token", Makes: "token.revoked", Most: asOften},
+			ask{method: http.MethodPost, path: "/oauth2/revoke", basic: [2]string{who.id, s.text}, body: url.Values{"token": {t.text}}})
 	})
+	c.tryEnded(ctx, who.organization, t.key)
 }

@@ -28,15 +28,17 @@ type History struct {
 	claims        map[string]domain.Claim // by stream
 	unique        map[string]eventstore.Position
 	requests      map[string][]made
+	streams       map[string][]made
 
 	violations []Violation
 }
 
-// made is an event that a request has led to.
+// made is an event and what it made.
 type made struct {
 	eventType domain.Type
 	stream    string
 	position  eventstore.Position
+	named     string // the id of what an answer would name; "" for nothing
 }
 
 // NewHistory begins a replay. Dense says that the engine counts positions one
@@ -52,6 +54,7 @@ func NewHistory(dense bool) *History {
 		claims:        map[string]domain.Claim{},
 		unique:        map[string]eventstore.Position{},
 		requests:      map[string][]made{},
+		streams:       map[string][]made{},
 	}
 }
 
@@ -93,8 +96,10 @@ func (h *History) Take(e eventstore.Event) {
 		h.note(RuleDecoded, e.Position, err)
 		return
 	}
+	m := made{domain.Type(record.Type), e.Stream, e.Position, named(fact)}
+	h.streams[e.Stream] = append(h.streams[e.Stream], m)
 	if id := record.Request.ID; id != "" {
-		h.requests[id] = append(h.requests[id], made{domain.Type(record.Type), e.Stream, e.Position})
+		h.requests[id] = append(h.requests[id], m)
 	}
 	o := occurrence{
 		fact: fact, stream: e.Stream, organization: domain.OrganizationID{UUID: e.Organization}, at: record.Time, position: e.Position,

@@ -14,9 +14,11 @@ type organization struct {
 	id      string
 	writing sync.Mutex // held by who changes it
 	agents  []*agent
+	gone    bool // deleted, or nobody knows
 }
 
-func (o *organization) key() string { return "organization " + o.id }
+func (o *organization) key() string     { return "organization " + o.id }
+func (o *organization) tierKey() string { return "tier of organization " + o.id }
 
 type agent struct {
 	id           string
@@ -25,10 +27,14 @@ type agent struct {
 	secrets      []*secret
 	tokens       []*token // old ones as well
 	lent         []*lent  // to it
+	position     uint64   // of the last change of it that was acknowledged
+	admin        bool     // of its organization
 	gone         bool
 }
 
-func (a *agent) key() string { return "agent " + a.id }
+func (a *agent) key() string            { return "agent " + a.id }
+func (a *agent) scopesKey() string      { return "scopes of agent " + a.id }
+func (a *agent) descriptionKey() string { return "description of agent " + a.id }
 
 // secret is one of a credential; rotation makes another one.
 type secret struct {
@@ -37,30 +43,27 @@ type secret struct {
 }
 
 type token struct {
-	text    string
-	key     string
-	restsOn []string
-	since   Moment
+	text, key    string
+	secret       *secret // that it was got with, or the actor's token that was
+	under        *lent   // nil for an agent's own
+	restsOn      []string
+	asked, since Moment
 }
 
-// lent is a delegation.
-type lent struct {
-	chain, text string
-	from, to    *agent
-	restsOn     []string
-	since       Moment
-}
-
-func (l *lent) key() string { return "delegation " + l.chain }
+func (t *token) need() Need { return Need{RestsOn: t.restsOn, Asked: t.asked, Since: t.since} }
 
 // restsOn is what a secret of the agent needs to be worth something.
 func (a *agent) restsOn(s *secret) []string { return []string{s.key, a.key(), a.organization.key()} }
 
-// anyAgent prefers those that have something to work with, but not always.
-func (c *client) anyAgent() (who *agent) {
+// anyAgent prefers those that have what is wanted, but not always.
+func (c *client) anyAgent(has func(*agent) bool) (who *agent) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	const tries = 4
+	const most, triesAnybody = 12, 16
+	tries := most
+	if c.rng.IntN(triesAnybody) == 0 {
+		tries = 1
+	}
 	for range tries {
 		if len(c.organizations) == 0 {
 			return nil
@@ -69,18 +72,36 @@ func (c *client) anyAgent() (who *agent) {
 		if len(o.agents) == 0 {
 			continue
 		}
-		if who = pick(c, o.agents); !who.gone && len(who.tokens) > 0 {
+		if who = pick(c, o.agents); !who.gone && has(who) {
 			return who
 		}
 	}
 	return who
 }
 
-// neighbour is another agent of the organization; nil when there is none.
-func (c *client) neighbour(of *agent) *agent {
+func anything(*agent) bool    { return true }
+func aSecret(a *agent) bool   { return len(a.secrets) > 0 }
+func aToken(a *agent) bool    { return len(a.tokens) > 0 }
+func aLoan(a *agent) bool     { return len(a.tokens) > 0 && len(a.lent) > 0 }
+func authority(a *agent) bool { return a.admin }
+
+func (c *client) agentsOf(o *organization) []*agent {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	other := pick(c, of.organization.agents)
+	return slices.Clone(o.agents)
+}
+
+// neighbour is another agent of the organization, mostly one that has a token;
+// nil when there is none.
+func (c *client) neighbour(of *agent) (other *agent) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	const tries = 8
+	for range tries {
+		if other = pick(c, of.organization.agents); other != of && !other.gone && len(other.tokens) > 0 {
+			return other
+		}
+	}
 	if other == of {
 		return nil
 	}
@@ -105,25 +126,42 @@ func (c *client) anySecret(of *agent) *secret {
 
 // anyToken prefers the newest, but not always.
 func (c *client) anyToken(of *agent) *token {
+	return c.anyTokenOf(of, func(*token) bool { return true })
+}
+
+// ownToken is one that acts under no delegation.
+func (c *client) ownToken(of *agent) *token {
+	return c.anyTokenOf(of, func(t *token) bool { return t.under == nil })
+}
+
+// adminToken is one that gives an admin's rights; nil when the agent is none.
+func (c *client) adminToken(of *agent) *token {
+	return c.anyTokenOf(of, func(t *token) bool { return of.admin && t.under == nil })
+}
+
+func (c *client) anyTokenOf(of *agent, fit func(*token) bool) *token {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(of.tokens) == 0 {
-		return nil
-	}
-	const triesOld = 4
-	if c.rng.IntN(triesOld) > 0 {
-		return of.tokens[len(of.tokens)-1]
-	}
-	return pick(c, of.tokens)
+	return mostlyNewest(c, of.tokens, fit)
 }
 
 func (c *client) anyLent(to *agent) *lent {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(to.lent) == 0 {
-		return nil
+	return mostlyNewest(c, to.lent, func(*lent) bool { return true })
+}
+
+// mostlyNewest is the last that fits, or any; the zero T when none does.
+func mostlyNewest[T any](c *client, from []T, fit func(T) bool) (chosen T) {
+	const triesOld = 4
+	fitting := slices.DeleteFunc(slices.Clone(from), func(t T) bool { return !fit(t) })
+	switch {
+	case len(fitting) == 0:
+		return chosen
+	case c.rng.IntN(triesOld) > 0:
+		return fitting[len(fitting)-1]
 	}
-	return pick(c, to.lent)
+	return pick(c, fitting)
 }
 
 // keepToken remembers some of an agent's tokens.

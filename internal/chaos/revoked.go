@@ -16,20 +16,17 @@ import (
 func (r *Recording) CheckRevoked() []Violation {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	endings := map[string][]*Ending{}
-	for _, e := range r.endings {
-		endings[e.Of] = append(endings[e.Of], e)
-	}
+	endings := r.endingsOf()
 	var violations []Violation
 	for _, u := range r.uses {
 		switch u.Result {
 		case Acknowledged:
-			if of, e := u.tooLate(endings); e != nil {
-				violations = append(violations, u.violation(RuleRevoked, "%s was ended before: asked at %s, answered at %s", of, e.Begin, e.End))
+			if e := u.tooLate(endings); e != nil {
+				violations = append(violations, u.violation(RuleRevoked, "%s was ended before: asked at %s, answered at %s", e.Of, e.Begin, e.End))
 			}
 		case Refused:
 			if !u.excused(endings) {
-				violations = append(violations, u.violation(RuleInVain, "nothing of %s had been ended", u.RestsOn))
+				violations = append(violations, u.violation(RuleInVain, "nothing of %v had been ended", u.Needs))
 			}
 		}
 	}
@@ -37,30 +34,30 @@ func (r *Recording) CheckRevoked() []Violation {
 }
 
 // tooLate is an ending that should have kept the use from success.
-func (u Use) tooLate(endings map[string][]*Ending) (string, *Ending) {
-	for _, of := range u.RestsOn {
-		for _, e := range endings[of] {
-			before := u.Since < e.Begin
-			stillEnded := e.Revive > u.End
-			if e.End < u.Begin && (before || stillEnded) {
-				return of, e
+func (u Use) tooLate(endings endings) *Ending {
+	for _, need := range u.Needs {
+		for _, of := range need.RestsOn {
+			for _, e := range endings[of] {
+				before := need.Since < e.Begin
+				stillEnded := e.Revive > u.End
+				if e.End < u.Begin && (before || stillEnded) {
+					return e
+				}
 			}
 		}
 	}
-	return "", nil
+	return nil
 }
 
 // excused: something that the use needs may have been ended by its answer and
 // for what it has.
-func (u Use) excused(endings map[string][]*Ending) bool {
-	return slices.ContainsFunc(u.RestsOn, func(of string) bool {
-		return slices.ContainsFunc(endings[of], func(e *Ending) bool {
-			// What came after a revival was answered has nothing to do with it.
-			after := u.Begin
-			if u.Since != Never {
-				after = u.Since
-			}
-			return e.Begin < u.End && after < e.RevivedKnown
+func (u Use) excused(endings endings) bool {
+	return slices.ContainsFunc(u.Needs, func(need Need) bool {
+		// What came after a revival was answered has nothing to do with it. A
+		// token may be worth only what was known when it was asked for.
+		after := min(need.Asked, u.Begin)
+		return slices.ContainsFunc(need.RestsOn, func(of string) bool {
+			return slices.ContainsFunc(endings[of], func(e *Ending) bool { return e.Begin < u.End && after < e.RevivedKnown })
 		})
 	})
 }

@@ -39,9 +39,13 @@ func (h *History) takeDelegation(o occurrence) error {
 	return verdict
 }
 
-// checkCreated: the delegator had the scopes and both agents were active, as
-// they may have been seen; a link below another is within that one's bounds.
+// checkCreated: the delegator had the scopes, and both agents and the
+// organization were active, as they may have been seen; a link below another is
+// within that one's bounds.
 func (h *History) checkCreated(o occurrence, e domain.DelegationCreated) error {
+	if err := h.organizationWasActive(e.OrganizationID, o); err != nil {
+		return err
+	}
 	command := domain.CreateDelegation{
 		Caller:       domain.Caller{AgentID: e.DelegatorID, OrganizationID: e.OrganizationID},
 		DelegationID: e.DelegationID, DelegateeID: e.DelegateeID, Scopes: e.Scopes, TTLSeconds: e.TTLSeconds, MaxDepth: e.MaxDepth,
@@ -85,21 +89,14 @@ func (h *History) takeExchange(o occurrence, e domain.TokenIssued) error {
 }
 
 func (h *History) checkExchange(o occurrence, e domain.TokenIssued, d domain.Delegation) error {
-	root := d
-	for range domain.MaxDelegationDepth {
-		if root.ParentID.IsZero() {
-			break
-		}
-		parent := h.delegation(root.ParentID)
-		if err := anyOf(parent.possible(o.at), notRevoked); err != nil {
-			return err
-		}
-		root = parent.now
+	if err := h.organizationWasActive(d.OrganizationID, o); err != nil {
+		return err
 	}
 	if err := anyOf(h.agent(d.DelegateeID).possible(o.at), isActive); err != nil {
 		return err
 	}
-	if err := h.organizationWasActive(d.OrganizationID, o); err != nil {
+	root, err := h.wholeChain(o, d)
+	if err != nil {
 		return err
 	}
 	if e.Subject == nil || *e.Subject != root.DelegatorID {
@@ -119,6 +116,22 @@ func (h *History) checkExchange(o occurrence, e domain.TokenIssued, d domain.Del
 		})
 		return decided(events, err, e)
 	})
+}
+
+// wholeChain goes up to the root: nobody who lent had been suspended, and no
+// link above revoked.
+func (h *History) wholeChain(o occurrence, link domain.Delegation) (root domain.Delegation, err error) {
+	for range domain.MaxDelegationDepth + 1 {
+		if err := anyOf(h.agent(link.DelegatorID).possible(o.at), isActive); err != nil || link.ParentID.IsZero() {
+			return link, err
+		}
+		above := h.delegation(link.ParentID)
+		if err := anyOf(above.possible(o.at), notRevoked); err != nil {
+			return link, err
+		}
+		link = above.now
+	}
+	return link, breaks(RuleDelegation, "the chain has no root within its bounds")
 }
 
 func notRevoked(d domain.Delegation) error {

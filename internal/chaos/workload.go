@@ -69,12 +69,8 @@ func (w *Workload) Prepare(ctx context.Context, organizations, agents int) error
 	}
 	w.operator = a.text("access_token")
 	for range organizations {
-		if err := c.found(ctx); err != nil {
+		if err := c.found(ctx, agents); err != nil {
 			return err
-		}
-		o := w.organizations[len(w.organizations)-1]
-		for range agents {
-			c.register(ctx, o)
 		}
 	}
 	return nil
@@ -102,56 +98,77 @@ func (w *Workload) LookBack(ctx context.Context, sample int) {
 		c := w.client(w.options.Clients + 1 + i)
 		c.nodes = []string{node}
 		for range sample {
-			who := c.anyAgent()
+			who := c.anyAgent(anything)
 			if who == nil {
 				return
 			}
-			c.use(ctx, who)
-			c.issue(ctx, who)
+			for _, look := range looks {
+				look(c, ctx, who)
+			}
 		}
 	}
 }
 
+// looks are what shows on each node that all is as it was acknowledged.
+var looks = []func(*client, context.Context, *agent){
+	(*client).use, (*client).introspect, (*client).issue, (*client).verifyLent, (*client).exchange,
+	func(c *client, ctx context.Context, who *agent) { c.look(ctx, who) },
+	(*client).trail, (*client).lookAtTier, (*client).lookAtOrganization,
+}
+
 // work is one operation of a client.
 func (c *client) work(ctx context.Context) {
-	who := c.anyAgent()
-	if who == nil {
-		return
-	}
 	total := 0
 	for _, d := range deeds {
 		total += d.weight
 	}
 	at := c.rng.IntN(total)
 	for _, d := range deeds {
-		if at -= d.weight; at < 0 {
-			d.do(c, ctx, who)
-			return
+		if at -= d.weight; at >= 0 {
+			continue
 		}
+		if who := c.anyAgent(d.with); who != nil {
+			d.do(c, ctx, who)
+		}
+		return
 	}
 }
 
-// deeds are what clients do, and how often compared with the others.
+// deeds are what clients do, how often compared with the others, and with what
+// agents if there are any.
 var deeds = []struct {
 	weight int
+	with   func(*agent) bool
 	do     func(*client, context.Context, *agent)
 }{
-	{24, (*client).issue},
-	{20, (*client).use},
-	{8, (*client).introspect},
-	{6, func(c *client, ctx context.Context, who *agent) { c.register(ctx, who.organization) }},
-	{6, (*client).update},
-	{3, (*client).suspendForAWhile},
-	{1, (*client).decommission},
-	{4, (*client).generate},
-	{4, (*client).rotate},
-	{3, (*client).revokeCredential},
-	{4, (*client).revokeToken},
-	{5, (*client).delegate},
-	{8, (*client).exchange},
-	{3, (*client).revokeDelegation},
-	{1, func(c *client, ctx context.Context, _ *agent) { _ = c.found(ctx) }},
-	{1, func(c *client, ctx context.Context, who *agent) { c.suspendOrganization(ctx, who.organization) }},
-	{1, func(c *client, ctx context.Context, who *agent) { c.renameOrganization(ctx, who.organization) }},
-	{3, func(c *client, ctx context.Context, who *agent) { c.lookAtCheckpoint(ctx, who.organization) }},
+	{20, aSecret, (*client).issue},
+	{18, aToken, (*client).use},
+	{8, aToken, (*client).introspect},
+	{4, anything, func(c *client, ctx context.Context, who *agent) { c.look(ctx, who) }},
+	{2, anything, (*client).listAgents},
+	{3, anything, (*client).trail},
+	{1, anything, (*client).lookAhead},
+	{5, anything, func(c *client, ctx context.Context, who *agent) { c.register(ctx, who.organization) }},
+	{5, anything, (*client).update},
+	{3, anything, (*client).rescope},
+	{3, anything, (*client).suspendForAWhile},
+	{1, anything, (*client).decommission},
+	{4, anything, (*client).generate},
+	{4, aSecret, (*client).rotate},
+	{3, aSecret, (*client).revokeCredential},
+	{4, aToken, (*client).revokeToken},
+	{4, aToken, (*client).delegate},
+	{5, aToken, (*client).lendDown},
+	{8, aLoan, (*client).exchange},
+	{3, aLoan, (*client).verifyLent},
+	{3, aLoan, (*client).revokeDelegation},
+	{2, anything, (*client).foundAnother},
+	{1, anything, (*client).suspendOrganization},
+	{1, anything, (*client).deleteOrganization},
+	{2, authority, (*client).rename},
+	{2, anything, (*client).addMember},
+	{2, anything, (*client).changeTier},
+	{2, anything, (*client).lookAtTier},
+	{2, anything, (*client).lookAtOrganization},
+	{3, anything, (*client).lookAtCheckpoint},
 }
