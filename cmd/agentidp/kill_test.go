@@ -14,8 +14,11 @@ const loadClients = 32
 
 func TestKilledServerLosesNoTokenAndStartsAgain(t *testing.T) {
 	t.Parallel()
+	onEachEngine(t, killedLosesNoToken)
+}
+
+func killedLosesNoToken(t *testing.T, w *world) {
 	const rounds, tokensARound = 20, 300
-	w := newWorld(t)
 	port := freePort(t)
 	s := w.serveOn(t, port)
 	tenants := []*tenant{s.tenant(t, w), s.tenant(t, w), s.tenant(t, w)}

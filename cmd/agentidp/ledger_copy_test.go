@@ -9,19 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sentryagent/agentidp/eventstore/esdb/wiretest"
+	"github.com/sentryagent/agentidp/cmd/agentidp/app/apptest"
 	"github.com/sentryagent/agentidp/internal/pgtest"
 )
-
-func newESDB(t *testing.T) *wiretest.Cluster {
-	t.Helper()
-	cluster, err := wiretest.New(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
-	return cluster
-}
 
 func copied(t *testing.T, r result, code int) (shown shownCopy) {
 	t.Helper()
@@ -43,7 +33,7 @@ func TestALedgerMovesHouseUnderLoadAndBackAgain(t *testing.T) {
 	s := w.serve(t)
 	token := s.mustToken(t, w.operator.ClientID, w.operator.ClientSecret, "admin:orgs audit:read")
 	s.must(t, 200, "GET", "/api/v1/organizations/"+w.operator.OrganizationID+"/checkpoint", token, nil)
-	there := newESDB(t)
+	there, _ := apptest.ESDB(t, 1)
 	here := w.setting("DATABASE_URL")
 
 	var issued []string

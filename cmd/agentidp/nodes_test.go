@@ -15,8 +15,11 @@ import (
 // is fresh.
 func TestRevokedOnOneProcessIsDeadOnAnother(t *testing.T) {
 	t.Parallel()
+	onEachEngine(t, revokedOnOneIsDeadOnAnother)
+}
+
+func revokedOnOneIsDeadOnAnother(t *testing.T, w *world) {
 	const rounds = 200
-	w := newWorld(t)
 	a, b := w.serve(t), w.serve(t)
 	owner := a.tenant(t, w)
 	ctx := within(t, 2*patience)
