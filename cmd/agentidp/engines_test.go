@@ -21,6 +21,8 @@ func onEachEngine(t *testing.T, test func(t *testing.T, w *world), settings ...s
 	}
 }
 
+// newWorldOn makes a world of an engine. An EventStoreDB is a cluster of the
+// test's own, which it may break.
 func newWorldOn(tb testing.TB, engine string, settings ...string) *world {
 	tb.Helper()
 	if engine == config.EventStorePostgres {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
@@ -11,6 +12,9 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/sentryagent/agentidp/internal/chaos"
+	"github.com/sentryagent/agentidp/internal/config"
 )
 
 func TestPostgresRestartedUnderLoadIsSurvived(t *testing.T) {
@@ -29,25 +33,46 @@ func TestPostgresRestartedUnderLoadIsSurvived(t *testing.T) {
 		t.Logf("every kind of request succeeds again %s after PostgreSQL answers", time.Since(begin).Round(time.Millisecond))
 	}
 	load.end(t)
-	for kind, answers := range load.refusals {
-		for _, r := range answers {
-			if r.status != http.StatusServiceUnavailable || r.header.Get("Retry-After") == "" {
-				t.Errorf("%s while PostgreSQL restarted: got %v with Retry-After %q, want 503 with one", kind, r, r.header.Get("Retry-After"))
-				break
-			}
-		}
-		t.Logf("%s: %d answers, %d refusals", kind, load.answers[kind], len(answers))
-	}
-	for line := range strings.Lines(s.stderr.String()) {
-		if strings.Contains(line, `"msg":"internal error"`) {
-			t.Errorf("the server was at a loss: %s", line)
-			break
-		}
-	}
+	load.mustHaveBeenTold(t)
+	s.mustHaveKnown(t)
 	s.healthy(t, patience)
 	// Writing works again, and what was written while it did not is not lost.
 	s.must(t, http.StatusCreated, http.MethodPost, "/api/v1/agents", owner.operatorToken, owner.registration("after-the-restart"))
 	w.mustHoldInLedger(t, load.tokens)
+}
+
+// The same for the cluster that keeps the ledger, whatever of it fails.
+func TestEventStoreFailingUnderLoadIsSurvived(t *testing.T) {
+	t.Parallel()
+	w := newWorldOn(t, config.EventStoreESDB)
+	s := w.serve(t)
+	owner := s.tenant(t, w)
+	load := startMixedLoad(t, s.client, owner)
+	load.awaitMore(t, 50)
+	for _, fault := range (chaos.EventStore{Cluster: w.eventStore}).Faults(rand.New(rand.NewPCG(1, 1))) {
+		fault.Begin()
+		fault.End()
+		begin := time.Now()
+		load.awaitMore(t, 50)
+		t.Logf("every kind of request succeeds again %s after %s", time.Since(begin).Round(time.Millisecond), fault.Name)
+	}
+	load.end(t)
+	load.mustHaveBeenTold(t)
+	s.mustHaveKnown(t)
+	s.healthy(t, patience)
+	s.must(t, http.StatusCreated, http.MethodPost, "/api/v1/agents", owner.operatorToken, owner.registration("after-the-faults"))
+	w.mustHoldInLedger(t, load.tokens)
+}
+
+// mustHaveKnown looks for what the server could not explain.
+func (s *server) mustHaveKnown(tb testing.TB) {
+	tb.Helper()
+	for line := range strings.Lines(s.stderr.String()) {
+		if strings.Contains(line, `"msg":"internal error"`) {
+			tb.Errorf("the server was at a loss: %s", line)
+			break
+		}
+	}
 }
 
 func TestRedisGoneIsNoTroubleForTokensAndReads(t *testing.T) {
@@ -216,5 +241,19 @@ func (l *mixedLoad) end(tb testing.TB) {
 	l.clients.Wait()
 	for _, err := range l.lost {
 		tb.Errorf("a request got no answer: %v", err)
+	}
+}
+
+// mustHaveBeenTold looks for refusals that did not say to come again.
+func (l *mixedLoad) mustHaveBeenTold(tb testing.TB) {
+	tb.Helper()
+	for kind, answers := range l.refusals {
+		for _, r := range answers {
+			if r.status != http.StatusServiceUnavailable || r.header.Get("Retry-After") == "" {
+				tb.Errorf("%s meanwhile: got %v with Retry-After %q, want 503 with one", kind, r, r.header.Get("Retry-After"))
+				break
+			}
+		}
+		tb.Logf("%s: %d answers, %d refusals", kind, l.answers[kind], len(answers))
 	}
 }
