@@ -20,14 +20,14 @@ func TestKilledServerLosesNoTokenAndStartsAgain(t *testing.T) {
 }
 
 func killedLosesNoToken(t *testing.T, w *world) {
-	const rounds, tokensARound = 20, 300
+	const tokensARound = 300
 	port := freePort(t)
 	s := w.serveOn(t, port)
 	tenants := []*tenant{s.tenant(t, w), s.tenant(t, w), s.tenant(t, w)}
 	s.kill(t)
 
 	var all []string
-	for range rounds {
+	for range w.fewer(20) {
 		s := w.serveOn(t, port)
 		load := askForTokens(t, s.client, tenants)
 		await(t, fmt.Sprint(tokensARound, " tokens"), func(context.Context) error {
@@ -106,7 +106,7 @@ func TestRegistrationThatWasCutOffSucceedsOnRetry(t *testing.T) {
 	t.Parallel()
 	for _, cutOffAt := range []string{"seat.taken", "agent.created"} {
 		t.Run(cutOffAt, func(t *testing.T) {
-			onEachEngine(t, func(t *testing.T, w *world) { registrationSucceedsOnRetry(t, w, cutOffAt) })
+			onEachOwnEngine(t, func(t *testing.T, w *world) { registrationSucceedsOnRetry(t, w, cutOffAt) })
 		})
 	}
 }
@@ -146,7 +146,7 @@ func registrationSucceedsOnRetry(t *testing.T, w *world, cutOffAt string) {
 // worked on.
 func TestIdempotentRegistrationThatWasCutOffSucceedsOnRetry(t *testing.T) {
 	t.Parallel()
-	onEachEngine(t, idempotentRegistrationSucceedsOnRetry)
+	onEachOwnEngine(t, idempotentRegistrationSucceedsOnRetry)
 }
 
 func idempotentRegistrationSucceedsOnRetry(t *testing.T, w *world) {

@@ -33,7 +33,8 @@ func TestALedgerMovesHouseUnderLoadAndBackAgain(t *testing.T) {
 	s := w.serve(t)
 	token := s.mustToken(t, w.operator.ClientID, w.operator.ClientSecret, "admin:orgs audit:read")
 	s.must(t, 200, "GET", "/api/v1/organizations/"+w.operator.OrganizationID+"/checkpoint", token, nil)
-	there, _ := apptest.ESDB(t, 1)
+	server, _ := apptest.ESDB(t, 1)
+	there := ledgerOn(server.URL(), "moved")
 	here := w.setting("DATABASE_URL")
 
 	var issued []string
@@ -49,7 +50,7 @@ func TestALedgerMovesHouseUnderLoadAndBackAgain(t *testing.T) {
 			}
 		}
 	})
-	arguments := []string{"ledger", "copy", "--from", here, "--to", there.URL(), "--follow", "--json"}
+	arguments := []string{"ledger", "copy", "--from", here, "--to", there, "--follow", "--json"}
 	for range 2 {
 		c := launch(t, nil, arguments...)
 		time.Sleep(time.Duration(rand.IntN(700)) * time.Millisecond)
@@ -71,11 +72,11 @@ func TestALedgerMovesHouseUnderLoadAndBackAgain(t *testing.T) {
 		t.Errorf("the output may show a password:\n%s%s", c.stdout.String(), c.stderr.String())
 	}
 
-	w.settings = append(w.settings, "EVENTSTORE=esdb", "ESDB_URL="+there.URL(), "LEDGER_ORIGIN=esdb.agentidp.test")
+	w.settings = append(w.settings, "EVENTSTORE=esdb", "ESDB_URL="+there, "LEDGER_ORIGIN=esdb.agentidp.test")
 	between := w.goesOn(t, moved, token)
 
 	w.asSuperuser(t, `GRANT INSERT ON events TO agentidp_server`)
-	back := copied(t, runToEnd(t, nil, "ledger", "copy", "--from", there.URL(), "--to", here, "--json"), exitOK)
+	back := copied(t, runToEnd(t, nil, "ledger", "copy", "--from", there, "--to", here, "--json"), exitOK)
 	if !back.Proven || back.Events != moved.Events+back.Copied || back.Copied == 0 {
 		t.Errorf("copied back: %+v after %+v", back, moved)
 	}

@@ -19,12 +19,11 @@ func TestRevokedOnOneProcessIsDeadOnAnother(t *testing.T) {
 }
 
 func revokedOnOneIsDeadOnAnother(t *testing.T, w *world) {
-	const rounds = 200
 	a, b := w.serve(t), w.serve(t)
 	owner := a.tenant(t, w)
 	ctx := within(t, 2*patience)
 	own := "/api/v1/agents/" + owner.agent
-	for round := range rounds {
+	for round := range w.fewer(200) {
 		old := owner.secret
 		token := b.mustToken(t, owner.agent, old, "")
 		b.must(t, http.StatusOK, http.MethodGet, own, token, nil)
