@@ -58,6 +58,9 @@ func runChaos(t *testing.T, engine string, duration time.Duration, seed uint64) 
 	if recording.Acknowledged() == 0 || len(faults.Count()) == 0 {
 		t.Error("nothing was acknowledged, or nothing went wrong")
 	}
+	if cluster.eventStore != nil && cluster.eventStore.Forwarded() > 0 {
+		t.Errorf("%d requests could have been answered by a follower, from the past", cluster.eventStore.Forwarded())
+	}
 	if len(violations) > 0 {
 		t.Errorf("CHAOS_ENGINE=%s CHAOS_SEED=%d CHAOS_DURATION=%s broke %d promises:\n%s",
 			engine, seed, duration, len(violations), chaos.Shortest(violations))

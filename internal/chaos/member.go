@@ -45,7 +45,10 @@ func (m Member) Faults(rng *rand.Rand) []Fault {
 		return faults
 	}
 	both := slices.Concat(m.EventStore, m.Database)
+	var one *Proxy
 	return append(faults,
+		Fault{"one node of the event store silent", 1, second, 7 * second,
+			func() { one = m.EventStore[rng.IntN(len(m.EventStore))]; one.Drop() }, func() { one.Pass() }},
 		Fault{"event store silent", 2, second / 2, 7 * second, m.EventStore.Drop, m.EventStore.Pass},
 		Fault{"event store cut off", 1, second / 10, 3 * second, m.EventStore.Cut, m.EventStore.Pass},
 		Fault{"event store slow", 1, second, 4 * second, slow(m.EventStore), m.EventStore.Pass},

@@ -34,7 +34,7 @@ func Summary(seed uint64, took time.Duration, r *Recording, faults map[string]in
 		fmt.Fprintf(&b, "%-26s%14d%10d%10d\n", kind, c[Acknowledged], c[Refused], c[Unknown])
 	}
 	for _, fault := range slices.Sorted(maps.Keys(faults)) {
-		fmt.Fprintf(&b, "%-34s%6d\n", fault, faults[fault])
+		fmt.Fprintf(&b, "%-36s%4d\n", fault, faults[fault])
 	}
 	return b.String()
 }
