@@ -14,18 +14,16 @@ type EventStore struct{ *wiretest.Cluster }
 
 // Faults implements [Victim]. In between them all nodes run and one leads.
 func (s EventStore) Faults(rng *rand.Rand) []Fault {
-	var away *wiretest.Node
+	away := 0
 	return []Fault{
-		{"store: another leader", 3, second / 10, 2 * second, func() { s.Lead(nil) }, func() { s.Lead(s.any(rng)) }},
-		{"store: node away", 2, second / 2, 5 * second, func() { away = s.any(rng); s.stop(away) }, func() { start(away) }},
+		{"store: another leader", 3, second / 10, 2 * second, func() { s.Lead(nil) }, func() { s.Lead(s.Node(rng.IntN(s.Nodes()))) }},
+		{"store: node away", 2, second / 2, 5 * second, func() { away = rng.IntN(s.Nodes()); s.stop(away) }, func() { start(s.Node(away)) }},
 		{"store: all nodes away", 1, second / 10, 2 * second, func() { s.each((*wiretest.Node).Stop) }, func() { s.each(start) }},
 		{"store: answers lost", 3, second / 10, second, func() { s.LoseAnswers(1 + rng.IntN(8)) }, func() { s.LoseAnswers(0) }},
 		{"store: connections dropped", 2, 0, 0, func() { s.each((*wiretest.Node).DropConnections) }, func() {}},
 		{"store: slow", 1, second, 4 * second, func() { s.Delay(time.Duration(1+rng.IntN(40)) * time.Millisecond) }, func() { s.Delay(0) }},
 	}
 }
-
-func (s EventStore) any(rng *rand.Rand) *wiretest.Node { return s.Node(rng.IntN(s.Nodes())) }
 
 func (s EventStore) each(do func(*wiretest.Node)) {
 	for n := range s.Nodes() {
@@ -34,16 +32,11 @@ func (s EventStore) each(do func(*wiretest.Node)) {
 }
 
 // stop stops a node; if that leads, the next one does from then on.
-func (s EventStore) stop(n *wiretest.Node) {
-	led := s.Leader() == n
-	if led {
-		s.Lead(nil)
-	}
+func (s EventStore) stop(number int) {
+	n := s.Node(number)
 	n.Stop()
-	for i := range s.Nodes() {
-		if led && s.Node(i) == n {
-			s.Lead(s.Node((i + 1) % s.Nodes()))
-		}
+	if s.Leader() == n {
+		s.Lead(s.Node((number + 1) % s.Nodes()))
 	}
 }
 
