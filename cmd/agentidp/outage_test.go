@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,9 +11,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-
-	"github.com/sentryagent/agentidp/internal/chaos"
-	"github.com/sentryagent/agentidp/internal/config"
 )
 
 func TestPostgresRestartedUnderLoadIsSurvived(t *testing.T) {
@@ -38,29 +34,6 @@ func TestPostgresRestartedUnderLoadIsSurvived(t *testing.T) {
 	s.healthy(t, patience)
 	// Writing works again, and what was written while it did not is not lost.
 	s.must(t, http.StatusCreated, http.MethodPost, "/api/v1/agents", owner.operatorToken, owner.registration("after-the-restart"))
-	w.mustHoldInLedger(t, load.tokens)
-}
-
-// The same for the cluster that keeps the ledger, whatever of it fails.
-func TestEventStoreFailingUnderLoadIsSurvived(t *testing.T) {
-	t.Parallel()
-	w := newWorldOn(t, config.EventStoreESDB)
-	s := w.serve(t)
-	owner := s.tenant(t, w)
-	load := startMixedLoad(t, s.client, owner)
-	load.awaitMore(t, 50)
-	for _, fault := range (chaos.EventStore{Cluster: w.eventStore}).Faults(rand.New(rand.NewPCG(1, 1))) {
-		fault.Begin()
-		fault.End()
-		begin := time.Now()
-		load.awaitMore(t, 50)
-		t.Logf("every kind of request succeeds again %s after %s", time.Since(begin).Round(time.Millisecond), fault.Name)
-	}
-	load.end(t)
-	load.mustHaveBeenTold(t)
-	s.mustHaveKnown(t)
-	s.healthy(t, patience)
-	s.must(t, http.StatusCreated, http.MethodPost, "/api/v1/agents", owner.operatorToken, owner.registration("after-the-faults"))
 	w.mustHoldInLedger(t, load.tokens)
 }
 
@@ -220,6 +193,26 @@ func (l *mixedLoad) awaitMore(tb testing.TB, more int) {
 			if now[i]-before[i] < more {
 				return fmt.Errorf("answers before %v, now %v", before, now)
 			}
+		}
+		return nil
+	})
+}
+
+// awaitRefusal waits until a request is refused.
+func (l *mixedLoad) awaitRefusal(tb testing.TB) {
+	tb.Helper()
+	refused := func() (n int) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for _, answers := range l.refusals {
+			n += len(answers)
+		}
+		return n
+	}
+	before := refused()
+	await(tb, "a refusal", func(context.Context) error {
+		if refused() == before {
+			return fmt.Errorf("%d so far", before)
 		}
 		return nil
 	})

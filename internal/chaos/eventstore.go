@@ -19,7 +19,7 @@ func (s EventStore) Faults(rng *rand.Rand) []Fault {
 		{"store: another leader", 3, second / 10, 2 * second, func() { s.Lead(nil) }, func() { s.Lead(s.Node(rng.IntN(s.Nodes()))) }},
 		{"store: node away", 2, second / 2, 5 * second, func() { away = rng.IntN(s.Nodes()); s.stop(away) }, func() { start(s.Node(away)) }},
 		{"store: all nodes away", 1, second / 10, 2 * second, func() { s.each((*wiretest.Node).Stop) }, func() { s.each(start) }},
-		{"store: answers lost", 3, second / 10, second, func() { s.LoseAnswers(1 + rng.IntN(8)) }, func() { s.LoseAnswers(0) }},
+		{"store: answers lost", 3, second / 10, second, func() { s.LoseAnswers(1 + rng.IntN(4)) }, func() { s.LoseAnswers(0) }},
 		{"store: connections dropped", 2, 0, 0, func() { s.each((*wiretest.Node).DropConnections) }, func() {}},
 		{"store: slow", 1, second, 4 * second, func() { s.Delay(time.Duration(1+rng.IntN(40)) * time.Millisecond) }, func() { s.Delay(0) }},
 	}
