@@ -12,9 +12,11 @@ TESTFLAGS ?=
 # Of one package's tests, on a machine that is busy with other things.
 TIMEOUT   ?= 30m
 FUZZTIME  ?= 10s
-# How long chaos lasts, and from what number it is thrown; by default another each time.
+# How long chaos lasts on an engine, from what number it is thrown (by default another each time), and on which engine:
+# postgres, esdb, or by default one after the other.
 CHAOS_DURATION ?= 5m
 CHAOS_SEED     ?= $(shell date +%s)
+CHAOS_ENGINE   ?=
 
 WITH_SERVICES := bin/withservices --
 
@@ -60,8 +62,8 @@ test-esdb: bin/withservices ## Run the tests of the API with the ledger in an Ev
 	@exec $(WITH_SERVICES) env TEST_EVENTSTORE=esdb go test -count=1 -timeout $(TIMEOUT) ./api
 
 .PHONY: chaos
-chaos: bin/withservices c-compiler ## Kill, freeze and cut off three nodes under load for CHAOS_DURATION (5m), then check every promise
-	@exec $(WITH_SERVICES) env CHAOS_DURATION=$(CHAOS_DURATION) CHAOS_SEED=$(CHAOS_SEED) \
+chaos: bin/withservices c-compiler ## Kill, freeze and cut off three nodes under load for CHAOS_DURATION (5m) on each engine, then check every promise
+	@exec $(WITH_SERVICES) env CHAOS_DURATION=$(CHAOS_DURATION) CHAOS_SEED=$(CHAOS_SEED) CHAOS_ENGINE=$(CHAOS_ENGINE) \
 		go test $$(command -v cc >/dev/null 2>&1 && echo -race) -count=1 -v -timeout 0 -run '^TestChaos$$' ./cmd/agentidp
 
 .PHONY: bench

@@ -16,13 +16,14 @@ import (
 // servers does, and that reaches its services through proxies. It is a
 // [chaos.Node].
 type chaosNode struct {
-	tb              testing.TB
-	world           *world
-	port            int
-	settings        []string // beside the world's
-	database, redis *chaos.Proxy
-	running         sync.WaitGroup
-	up              chan struct{} // tells the supervisor that a killed node may start again
+	tb       testing.TB
+	world    *world
+	port     int
+	settings []string // beside the world's
+	running  sync.WaitGroup
+	up       chan struct{} // tells the supervisor that a killed node may start again
+
+	database, redis, eventStore chaos.Line // the latter is nil where the ledger is in the database
 
 	mu      sync.Mutex // guards what follows
 	process *process
@@ -31,22 +32,46 @@ type chaosNode struct {
 	ended   bool     // for good
 }
 
-// proxied makes a proxy of the service that a setting names, and has the node
-// use it.
-func (n *chaosNode) proxied(setting string) *chaos.Proxy {
+// reachThroughProxies has the node reach its services through proxies.
+func (n *chaosNode) reachThroughProxies() {
+	n.tb.Helper()
+	n.database, n.redis = n.proxied("DATABASE_URL"), n.proxied("REDIS_URL")
+	if n.world.eventStore == nil {
+		return
+	}
+	view, err := n.world.eventStore.NewView()
+	if err != nil {
+		n.tb.Fatal(err)
+	}
+	n.eventStore = n.line(view.Addresses()...)
+	view.Advertise(n.eventStore.Addresses())
+	n.settings = append(n.settings, "ESDB_URL="+view.URL())
+}
+
+// proxied has the node reach the service that a setting names through a proxy.
+func (n *chaosNode) proxied(setting string) chaos.Line {
 	n.tb.Helper()
 	service, err := url.Parse(n.world.setting(setting))
 	if err != nil {
 		n.tb.Fatal(err)
 	}
-	proxy, err := chaos.NewProxy(n.tb.Context(), service.Host)
-	if err != nil {
-		n.tb.Fatal(err)
-	}
-	n.tb.Cleanup(proxy.Close)
-	service.Host = proxy.Address()
+	line := n.line(service.Host)
+	service.Host = line.Addresses()[0]
 	n.settings = append(n.settings, setting+"="+service.String())
-	return proxy
+	return line
+}
+
+func (n *chaosNode) line(targets ...string) (line chaos.Line) {
+	n.tb.Helper()
+	for _, target := range targets {
+		proxy, err := chaos.NewProxy(n.tb.Context(), target)
+		if err != nil {
+			n.tb.Fatal(err)
+		}
+		n.tb.Cleanup(proxy.Close)
+		line = append(line, proxy)
+	}
+	return line
 }
 
 func (n *chaosNode) base() string { return "http://127.0.0.1:" + strconv.Itoa(n.port) }

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/sentryagent/agentidp/eventstore"
 )
 
 // loadClients is how many clients ask for tokens at once.
@@ -14,15 +16,18 @@ const loadClients = 32
 
 func TestKilledServerLosesNoTokenAndStartsAgain(t *testing.T) {
 	t.Parallel()
-	const rounds, tokensARound = 20, 300
-	w := newWorld(t)
+	onEachEngine(t, killedLosesNoToken)
+}
+
+func killedLosesNoToken(t *testing.T, w *world) {
+	const tokensARound = 300
 	port := freePort(t)
 	s := w.serveOn(t, port)
 	tenants := []*tenant{s.tenant(t, w), s.tenant(t, w), s.tenant(t, w)}
 	s.kill(t)
 
 	var all []string
-	for range rounds {
+	for range w.fewer(20) {
 		s := w.serveOn(t, port)
 		load := askForTokens(t, s.client, tenants)
 		await(t, fmt.Sprint(tokensARound, " tokens"), func(context.Context) error {
@@ -101,37 +106,39 @@ func TestRegistrationThatWasCutOffSucceedsOnRetry(t *testing.T) {
 	t.Parallel()
 	for _, cutOffAt := range []string{"seat.taken", "agent.created"} {
 		t.Run(cutOffAt, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t)
-			s := w.serve(t)
-			// The first agent of the tenant has one of two seats, so a seat that
-			// is lost or given twice shows.
-			owner := s.tenantWith(t, w, map[string]any{"planTier": "enterprise", "maxAgents": 2})
-			registration := owner.registration("cut-off")
-			cutOff(t, w, s, cutOffAt, func(ctx context.Context) {
-				_, _ = s.call(ctx, http.MethodPost, "/api/v1/agents", owner.operatorToken, registration)
-			})
-
-			s = w.serveOn(t, s.port)
-			begin := time.Now()
-			agent := s.must(t, http.StatusCreated, http.MethodPost, "/api/v1/agents", owner.operatorToken, registration).text("agentId")
-			if took := time.Since(begin); took > 10*time.Second {
-				t.Errorf("the retry took %s, want a few seconds", took)
-			}
-			s.must(t, http.StatusConflict, http.MethodPost, "/api/v1/agents", owner.operatorToken, registration)
-			list := s.must(t, http.StatusOK, http.MethodGet, "/api/v1/agents?organizationId="+owner.organization, owner.operatorToken, nil)
-			if list.body["total"] != 2.0 {
-				t.Errorf("agents of the organization: %v, want the first and the one registered", list)
-			}
-			if code := s.must(t, http.StatusForbidden, http.MethodPost, "/api/v1/agents", owner.operatorToken,
-				owner.registration("one-too-many")).text("code"); code != "FREE_TIER_LIMIT_EXCEEDED" {
-				t.Errorf("one agent more than there are seats: code %q, want FREE_TIER_LIMIT_EXCEEDED", code)
-			}
-			s.must(t, http.StatusNoContent, http.MethodDelete, "/api/v1/agents/"+agent, owner.operatorToken, nil)
-			s.must(t, http.StatusCreated, http.MethodPost, "/api/v1/agents", owner.operatorToken, owner.registration("in-the-free-seat"))
-			w.mustHoldInLedger(t, nil)
+			onEachOwnEngine(t, func(t *testing.T, w *world) { registrationSucceedsOnRetry(t, w, cutOffAt) })
 		})
 	}
+}
+
+func registrationSucceedsOnRetry(t *testing.T, w *world, cutOffAt string) {
+	s := w.serve(t)
+	// The first agent of the tenant has one of two seats, so a seat that
+	// is lost or given twice shows.
+	owner := s.tenantWith(t, w, map[string]any{"planTier": "enterprise", "maxAgents": 2})
+	registration := owner.registration("cut-off")
+	cutOff(t, w, s, cutOffAt, func(ctx context.Context) {
+		_, _ = s.call(ctx, http.MethodPost, "/api/v1/agents", owner.operatorToken, registration)
+	})
+
+	s = w.serveOn(t, s.port)
+	begin := time.Now()
+	agent := s.must(t, http.StatusCreated, http.MethodPost, "/api/v1/agents", owner.operatorToken, registration).text("agentId")
+	if took := time.Since(begin); took > 10*time.Second {
+		t.Errorf("the retry took %s, want a few seconds", took)
+	}
+	s.must(t, http.StatusConflict, http.MethodPost, "/api/v1/agents", owner.operatorToken, registration)
+	list := s.must(t, http.StatusOK, http.MethodGet, "/api/v1/agents?organizationId="+owner.organization, owner.operatorToken, nil)
+	if list.body["total"] != 2.0 {
+		t.Errorf("agents of the organization: %v, want the first and the one registered", list)
+	}
+	if code := s.must(t, http.StatusForbidden, http.MethodPost, "/api/v1/agents", owner.operatorToken,
+		owner.registration("one-too-many")).text("code"); code != "FREE_TIER_LIMIT_EXCEEDED" {
+		t.Errorf("one agent more than there are seats: code %q, want FREE_TIER_LIMIT_EXCEEDED", code)
+	}
+	s.must(t, http.StatusNoContent, http.MethodDelete, "/api/v1/agents/"+agent, owner.operatorToken, nil)
+	s.must(t, http.StatusCreated, http.MethodPost, "/api/v1/agents", owner.operatorToken, owner.registration("in-the-free-seat"))
+	w.mustHoldInLedger(t, nil)
 }
 
 // With an Idempotency-Key the request that was cut off holds the key for a
@@ -139,8 +146,11 @@ func TestRegistrationThatWasCutOffSucceedsOnRetry(t *testing.T) {
 // worked on.
 func TestIdempotentRegistrationThatWasCutOffSucceedsOnRetry(t *testing.T) {
 	t.Parallel()
+	onEachOwnEngine(t, idempotentRegistrationSucceedsOnRetry)
+}
+
+func idempotentRegistrationSucceedsOnRetry(t *testing.T, w *world) {
 	const key, leaseAndMore = "registration-1", 45 * time.Second
-	w := newWorld(t)
 	s := w.serve(t)
 	owner := s.tenantWith(t, w, map[string]any{"planTier": "enterprise", "maxAgents": 2})
 	registration := owner.registration("cut-off")
@@ -172,60 +182,28 @@ func TestIdempotentRegistrationThatWasCutOffSucceedsOnRetry(t *testing.T) {
 // so that it never is.
 func cutOff(t *testing.T, w *world, s *server, eventType string, work func(context.Context)) {
 	t.Helper()
-	pool := w.superuser(t)
+	hold := w.holdPostgres
+	if w.eventStore != nil {
+		hold = w.holdEventStore
+	}
+	arrived, over := hold(t, eventType)
 	ctx := within(t, patience)
-	const hold = `
-CREATE FUNCTION hold_event() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM pg_advisory_xact_lock_shared(4711);
-    RETURN NEW;
-END
-$$;
-CREATE TRIGGER hold_event BEFORE INSERT ON events FOR EACH ROW WHEN (NEW.type = '%s') EXECUTE FUNCTION hold_event()`
-	if _, err := pool.Exec(ctx, fmt.Sprintf(hold, eventType)); err != nil {
-		t.Fatal(err)
-	}
-	lock, err := pool.Acquire(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lock.Release()
-	if _, err := lock.Exec(ctx, `SELECT pg_advisory_lock(4711)`); err != nil {
-		t.Fatal(err)
-	}
 	var working sync.WaitGroup
 	working.Go(func() { work(ctx) })
-	held := waiting(t, pool, 1)
+	arrived()
 	s.kill(t)
 	working.Wait()
-	// PostgreSQL would not notice that its client is dead before it has done
-	// what the client asked for.
-	if _, err := pool.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid`, held); err != nil {
-		t.Fatal(err)
-	}
-	await(t, "the server's session to end", func(ctx context.Context) error {
-		var left int
-		if err := pool.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity WHERE pid = ANY($1::int[])`, held).Scan(&left); err != nil {
-			return err
+	over()
+	count := map[string]int{}
+	for event, err := range w.openStore(t).ReadAll(within(t, patience), 0, eventstore.Filter{}) {
+		if err != nil {
+			t.Fatal(err)
 		}
-		if left > 0 {
-			return fmt.Errorf("%d are left", left)
+		if count[event.Type]++; event.Type == "credential.generated" {
+			clear(count) // what work leads to comes after the last
 		}
-		return nil
-	})
-	if _, err := lock.Exec(ctx, `SELECT pg_advisory_unlock(4711)`); err != nil {
-		t.Fatal(err)
 	}
-	if _, err := pool.Exec(ctx, `DROP TRIGGER hold_event ON events; DROP FUNCTION hold_event()`); err != nil {
-		t.Fatal(err)
-	}
-	var claims, created int
-	const count = `SELECT count(*) FILTER (WHERE type = 'claim.made'), count(*) FILTER (WHERE type = $1) FROM events
-		WHERE position > (SELECT max(position) FROM events WHERE type = 'credential.generated')`
-	if err := pool.QueryRow(ctx, count, eventType).Scan(&claims, &created); err != nil {
-		t.Fatal(err)
-	}
-	if claims != 1 || created != 0 {
-		t.Fatalf("%d claims and %d of %s were written, want 1 and none: the server was not cut off there", claims, created, eventType)
+	if count["claim.made"] != 1 || count[eventType] != 0 {
+		t.Fatalf("%v were written, want a claim and no %s: the server was not cut off there", count, eventType)
 	}
 }

@@ -9,19 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sentryagent/agentidp/eventstore/esdb/wiretest"
+	"github.com/sentryagent/agentidp/cmd/agentidp/app/apptest"
 	"github.com/sentryagent/agentidp/internal/pgtest"
 )
-
-func newESDB(t *testing.T) *wiretest.Cluster {
-	t.Helper()
-	cluster, err := wiretest.New(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
-	return cluster
-}
 
 func copied(t *testing.T, r result, code int) (shown shownCopy) {
 	t.Helper()
@@ -43,7 +33,8 @@ func TestALedgerMovesHouseUnderLoadAndBackAgain(t *testing.T) {
 	s := w.serve(t)
 	token := s.mustToken(t, w.operator.ClientID, w.operator.ClientSecret, "admin:orgs audit:read")
 	s.must(t, 200, "GET", "/api/v1/organizations/"+w.operator.OrganizationID+"/checkpoint", token, nil)
-	there := newESDB(t)
+	server, _ := apptest.ESDB(t, 1)
+	there := ledgerOn(server.URL(), "moved")
 	here := w.setting("DATABASE_URL")
 
 	var issued []string
@@ -59,7 +50,7 @@ func TestALedgerMovesHouseUnderLoadAndBackAgain(t *testing.T) {
 			}
 		}
 	})
-	arguments := []string{"ledger", "copy", "--from", here, "--to", there.URL(), "--follow", "--json"}
+	arguments := []string{"ledger", "copy", "--from", here, "--to", there, "--follow", "--json"}
 	for range 2 {
 		c := launch(t, nil, arguments...)
 		time.Sleep(time.Duration(rand.IntN(700)) * time.Millisecond)
@@ -81,11 +72,11 @@ func TestALedgerMovesHouseUnderLoadAndBackAgain(t *testing.T) {
 		t.Errorf("the output may show a password:\n%s%s", c.stdout.String(), c.stderr.String())
 	}
 
-	w.settings = append(w.settings, "EVENTSTORE=esdb", "ESDB_URL="+there.URL(), "LEDGER_ORIGIN=esdb.agentidp.test")
+	w.settings = append(w.settings, "EVENTSTORE=esdb", "ESDB_URL="+there, "LEDGER_ORIGIN=esdb.agentidp.test")
 	between := w.goesOn(t, moved, token)
 
 	w.asSuperuser(t, `GRANT INSERT ON events TO agentidp_server`)
-	back := copied(t, runToEnd(t, nil, "ledger", "copy", "--from", there.URL(), "--to", here, "--json"), exitOK)
+	back := copied(t, runToEnd(t, nil, "ledger", "copy", "--from", there, "--to", here, "--json"), exitOK)
 	if !back.Proven || back.Events != moved.Events+back.Copied || back.Copied == 0 {
 		t.Errorf("copied back: %+v after %+v", back, moved)
 	}

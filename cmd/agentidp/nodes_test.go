@@ -15,13 +15,15 @@ import (
 // is fresh.
 func TestRevokedOnOneProcessIsDeadOnAnother(t *testing.T) {
 	t.Parallel()
-	const rounds = 200
-	w := newWorld(t)
+	onEachEngine(t, revokedOnOneIsDeadOnAnother)
+}
+
+func revokedOnOneIsDeadOnAnother(t *testing.T, w *world) {
 	a, b := w.serve(t), w.serve(t)
 	owner := a.tenant(t, w)
 	ctx := within(t, 2*patience)
 	own := "/api/v1/agents/" + owner.agent
-	for round := range rounds {
+	for round := range w.fewer(200) {
 		old := owner.secret
 		token := b.mustToken(t, owner.agent, old, "")
 		b.must(t, http.StatusOK, http.MethodGet, own, token, nil)

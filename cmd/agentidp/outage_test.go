@@ -29,25 +29,23 @@ func TestPostgresRestartedUnderLoadIsSurvived(t *testing.T) {
 		t.Logf("every kind of request succeeds again %s after PostgreSQL answers", time.Since(begin).Round(time.Millisecond))
 	}
 	load.end(t)
-	for kind, answers := range load.refusals {
-		for _, r := range answers {
-			if r.status != http.StatusServiceUnavailable || r.header.Get("Retry-After") == "" {
-				t.Errorf("%s while PostgreSQL restarted: got %v with Retry-After %q, want 503 with one", kind, r, r.header.Get("Retry-After"))
-				break
-			}
-		}
-		t.Logf("%s: %d answers, %d refusals", kind, load.answers[kind], len(answers))
-	}
-	for line := range strings.Lines(s.stderr.String()) {
-		if strings.Contains(line, `"msg":"internal error"`) {
-			t.Errorf("the server was at a loss: %s", line)
-			break
-		}
-	}
+	load.mustHaveBeenTold(t)
+	s.mustHaveKnown(t)
 	s.healthy(t, patience)
 	// Writing works again, and what was written while it did not is not lost.
 	s.must(t, http.StatusCreated, http.MethodPost, "/api/v1/agents", owner.operatorToken, owner.registration("after-the-restart"))
 	w.mustHoldInLedger(t, load.tokens)
+}
+
+// mustHaveKnown looks for what the server could not explain.
+func (s *server) mustHaveKnown(tb testing.TB) {
+	tb.Helper()
+	for line := range strings.Lines(s.stderr.String()) {
+		if strings.Contains(line, `"msg":"internal error"`) {
+			tb.Errorf("the server was at a loss: %s", line)
+			break
+		}
+	}
 }
 
 func TestRedisGoneIsNoTroubleForTokensAndReads(t *testing.T) {
@@ -200,6 +198,26 @@ func (l *mixedLoad) awaitMore(tb testing.TB, more int) {
 	})
 }
 
+// awaitRefusal waits until a request is refused.
+func (l *mixedLoad) awaitRefusal(tb testing.TB) {
+	tb.Helper()
+	refused := func() (n int) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for _, answers := range l.refusals {
+			n += len(answers)
+		}
+		return n
+	}
+	before := refused()
+	await(tb, "a refusal", func(context.Context) error {
+		if refused() == before {
+			return fmt.Errorf("%d so far", before)
+		}
+		return nil
+	})
+}
+
 func (l *mixedLoad) counts() []int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -216,5 +234,19 @@ func (l *mixedLoad) end(tb testing.TB) {
 	l.clients.Wait()
 	for _, err := range l.lost {
 		tb.Errorf("a request got no answer: %v", err)
+	}
+}
+
+// mustHaveBeenTold looks for refusals that did not say to come again.
+func (l *mixedLoad) mustHaveBeenTold(tb testing.TB) {
+	tb.Helper()
+	for kind, answers := range l.refusals {
+		for _, r := range answers {
+			if r.status != http.StatusServiceUnavailable || r.header.Get("Retry-After") == "" {
+				tb.Errorf("%s meanwhile: got %v with Retry-After %q, want 503 with one", kind, r, r.header.Get("Retry-After"))
+				break
+			}
+		}
+		tb.Logf("%s: %d answers, %d refusals", kind, l.answers[kind], len(answers))
 	}
 }

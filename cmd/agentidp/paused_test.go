@@ -58,7 +58,10 @@ func awaitSuccessor(tb testing.TB, pool *pgxpool.Pool, part string, before int32
 // taken them over, three times, and wakes up in the middle of what that does.
 func TestFrozenLeaderDoesNoHarmWhenItWakesUp(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "CHECKPOINT_INTERVAL_MS=1000", "VERIFY_NEW_INTERVAL_MS=1000", "CREDENTIAL_SCAN_INTERVAL_MS=1000")
+	onEachEngine(t, frozenLeaderDoesNoHarm, "CHECKPOINT_INTERVAL_MS=1000", "VERIFY_NEW_INTERVAL_MS=1000", "CREDENTIAL_SCAN_INTERVAL_MS=1000")
+}
+
+func frozenLeaderDoesNoHarm(t *testing.T, w *world) {
 	pool := w.superuser(t)
 	a, held := w.leader(t, pool, "projections", "jobs")
 	owner := a.tenant(t, w)
@@ -129,7 +132,10 @@ func jobTerms(tb testing.TB, pool *pgxpool.Pool) map[string]int64 {
 // wrote down of the job stands.
 func TestSignerFrozenInItsTurnSignsNoOtherTree(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "CHECKPOINT_INTERVAL_MS=1000")
+	onEachEngine(t, frozenSignerSignsNoOtherTree, "CHECKPOINT_INTERVAL_MS=1000")
+}
+
+func frozenSignerSignsNoOtherTree(t *testing.T, w *world) {
 	pool := w.superuser(t)
 	a, held := w.leader(t, pool, "jobs")
 	owner := a.tenant(t, w)
@@ -177,8 +183,9 @@ func holdWrites(tb testing.TB, pool *pgxpool.Pool, table string) (release func()
 // mustBeSignedOnce holds every checkpoint that was stored against the ledger.
 func (w *world) mustBeSignedOnce(tb testing.TB) {
 	tb.Helper()
-	history := chaos.NewHistory(true)
-	for event, err := range w.openStore(tb).ReadAll(within(tb, patience), 0, eventstore.Filter{}) {
+	store := w.openStore(tb)
+	history := chaos.NewHistory(eventstore.Dense(store))
+	for event, err := range store.ReadAll(within(tb, patience), 0, eventstore.Filter{}) {
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -204,7 +211,10 @@ func (w *world) mustBeSignedOnce(tb testing.TB) {
 // it wakes up, and before: it goes by nothing that was ended meanwhile.
 func TestFrozenServerKnowsBetterTheMomentItWakesUp(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	onEachEngine(t, frozenKnowsBetter)
+}
+
+func frozenKnowsBetter(t *testing.T, w *world) {
 	pool := w.superuser(t)
 	a, held := w.leader(t, pool, "projections")
 	owner := a.tenant(t, w)

@@ -18,7 +18,7 @@ import (
 	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
-	"github.com/sentryagent/agentidp/eventstore/postgres"
+	"github.com/sentryagent/agentidp/eventstore/esdb/wiretest"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/devservices"
 	"github.com/sentryagent/agentidp/internal/pgtest"
@@ -30,6 +30,7 @@ type world struct {
 	settings     []string
 	superuserURL string // of the servers' database
 	operator     app.Operator
+	eventStore   *wiretest.Cluster // nil where the ledger is elsewhere
 }
 
 // newWorld makes a world on an empty database of the services all tests share.
@@ -150,30 +151,36 @@ func (w *world) setting(name string) (value string) {
 	return value
 }
 
-// openStore opens the ledger as a server does.
-func (w *world) openStore(tb testing.TB) eventstore.Store {
+// openLedger opens the ledger and its database as an auditor does.
+func (w *world) openLedger(tb testing.TB) *app.Ledger {
 	tb.Helper()
 	settings, err := config.Load(w.settings, "")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	pool, err := app.OpenDatabase(tb.Context(), settings)
+	ledger, err := app.OpenLedger(tb.Context(), settings)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(pool.Close)
-	store := postgres.New(tb.Context(), pool, postgres.Options{})
-	tb.Cleanup(store.Close)
-	return store
+	tb.Cleanup(ledger.Close)
+	return ledger
 }
 
-// mustHoldInLedger reads the whole ledger: its positions are dense, its chain
-// holds, and every token has its event where its claim says, with its jti.
+// openStore opens the ledger alone.
+func (w *world) openStore(tb testing.TB) eventstore.Store {
+	tb.Helper()
+	return w.openLedger(tb).Store
+}
+
+// mustHoldInLedger reads the whole ledger: its positions are dense where the
+// engine's are, its chain holds, and every token has its event where its claim
+// says, with its jti.
 func (w *world) mustHoldInLedger(tb testing.TB, tokens []string) {
 	tb.Helper()
 	issued := map[eventstore.Position]domain.TokenID{}
-	chain := eventstore.NewChain(eventstore.ChainOptions{Dense: true})
-	for event, err := range w.openStore(tb).ReadAll(within(tb, patience), 0, eventstore.Filter{}) {
+	store := w.openStore(tb)
+	chain := eventstore.NewChain(eventstore.ChainOptions{Dense: eventstore.Dense(store)})
+	for event, err := range store.ReadAll(within(tb, patience), 0, eventstore.Filter{}) {
 		if err != nil {
 			tb.Fatal(err)
 		}

@@ -56,6 +56,7 @@
 // # Tests
 //
 // wiretest is a server for tests that speaks the same protocol and breaks on
-// demand. With ESDB_URL set the suite runs on a real server too, each ledger
+// demand. With ESDB_URL set the suite runs on a real server too, and so do the
+// tests of several processes and of killed ones (cmd/agentidp), each ledger
 // under a prefix of its own.
 package esdb

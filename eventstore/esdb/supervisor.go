@@ -52,6 +52,8 @@ func newSupervisor(config client.Configuration, options Options) *supervisor {
 	// One attempt at discovery: a client that has failed is replaced, and how
 	// long to wait is decided here. The interval is slept through in any case.
 	config.MaxDiscoverAttempts, config.DiscoveryInterval = 1, 0
+	// A seed that does not answer leaves time to ask another.
+	config.GossipTimeout = min(config.GossipTimeout, max(1, int(options.Timeout/(2*time.Second))))
 	return &supervisor{
 		config: config, options: options,
 		state: State{Phase: Connecting, Since: time.Now()}, changed: make(chan struct{}),

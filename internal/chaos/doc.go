@@ -6,7 +6,8 @@
 //
 //   - [Workload] is the clients. Whatever they do and are answered is in a
 //     [Recording].
-//   - [Proxy] and [Faults] are what goes wrong, at random but from a seed.
+//   - [Faults] are what goes wrong, at random but from a seed: with a [Member]
+//     and the lines to what it needs, and with the [EventStore].
 //   - [History] replays the ledger through the rules of the domain: each event
 //     must be one that the state before it allowed.
 //   - The checks of a recording hold the clients' own memory against that:

@@ -2,129 +2,95 @@ package chaos
 
 import (
 	"context"
-	"fmt"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"time"
 )
 
-// Node is a server that can be hurt. Each method returns when that is done.
-type Node interface {
-	Kill()    // at once, as a power cut would
-	Restart() // after Kill; the node may take a while to serve
-	Freeze()
-	Thaw()
+// Fault is something that goes wrong for a while.
+type Fault struct {
+	Name        string
+	Weight      int           // how often it happens, compared with the others
+	Least, Most time.Duration // how long it lasts
+	Begin, End  func()
 }
 
-// Member is a node and what it needs.
-type Member struct {
-	Node
-	Database, Redis *Proxy
+// Victim is what faults happen to, one at a time.
+type Victim interface {
+	// Faults are those there are; what is left open in them comes from rng.
+	Faults(rng *rand.Rand) []Fault
 }
 
-// Fault is what happens to a node.
-type Fault string
-
-const (
-	Killed         Fault = "killed"
-	Frozen         Fault = "frozen"
-	FrozenLong     Fault = "frozen beyond its leases"
-	DatabaseSilent Fault = "database silent"
-	DatabaseCut    Fault = "database cut off"
-	DatabaseSlow   Fault = "database slow"
-	RedisSilent    Fault = "redis silent"
-	RedisCut       Fault = "redis cut off"
-)
-
-// Faults are what happens to the members of a cluster: at random, from a seed,
-// to two of three at a time at most.
+// Faults are what happens to a cluster: at random, from a seed, to all but one
+// of its members at a time at most.
 type Faults struct {
 	Seed    uint64
-	Members []Member
-	// Beyond is how long a node is frozen to outlast its leases.
-	Beyond time.Duration
+	Members []Victim
+	// Others suffer as well, beside as many members as do.
+	Others []Victim
 
 	mu    sync.Mutex // guards count
-	count map[Fault]int
+	count map[string]int
 }
 
 // Run hurts and heals until ctx ends; then everything is healed.
 func (f *Faults) Run(ctx context.Context) {
-	f.count = map[Fault]int{}
-	together := make(chan struct{}, max(1, len(f.Members)-1))
+	f.count = map[string]int{}
 	var victims sync.WaitGroup
-	for i, m := range f.Members {
-		rng := rand.New(rand.NewPCG(f.Seed, uint64(i)))
-		victims.Go(func() {
-			for between(ctx, rng, time.Second, 4*time.Second) {
-				select {
-				case together <- struct{}{}:
-				case <-ctx.Done():
-					return
-				}
-				f.hurt(ctx, rng, m)
-				<-together
-			}
-		})
+	inTurn := func(seed int, v Victim, together chan struct{}) {
+		rng := rand.New(rand.NewPCG(f.Seed, uint64(seed)))
+		victims.Go(func() { f.hurt(ctx, rng, v.Faults(rng), together) })
+	}
+	together := make(chan struct{}, max(1, len(f.Members)-1))
+	for i, v := range f.Members {
+		inTurn(i, v, together)
+	}
+	for i, v := range f.Others {
+		inTurn(len(f.Members)+i, v, make(chan struct{}, 1))
 	}
 	victims.Wait()
 }
 
 // Count is how often each fault happened.
-func (f *Faults) Count() map[Fault]int {
+func (f *Faults) Count() map[string]int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	count := make(map[Fault]int, len(f.count))
-	for fault, n := range f.count {
-		count[fault] = n
-	}
-	return count
+	return maps.Clone(f.count)
 }
 
-func (f *Faults) hurt(ctx context.Context, rng *rand.Rand, m Member) {
-	fault := [...]Fault{
-		Killed, Killed, Killed, Frozen, Frozen, FrozenLong, DatabaseSilent, DatabaseSilent, DatabaseCut, DatabaseSlow, RedisSilent, RedisCut,
-	}[rng.IntN(12)]
-	f.mu.Lock()
-	f.count[fault]++
-	f.mu.Unlock()
-	lasts := func(least, most time.Duration) { between(ctx, rng, least, most) }
-	switch fault {
-	case Killed:
-		m.Kill()
-		lasts(100*time.Millisecond, time.Second)
-		m.Restart()
-	case Frozen:
-		m.Freeze()
-		lasts(200*time.Millisecond, 4*time.Second)
-		m.Thaw()
-	case FrozenLong:
-		m.Freeze()
-		lasts(f.Beyond, f.Beyond+2*time.Second)
-		m.Thaw()
-	case DatabaseSilent:
-		m.Database.Drop()
-		lasts(500*time.Millisecond, 7*time.Second)
-		m.Database.Pass()
-	case DatabaseCut:
-		m.Database.Cut()
-		lasts(100*time.Millisecond, 3*time.Second)
-		m.Database.Pass()
-	case DatabaseSlow:
-		m.Database.Delay(time.Duration(1+rng.IntN(40)) * time.Millisecond)
-		lasts(time.Second, 4*time.Second)
-		m.Database.Pass()
-	case RedisSilent:
-		m.Redis.Drop()
-		lasts(time.Second, 4*time.Second)
-		m.Redis.Pass()
-	case RedisCut:
-		m.Redis.Cut()
-		lasts(time.Second, 4*time.Second)
-		m.Redis.Pass()
-	default:
-		panic(fmt.Sprintf("no such fault: %s", fault))
+// hurt has one fault after another happen, each in its turn.
+func (f *Faults) hurt(ctx context.Context, rng *rand.Rand, faults []Fault, together chan struct{}) {
+	for between(ctx, rng, time.Second, 4*time.Second) {
+		select {
+		case together <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		fault := oneOf(rng, faults)
+		f.mu.Lock()
+		f.count[fault.Name]++
+		f.mu.Unlock()
+		fault.Begin()
+		between(ctx, rng, fault.Least, fault.Most)
+		fault.End()
+		<-together
 	}
+}
+
+// oneOf chooses by weight.
+func oneOf(rng *rand.Rand, faults []Fault) Fault {
+	total := 0
+	for _, f := range faults {
+		total += f.Weight
+	}
+	at := rng.IntN(total)
+	for _, f := range faults {
+		if at -= f.Weight; at < 0 {
+			return f
+		}
+	}
+	panic("no fault has a weight")
 }
 
 // between waits for a time at random, and reports whether ctx goes on.

@@ -10,7 +10,7 @@ import (
 
 // Summary is a run in a table: what clients did and how it ended, what went
 // wrong, and how much was done.
-func Summary(seed uint64, took time.Duration, r *Recording, faults map[Fault]int, events int64) string {
+func Summary(seed uint64, took time.Duration, r *Recording, faults map[string]int, events int64) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	count := map[Kind]map[Result]int{}
@@ -34,7 +34,7 @@ func Summary(seed uint64, took time.Duration, r *Recording, faults map[Fault]int
 		fmt.Fprintf(&b, "%-26s%14d%10d%10d\n", kind, c[Acknowledged], c[Refused], c[Unknown])
 	}
 	for _, fault := range slices.Sorted(maps.Keys(faults)) {
-		fmt.Fprintf(&b, "%-26s%14d\n", fault, faults[fault])
+		fmt.Fprintf(&b, "%-36s%4d\n", fault, faults[fault])
 	}
 	return b.String()
 }

@@ -38,7 +38,7 @@ type Config struct {
 	A2AEnabled    bool   // A2A_ENABLED, default true: agents may delegate to each other
 
 	EventStore         string        // EVENTSTORE, default postgres: the engine of the ledger, postgres or esdb
-	ESDBURL            string        // ESDB_URL, required with EVENTSTORE=esdb: esdb:// or esdb+discover://
+	ESDBURL            string        // ESDB_URL, required with EVENTSTORE=esdb: esdb:// or esdb+discover://, see CutLedger
 	AuditRetentionDays int           // AUDIT_RETENTION_DAYS, default 0: as the tier says; 0 to 36,500
 	ReadWaitTimeout    time.Duration // READ_WAIT_TIMEOUT_MS, default 5,000, 1 to a minute: bound of a read-your-writes wait
 	SnapshotEvery      int           // SNAPSHOT_EVERY, default 100, 1 to 1,000,000 events of one stream between two snapshots

@@ -174,6 +174,8 @@ func TestRefusedValues(t *testing.T) {
 		{"ESDB_URL=http://admin:" + password + "@es:2113", "ESDB_URL"},
 		{"ESDB_URL=esdb://admin:" + password + "@es:port", "ESDB_URL"},
 		{"ESDB_URL=esdb://admin:" + password + "@es:2113?tls=perhaps", "ESDB_URL"},
+		{"ESDB_URL=esdb://admin:" + password + "@es:2113/two/names", "ESDB_URL"},
+		{"ESDB_URL=esdb://admin:/" + password + "@es:2113", "ESDB_URL"},
 		{"ESDB_URL=esdb://admin:" + password + "@es:2113?tlsCAFile=/does/not/exist", "ESDB_URL"},
 		{"AUDIT_RETENTION_DAYS=forever", "AUDIT_RETENTION_DAYS"},
 		{"LOG_LEVEL=loud", "LOG_LEVEL"},
@@ -211,7 +213,7 @@ func TestBrokenDotenvIsAFaultThatQuotesNothing(t *testing.T) {
 func TestNothingPrintsASecret(t *testing.T) {
 	t.Parallel()
 	c, err := config.Load(least("MIGRATE_DATABASE_URL=postgres://owner@db/x?password="+password, "EVENTSTORE=esdb",
-		"ESDB_URL=esdb://admin:"+password+"@es1:2113,es2:2113?tls=false"), "")
+		"ESDB_URL=esdb://admin:"+password+"@es1:2113,es2:2113/acme?tls=false"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,8 +226,22 @@ func TestNothingPrintsASecret(t *testing.T) {
 		if !strings.Contains(got, "db:5432") {
 			t.Errorf("no database host in %s", got)
 		}
-		if !strings.Contains(got, "esdb://es1:2113,es2:2113") {
-			t.Errorf("no event store host in %s", got)
+		if !strings.Contains(got, "esdb://es1:2113,es2:2113/acme") {
+			t.Errorf("no event store in %s", got)
+		}
+	}
+}
+
+func TestTheNameOfALedgerIsCutOffItsURL(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ raw, server, ledger string }{
+		{"esdb://me:secret@es:2113?tls=false", "esdb://me:secret@es:2113?tls=false", ""},
+		{"esdb://es:2113/?tls=false", "esdb://es:2113?tls=false", ""},
+		{"esdb://es1:2113,es2:2113/acme?tlsCAFile=/etc/ca.pem", "esdb://es1:2113,es2:2113?tlsCAFile=/etc/ca.pem", "acme"},
+		{"esdb+discover://es/acme/", "esdb+discover://es", "acme"},
+	} {
+		if server, ledger := config.CutLedger(tc.raw); server != tc.server || ledger != tc.ledger {
+			t.Errorf("%s: %q and %q, want %q and %q", tc.raw, server, ledger, tc.server, tc.ledger)
 		}
 	}
 }

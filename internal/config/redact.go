@@ -24,7 +24,7 @@ func (c Config) LogValue() slog.Value {
 		slog.String("checkpoint_file", c.CheckpointFile),
 		slog.String("policy_dir", c.PolicyDir),
 		slog.String("eventstore", c.EventStore),
-		slog.String("esdb", hostsOf(c.ESDBURL)),
+		slog.String("esdb", ofEventStore(c.ESDBURL)),
 		slog.Int("rate_limit_max_requests", c.RateLimitMaxRequests),
 		slog.Bool("tier_enforcement", c.TierEnforcement),
 		slog.String("log_level", c.LogLevel.String()),
@@ -46,27 +46,26 @@ func (c Config) String() string {
 // GoString keeps %#v from showing what String hides.
 func (c Config) GoString() string { return "config.Config{" + c.String() + "}" }
 
-// Place is what may be shown of the URL of a service: scheme, hosts and, where
-// there is one host, the path.
+// Place is what may be shown of the URL of a service: scheme, hosts and path.
 func Place(raw string) string {
 	if hasScheme(raw, "esdb", "esdb+discover") {
-		return hostsOf(raw)
+		return ofEventStore(raw)
 	}
 	return withoutSecrets(raw)
 }
 
-// hostsOf is the scheme and the hosts of a connection string that may name
-// several, which makes it no URL.
-func hostsOf(raw string) string {
+// ofEventStore is [Place] of a connection string that may name several hosts,
+// which makes it no URL.
+func ofEventStore(raw string) string {
 	scheme, rest, found := strings.Cut(raw, "://")
 	if !found {
 		return ""
 	}
 	rest = rest[strings.LastIndexByte(rest, '@')+1:]
-	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+	if end := strings.IndexAny(rest, "?#"); end >= 0 {
 		rest = rest[:end]
 	}
-	return scheme + "://" + rest
+	return scheme + "://" + strings.TrimSuffix(rest, "/")
 }
 
 // withoutSecrets drops the user, the password and the query, where drivers accept passwords too.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -51,7 +52,7 @@ func (r *reader) redisURL(name string) string {
 // esdbURL describes a fault without the value too. It also looks at the files
 // that the value names.
 func (r *reader) esdbURL(name string, required bool) string {
-	const form = "esdb://user:password@host:port,host:port?options or esdb+discover://…"
+	const form = "esdb://user:password@host:port,host:port/ledger?options or esdb+discover://…"
 	raw := r.get(name, "")
 	if raw == "" {
 		if required {
@@ -63,12 +64,33 @@ func (r *reader) esdbURL(name string, required bool) string {
 		r.fault(name, "a value that is no esdb:// URL (not shown)", form, "correct the scheme")
 		return ""
 	}
-	if _, err := esdb.ParseConnectionString(raw); err != nil {
+	server, ledger := CutLedger(raw)
+	if ledger != "" && !ledgerName.MatchString(ledger) {
+		r.fault(name, "a path that is no name of a ledger (not shown)", form,
+			"use letters, digits, dots, dashes and underscores, and percent-encode special characters of the password")
+		return ""
+	}
+	if _, err := esdb.ParseConnectionString(server); err != nil {
 		r.fault(name, "a URL that the client does not understand (not shown)", form,
 			"percent-encode special characters of the password and check ports, options and the files they name")
 		return ""
 	}
 	return raw
+}
+
+var ledgerName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+
+// CutLedger takes the name of the ledger, on a server that keeps several, off
+// the connection string of an EventStoreDB: its path, without the slashes. What
+// is left is as the client takes it.
+func CutLedger(raw string) (server, ledger string) {
+	scheme, rest, _ := strings.Cut(raw, "://")
+	query := ""
+	if at := strings.IndexByte(rest, '?'); at >= 0 {
+		rest, query = rest[:at], rest[at:]
+	}
+	hosts, path, _ := strings.Cut(rest, "/")
+	return scheme + "://" + hosts + query, strings.TrimSuffix(path, "/")
 }
 
 func hasScheme(raw string, schemes ...string) bool {

@@ -27,7 +27,7 @@ func OpenLedgerAt(ctx context.Context, url string) (Engine, error) {
 	case "postgres", "postgresql":
 		return openPostgresAt(ctx, url)
 	case "esdb", "esdb+discover":
-		store, err := esdb.New(url, esdb.Options{})
+		store, err := openEventStore(url, esdb.Options{})
 		if err != nil {
 			return nil, err
 		}

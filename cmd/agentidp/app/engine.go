@@ -36,11 +36,21 @@ func openEngine(ctx context.Context, c config.Config, pool *pgxpool.Pool, logger
 	if registry != nil {
 		options.ObserveState = observeEventStore(registry)
 	}
-	store, err := esdb.New(c.ESDBURL, options)
+	store, err := openEventStore(c.ESDBURL, options)
 	if err != nil {
 		return nil, fmt.Errorf("ESDB_URL: %w", err)
 	}
 	return store, nil
+}
+
+// openEventStore opens the ledger that a URL names, the server's only one where
+// it names none.
+func openEventStore(url string, options esdb.Options) (*esdb.Store, error) {
+	server, ledger := config.CutLedger(url)
+	if ledger != "" {
+		options.Prefix = ledger + "/"
+	}
+	return esdb.New(server, options)
 }
 
 // newQueries asks the read models, and the ledger where it is not beside them.

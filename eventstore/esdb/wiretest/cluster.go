@@ -2,7 +2,6 @@ package wiretest
 
 import (
 	"context"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,9 +17,11 @@ type Cluster struct {
 	log   *eventLog
 	nodes []*Node
 
-	mu    sync.Mutex // guards leader and delay
+	mu    sync.Mutex // guards what follows
+	views []*View    // the first is the cluster's own
 	lead  *Node      // nil while none is elected
 	delay time.Duration
+	held  *hold // nil when none is
 
 	lose      atomic.Int64 // how many more answers to appends are lost
 	stopAfter atomic.Int64 // how many more appends until the node stops, 0 for no such thing
@@ -30,15 +31,19 @@ type Cluster struct {
 // New starts a cluster; its first node leads. Close it.
 func New(nodes int) (*Cluster, error) {
 	c := &Cluster{log: newLog()}
-	for range nodes {
-		n := &Node{cluster: c}
+	for number := range nodes {
+		n := &Node{cluster: c, number: number}
+		c.nodes = append(c.nodes, n)
 		if err := n.Start(); err != nil {
 			c.Close()
 			return nil, err
 		}
-		c.nodes = append(c.nodes, n)
 	}
 	c.lead = c.nodes[0]
+	if _, err := c.NewView(); err != nil {
+		c.Close()
+		return nil, err
+	}
 	return c, nil
 }
 
@@ -52,14 +57,11 @@ func (c *Cluster) Close() {
 // Node is the n-th node, from 0.
 func (c *Cluster) Node(n int) *Node { return c.nodes[n] }
 
+// Nodes is how many there are.
+func (c *Cluster) Nodes() int { return len(c.nodes) }
+
 // URL is the connection string: of one node, or with all of them as seeds.
-func (c *Cluster) URL() string {
-	addresses := make([]string, len(c.nodes))
-	for i, n := range c.nodes {
-		addresses[i] = n.address
-	}
-	return "esdb://" + strings.Join(addresses, ",") + "?tls=false"
-}
+func (c *Cluster) URL() string { return c.ways()[0].URL() }
 
 // Client is the library as another program would use it; Close it.
 func (c *Cluster) Client() (*client.Client, error) {
@@ -78,7 +80,8 @@ func (c *Cluster) Lead(n *Node) {
 	c.lead = n
 }
 
-func (c *Cluster) leader() *Node {
+// Leader is the node that leads, nil while none does.
+func (c *Cluster) Leader() *Node {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.lead
@@ -122,7 +125,7 @@ func (n *Node) admit(ctx context.Context) error {
 		return nil
 	}
 	if leader != n {
-		return errNotLeader(leader)
+		return errNotLeader(leader, c.viewOf(ctx, n))
 	}
 	return nil
 }
@@ -132,6 +135,9 @@ var errStopping = status.Error(codes.Unavailable, "the server is stopping")
 // append stores events, and loses the answer when it is asked to.
 func (n *Node) append(ctx context.Context, name string, expected int64, events []proposed) (outcome, error) {
 	if err := n.admit(ctx); err != nil {
+		return outcome{}, err
+	}
+	if err := n.cluster.holding().check(ctx, events); err != nil {
 		return outcome{}, err
 	}
 	done, err := n.cluster.log.append(name, expected, events)

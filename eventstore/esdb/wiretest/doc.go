@@ -11,7 +11,8 @@
 // Several nodes share one log, as the nodes of a cluster that replicates at
 // once; one of them leads. Tests break it: [Node.Stop] and [Node.Start],
 // [Node.DropConnections], [Cluster.Lead], [Cluster.LoseAnswers],
-// [Cluster.Delay].
+// [Cluster.Delay], [Cluster.Hold]. A [View] is a way to the cluster with
+// addresses of its own, for a client that is to be cut off alone.
 //
 // Start with [New]. It is for tests and benchmarks alone: nothing is kept.
 package wiretest

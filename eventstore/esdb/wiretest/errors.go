@@ -45,12 +45,13 @@ func errWrongRevision(name string, expected, actual int64) error {
 	}}
 }
 
-// errNotLeader names the leader; without one there is nobody to name.
-func errNotLeader(leader *Node) error {
+// errNotLeader names the leader, by the address that it has in a view; without
+// one there is nobody to name.
+func errNotLeader(leader *Node, v *View) error {
 	if leader == nil {
 		return status.Error(codes.Unavailable, "no leader has been elected")
 	}
-	host, port, err := net.SplitHostPort(leader.address)
+	host, port, err := net.SplitHostPort(v.advertises(leader))
 	if err != nil {
 		return err
 	}

@@ -19,72 +19,82 @@ import (
 // Node is one server of a cluster.
 type Node struct {
 	cluster *Cluster
-	address string // kept over restarts
+	number  int
 
 	mu          sync.Mutex // guards what follows
 	server      *grpc.Server
-	listener    net.Listener
-	stop        chan struct{} // closed when the server stops
+	listeners   []net.Listener // one for each view
+	stop        chan struct{}  // closed when the server stops
 	connections map[net.Conn]struct{}
 }
 
 // patient lets clients ask as often as the real server does whether it is alive.
 var patient = keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}
 
-// Start begins to listen, after a Stop on the same port and with all data.
+// Start begins to listen, after a Stop on the same ports and with all data.
 func (n *Node) Start() error {
+	views := n.cluster.ways()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.server != nil {
 		return nil
 	}
-	address := n.address
-	if address == "" {
-		address = "127.0.0.1:0"
-	}
-	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", address)
-	if err != nil {
-		return err
-	}
-	n.address = listener.Addr().String()
 	n.server, n.stop, n.connections = grpc.NewServer(grpc.KeepaliveEnforcementPolicy(patient)), make(chan struct{}), map[net.Conn]struct{}{}
 	api.RegisterStreamsServer(n.server, &streamsService{node: n})
 	gossip.RegisterGossipServer(n.server, &gossipService{node: n})
 	serverfeatures.RegisterServerFeaturesServer(n.server, featuresService{})
-	n.listener = &listening{listener, n}
-	server, listening := n.server, n.listener
-	go func() { _ = server.Serve(listening) }() // ends with Stop
+	n.listeners = nil
+	for _, v := range views {
+		listener, err := net.Listen("tcp", v.listens[n.number])
+		if err != nil {
+			n.halt()()
+			return err
+		}
+		n.serve(listener)
+	}
 	return nil
+}
+
+// serve opens one more way to a node that runs. The caller holds mu.
+func (n *Node) serve(listener net.Listener) {
+	listener = &listening{listener, n}
+	n.listeners = append(n.listeners, listener)
+	server := n.server
+	go func() { _ = server.Serve(listener) }() // ends when the listener is closed
+}
+
+// halt refuses connections from now on and gives what breaks those there are.
+// The caller holds mu.
+func (n *Node) halt() (end func()) {
+	server := n.server
+	if server == nil {
+		return func() {}
+	}
+	for _, listener := range n.listeners {
+		_ = listener.Close() // the server may not know of it yet
+	}
+	close(n.stop)
+	n.server = nil
+	return server.Stop
 }
 
 // Stop refuses connections from now on and breaks those there are, whatever
 // goes on in them.
 func (n *Node) Stop() {
 	n.mu.Lock()
-	server := n.server
-	if server != nil {
-		close(n.stop)
-		n.server = nil
-	}
+	end := n.halt()
 	n.mu.Unlock()
-	if server != nil {
-		server.Stop()
-	}
+	end()
 }
 
 // refuse does what Stop does, but for waiting for the requests: it is called
 // from within one.
 func (n *Node) refuse() {
 	n.mu.Lock()
-	server := n.server
-	_ = n.listener.Close()
+	end := n.halt()
 	n.mu.Unlock()
 	n.DropConnections()
-	n.mu.Lock()
-	n.server = nil
-	close(n.stop)
-	n.mu.Unlock()
-	go server.Stop()
+	go end()
 }
 
 // DropConnections breaks all connections; new ones are welcome.
@@ -145,11 +155,11 @@ type gossipService struct {
 	node *Node
 }
 
-func (s *gossipService) Read(context.Context, *shared.Empty) (*gossip.ClusterInfo, error) {
+func (s *gossipService) Read(ctx context.Context, _ *shared.Empty) (*gossip.ClusterInfo, error) {
 	info := &gossip.ClusterInfo{}
-	leader := s.node.cluster.leader()
+	leader, view := s.node.cluster.Leader(), s.node.cluster.viewOf(ctx, s.node)
 	for _, n := range s.node.cluster.nodes {
-		host, text, err := net.SplitHostPort(n.address)
+		host, text, err := net.SplitHostPort(view.advertises(n))
 		if err != nil {
 			return nil, err
 		}

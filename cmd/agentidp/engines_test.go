@@ -1,0 +1,80 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/sentryagent/agentidp/cmd/agentidp/app/apptest"
+	"github.com/sentryagent/agentidp/internal/config"
+)
+
+// engines are those that the ledger can be kept in.
+var engines = []string{config.EventStorePostgres, config.EventStoreESDB}
+
+// realServer names an EventStoreDB or KurrentDB for the tests that break none.
+const realServer = "ESDB_URL"
+
+// onEachEngine runs a test in a world of each engine. Where the environment
+// names a real server, the ledger is there, under a name of its own.
+func onEachEngine(t *testing.T, test func(*testing.T, *world), settings ...string) {
+	t.Helper()
+	onEach(t, func(tb testing.TB, engine string, settings ...string) *world {
+		if there := os.Getenv(realServer); there != "" && engine == config.EventStoreESDB {
+			url := ledgerOn(there, "agentidp-test-"+uuid.NewString())
+			return newWorld(tb, append([]string{"EVENTSTORE=" + engine, "ESDB_URL=" + url}, settings...)...)
+		}
+		return newWorldOn(tb, engine, settings...)
+	}, test, settings)
+}
+
+// onEachOwnEngine is [onEachEngine] for tests that break the engine: that is
+// always their own.
+func onEachOwnEngine(t *testing.T, test func(*testing.T, *world), settings ...string) {
+	t.Helper()
+	onEach(t, newWorldOn, test, settings)
+}
+
+func onEach(t *testing.T, newWorld func(testing.TB, string, ...string) *world, test func(*testing.T, *world), settings []string) {
+	t.Helper()
+	for _, engine := range engines {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			test(t, newWorld(t, engine, settings...))
+		})
+	}
+}
+
+// newWorldOn makes a world of an engine. An EventStoreDB is a cluster of the
+// test's own, which it may break.
+func newWorldOn(tb testing.TB, engine string, settings ...string) *world {
+	tb.Helper()
+	if engine == config.EventStorePostgres {
+		return newWorld(tb, settings...)
+	}
+	cluster, where := apptest.ESDB(tb, 3)
+	w := newWorld(tb, append(where, settings...)...)
+	w.eventStore = cluster
+	return w
+}
+
+// fewer is how many rounds are enough on the engines after the first, which
+// repeat what it has shown.
+func (w *world) fewer(rounds int) int {
+	if w.setting("EVENTSTORE") == config.EventStoreESDB {
+		return (rounds + 2) / 3
+	}
+	return rounds
+}
+
+// ledgerOn is the URL of a ledger on a server that keeps several.
+func ledgerOn(url, ledger string) string {
+	server, query, asked := strings.Cut(url, "?")
+	url = strings.TrimSuffix(server, "/") + "/" + ledger
+	if asked {
+		url += "?" + query
+	}
+	return url
+}

@@ -1,0 +1,44 @@
+package esdb_test
+
+import (
+	"testing"
+
+	"github.com/sentryagent/agentidp/eventstore/esdb"
+	"github.com/sentryagent/agentidp/internal/chaos"
+)
+
+// A seed whose machine is gone answers nothing, not even that it is gone: the
+// others are asked within the same attempt.
+func TestASeedThatIsSilentIsPassedOver(t *testing.T) {
+	t.Parallel()
+	cluster := newCluster(t, 3)
+	view, err := cluster.NewView()
+	if err != nil {
+		t.Fatal(err)
+	}
+	addresses := view.Addresses()
+	silent, err := chaos.NewProxy(t.Context(), addresses[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(silent.Close)
+	silent.Drop()
+	view.Advertise([]string{addresses[0], addresses[1], silent.Address()})
+	failed := make(chan error, 100)
+	var stores []*esdb.Store
+	for range 16 { // each shuffles the seeds
+		stores = append(stores, newStore(t, view.URL(), esdb.Options{ObserveState: func(s esdb.State) {
+			if s.Phase == esdb.Unavailable {
+				failed <- s.Err
+			}
+		}}))
+	}
+	for _, store := range stores {
+		until(t, "there is a connection", phase(store, esdb.Connected))
+	}
+	select {
+	case err := <-failed:
+		t.Errorf("an attempt failed: %v", err)
+	default:
+	}
+}
