@@ -117,6 +117,37 @@ func readAllFiltersAndResumes(t *testing.T, s eventstore.Store) {
 	}
 }
 
+func theNewestAreTheLast(t *testing.T, s eventstore.Store) {
+	if newest, err := s.Newest(within(t), 10, eventstore.Filter{}); err != nil || len(newest) != 0 {
+		t.Fatalf("the newest of an empty ledger are %d events, %v", len(newest), err)
+	}
+	tenant := uuid.New()
+	rare := drafts("agent.created", "token.issued", "token.issued")
+	for i := range rare {
+		rare[i].Organization = tenant
+	}
+	mustAppend(t, s, "b-1", noStream, rare...)
+	for i := range 12 {
+		mustAppend(t, s, fmt.Sprintf("a-%d", i), noStream, drafts(slices.Repeat([]string{"token.issued", "a.x"}, 60)...)...)
+	}
+	all := Verify(t, s)
+	for _, filter := range []eventstore.Filter{{}, {Types: []string{"a.x"}}, {Types: []string{"agent.created"}}, {Organization: tenant}} {
+		var pass []uuid.UUID
+		for _, e := range all {
+			if filter.Passes(e) {
+				pass = append(pass, e.ID)
+			}
+		}
+		for _, n := range []int{0, 1, 2, 10, 700, 5000} {
+			want := pass[max(0, len(pass)-n):]
+			got, err := s.Newest(within(t), n, filter)
+			if err != nil || !slices.Equal(idsOf(got), want) {
+				t.Errorf("the newest %d of %v: %d events, %v; want the last %d in their order", n, filter, len(got), err, len(want))
+			}
+		}
+	}
+}
+
 func aReadMayBeLeftEarly(t *testing.T, s eventstore.Store) {
 	some := drafts(slices.Repeat([]string{"a.x"}, 200)...)
 	mustAppend(t, s, "a-1", noStream, some...)
