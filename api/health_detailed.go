@@ -54,7 +54,9 @@ func overall(state gen.DetailedHealth) (gen.DetailedHealthStatus, int) {
 func (s *Server) projectionDetails() []gen.ProjectionHealth {
 	details := []gen.ProjectionHealth{}
 	for _, p := range s.progress.Status() {
-		health := gen.ProjectionHealth{Name: p.Projection, Status: healthy, Position: int64(p.Position), Lag: int64(p.Lag)}
+		health := gen.ProjectionHealth{
+			Name: p.Projection, Status: healthy, Position: int64(p.Position), Lag: int64(p.Lag), LagSeconds: p.Behind.Seconds(),
+		}
 		if p.Halted || p.Outdated() {
 			health.Status = degraded
 		}

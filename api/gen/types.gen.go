@@ -1785,7 +1785,7 @@ type DependencyHealthStatus string
 // DeploymentEnv Where the agent runs.
 type DeploymentEnv string
 
-// DetailedHealth Example: {"dependencies":{"database":{"latencyMs":0.6,"status":"healthy"},"rateLimiter":{"mode":"in-process","status":"degraded"},"redis":{"status":"unreachable"}},"ledgerPosition":4711,"projections":[{"lag":0,"name":"agents","position":4711,"status":"healthy"}],"status":"degraded","version":"1.0.0"}
+// DetailedHealth Example: {"dependencies":{"database":{"latencyMs":0.6,"status":"healthy"},"rateLimiter":{"mode":"in-process","status":"degraded"},"redis":{"status":"unreachable"}},"ledgerPosition":4711,"projections":[{"lag":0,"lagSeconds":0,"name":"agents","position":4711,"status":"healthy"}],"status":"degraded","version":"1.0.0"}
 type DetailedHealth struct {
 	Dependencies struct {
 		Database DependencyHealth `json:"database"`
@@ -2154,9 +2154,12 @@ type OrganizationUpdateStatus string
 
 // ProjectionHealth defines model for ProjectionHealth.
 type ProjectionHealth struct {
-	// Lag Positions between it and the newest event that this node knows of.
-	Lag  int64  `json:"lag"`
-	Name string `json:"name"`
+	// Lag Positions between it and the newest event that this node knows of: events with the ledger in PostgreSQL, places in the server's log with EventStoreDB.
+	Lag int64 `json:"lag"`
+
+	// LagSeconds Age of the oldest event that it wants and has not applied.
+	LagSeconds float64 `json:"lagSeconds"`
+	Name       string  `json:"name"`
 
 	// Position Everything that concerns it up to here is in its read model.
 	Position int64                  `json:"position"`
