@@ -12,7 +12,8 @@ import (
 )
 
 // Idle advances (events were looked at, none was wanted) are kept in memory
-// and stored when they have become this many or this old.
+// and stored when they have become this many, where positions count events, or
+// this old.
 const (
 	idlePositions = 5000
 	idleAge       = 5 * time.Second
@@ -143,7 +144,8 @@ func (w *worker) advance(ctx context.Context, events []Event, to eventstore.Posi
 }
 
 func (w *worker) idleLongEnough(to eventstore.Position) bool {
-	return to-w.stored >= idlePositions || to > w.stored && time.Since(w.storedAt) >= idleAge
+	many := eventstore.Dense(w.runner.store) && to-w.stored >= idlePositions
+	return many || to > w.stored && time.Since(w.storedAt) >= idleAge
 }
 
 // reached tells where we are. It fails when Progress has heard meanwhile that
