@@ -35,7 +35,7 @@ func TestWhatDoesNotConcernAProjectionCostsNoTransactions(t *testing.T) {
 	progress := projections.NewProgress(w.pool, store, agents, projections.ProgressOptions{})
 	run(t, projections.NewRunner(w.pool, store, agents, projections.RunnerOptions{Progress: progress}))
 	run(t, progress)
-	const tokens = 100
+	const tokens = 300
 	for range tokens {
 		position := record(t, store, newStream(), newOrganizationID(), issued(newAgentID(), newCredentialID()))
 		waitAll(t, progress, position)

@@ -12,11 +12,13 @@ import (
 )
 
 // Idle advances (events were looked at, none was wanted) are kept in memory
-// and stored when they have become this many, where positions count events, or
-// this old.
+// and stored when they have become this many or this old. Where positions do not
+// count events age alone decides, and earlier: who looks at the checkpoint from
+// another process reads the ledger from there, and has no index to do so by.
 const (
 	idlePositions = 5000
 	idleAge       = 5 * time.Second
+	idleAgeSparse = time.Second
 )
 
 const halted = "halted"
@@ -144,8 +146,11 @@ func (w *worker) advance(ctx context.Context, events []Event, to eventstore.Posi
 }
 
 func (w *worker) idleLongEnough(to eventstore.Position) bool {
-	many := eventstore.Dense(w.runner.store) && to-w.stored >= idlePositions
-	return many || to > w.stored && time.Since(w.storedAt) >= idleAge
+	age := time.Since(w.storedAt)
+	if !eventstore.Dense(w.runner.store) {
+		return to > w.stored && age >= idleAgeSparse
+	}
+	return to-w.stored >= idlePositions || to > w.stored && age >= idleAge
 }
 
 // reached tells where we are. It fails when Progress has heard meanwhile that
