@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/eventstore/esdb"
 	"github.com/sentryagent/agentidp/eventstore/esdb/wiretest"
 	"github.com/sentryagent/agentidp/projections"
@@ -35,13 +36,18 @@ func TestWhatDoesNotConcernAProjectionCostsNoTransactions(t *testing.T) {
 	progress := projections.NewProgress(w.pool, store, agents, projections.ProgressOptions{})
 	run(t, projections.NewRunner(w.pool, store, agents, projections.RunnerOptions{Progress: progress}))
 	run(t, progress)
+	organization, id := newOrganizationID(), newAgentID()
+	last := record(t, store, domain.AgentStream(id), organization, created(id, organization))
 	const tokens = 300
 	for range tokens {
-		position := record(t, store, newStream(), newOrganizationID(), issued(newAgentID(), newCredentialID()))
-		waitAll(t, progress, position)
+		last = record(t, store, newStream(), newOrganizationID(), issued(newAgentID(), newCredentialID()))
+		waitAll(t, progress, last)
 	}
-	organization, id := newOrganizationID(), newAgentID()
-	waitAll(t, progress, record(t, store, domain.AgentStream(id), organization, created(id, organization)))
+	eventually(t, "the end is stored, without anything else happening", func() bool {
+		var position eventstore.Position
+		err := w.admin.QueryRow(t.Context(), `SELECT position FROM projection_checkpoints WHERE name = 'agents'`).Scan(&position)
+		return err == nil && position == last
+	})
 	var moves int
 	if err := w.admin.QueryRow(t.Context(), `SELECT count(*) FROM moved`).Scan(&moves); err != nil {
 		t.Fatal(err)
