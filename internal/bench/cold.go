@@ -46,7 +46,7 @@ func (b *bench) coldOn(ctx context.Context, at ledgerAt, engine string, events i
 	}
 	rounds := 16
 	if b.quick {
-		rounds = 4
+		rounds = 8
 	}
 	var starts []time.Duration
 	tokens, err := alternate(rounds, func(a agent) (time.Duration, error) {
