@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sentryagent/agentidp/cmd/agentidp/app/apptest"
 )
@@ -52,7 +53,9 @@ func TestTheLedgerMayBeInEventStoreDB(t *testing.T) {
 	for i := range 3 {
 		cluster.Node(i).Stop()
 	}
-	until(t, func() error { return s.healthIs(503, "unhealthy", "unreachable", "healthy", "healthy") })
+	until(t, func() error { return s.healthIs(503, "unhealthy", "healthy", "healthy", "healthy") })
+	until(t, func() error { return s.eventStoreIs(503, "unreachable", "unavailable") })
+	s.must(t, get("", "/health/live"), 200, "") // no reason to restart the server
 	if refusal := s.must(t, tokenRequest(stranger.agent, ""), 503, "temporarily_unavailable"); refusal.header.Get("Retry-After") == "" {
 		t.Error("no Retry-After while the event store is away")
 	}
@@ -66,4 +69,38 @@ func TestTheLedgerMayBeInEventStoreDB(t *testing.T) {
 		return err
 	})
 	until(t, func() error { return s.healthIs(200, "healthy", "healthy", "healthy", "healthy") })
+	if err := s.eventStoreIs(200, "healthy", "connected"); err != nil {
+		t.Error(err)
+	}
+}
+
+// eventStoreIs holds both kinds of health to what they tell of the event store.
+func (s *server) eventStoreIs(status int, want, connection string) error {
+	for path, within := range map[string]string{"/health": "checks", "/health/detailed": "dependencies"} {
+		answer, err := s.want(get("", path), status, "")
+		if err != nil {
+			return err
+		}
+		parts, _ := answer.object()[within].(map[string]any)
+		store, _ := parts["eventStore"].(map[string]any)
+		since, err := time.Parse(time.RFC3339, fmt.Sprint(store["since"]))
+		if store["status"] != want || store["connection"] != connection || err != nil || time.Since(since) > time.Minute {
+			return fmt.Errorf("%s says %v, want it %s and %s since lately", path, store, want, connection)
+		}
+		if failed, _ := store["failures"].(float64); (failed > 0) != (connection == "unavailable") {
+			return fmt.Errorf("%s counts %v failures while it is %s", path, failed, connection)
+		}
+	}
+	return nil
+}
+
+// Where the ledger is in the database there is nothing else to tell of.
+func TestHealthTellsOfAnEventStoreOnlyWhereThereIsOne(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	for _, path := range []string{"/health", "/health/detailed"} {
+		if answer := s.must(t, get("", path), 200, ""); strings.Contains(string(answer.body), "eventStore") {
+			t.Errorf("%s answers %s", path, answer.body)
+		}
+	}
 }

@@ -7,38 +7,8 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/sentryagent/agentidp/ledger"
+	"github.com/sentryagent/agentidp/api/gen"
 )
-
-type health struct {
-	Status         string          `json:"status"` // healthy, degraded or unhealthy
-	Version        string          `json:"version"`
-	Checks         healthChecks    `json:"checks"`
-	LedgerPosition ledger.Position `json:"ledgerPosition"`
-}
-
-type healthChecks struct {
-	Database    dependencyHealth  `json:"database"`
-	Redis       dependencyHealth  `json:"redis"`
-	Projections projectionsHealth `json:"projections"`
-}
-
-type dependencyHealth struct {
-	Status    string  `json:"status"` // healthy or unreachable
-	LatencyMS float64 `json:"latencyMs"`
-}
-
-type projectionsHealth struct {
-	Status     string             `json:"status"` // healthy or degraded
-	Halted     []haltedProjection `json:"halted"`
-	Rebuilding []string           `json:"rebuilding,omitempty"` // from an older version, before this server can read them
-}
-
-type haltedProjection struct {
-	Name     string          `json:"name"`
-	Position ledger.Position `json:"position"`
-	Error    string          `json:"error"`
-}
 
 const (
 	healthy     = "healthy"
@@ -47,53 +17,49 @@ const (
 	unreachable = "unreachable"
 )
 
-// health answers whether the server can do its work. Without the database, or
-// with read models of an older version, it cannot: 503. Without Redis, or with a projection halted, it is degraded but
-// right: 200.
+// health answers whether the server can do its work. Without the database or
+// the ledger, or with read models of an older version, it cannot: 503. Without
+// Redis, with an answer that took long or with a projection halted, it is
+// degraded but right: 200.
 func (s *Server) health(c *gin.Context) {
 	const patience = 2 * time.Second
 	ctx, cancel := context.WithTimeout(c.Request.Context(), patience)
 	defer cancel()
-	state := health{Status: healthy, Version: s.options.Version}
-	state.Checks.Redis = check(func() error { return s.redis.Ping(ctx).Err() })
-	state.Checks.Database = check(func() (err error) {
-		state.LedgerPosition, err = s.ledger.Head(ctx)
-		if err == nil {
-			err = s.queries.Ping(ctx)
-		}
-		return err
-	})
+	state := gen.Health{Version: s.options.Version}
+	state.Checks.Redis = probe(func() error { return s.redis.Ping(ctx).Err() })
+	ledger := s.probeLedger(ctx)
+	state.LedgerPosition, state.Checks.Database, state.Checks.EventStore = int64(ledger.head), ledger.database, ledger.eventStore
 	state.Checks.Projections = s.projectionsHealth()
 	status := http.StatusOK
-	if state.Checks.Redis.Status != healthy || state.Checks.Projections.Status != healthy {
-		state.Status = degraded
-	}
-	if state.Checks.Database.Status != healthy || len(state.Checks.Projections.Rebuilding) > 0 {
+	switch {
+	case !ledger.reachable(), state.Checks.Projections.Rebuilding != nil:
 		state.Status, status = unhealthy, http.StatusServiceUnavailable
 		c.Header("Retry-After", "1")
+	case ledger.healthy() && state.Checks.Redis.Status == healthy && state.Checks.Projections.Status == healthy:
+		state.Status = healthy
+	default:
+		state.Status = degraded
 	}
 	c.Header("Cache-Control", "no-store")
 	c.JSON(status, state)
 }
 
-func check(ping func() error) dependencyHealth {
-	start := time.Now()
-	if err := ping(); err != nil {
-		return dependencyHealth{Status: unreachable}
-	}
-	return dependencyHealth{Status: healthy, LatencyMS: float64(time.Since(start).Microseconds()) / 1000}
+// alive answers for as long as the server does.
+func (s *Server) alive(c *gin.Context) {
+	c.Header("Cache-Control", "no-store")
+	c.JSON(http.StatusOK, gen.Liveness{Status: "alive"})
 }
 
-func (s *Server) projectionsHealth() projectionsHealth {
-	state := projectionsHealth{Status: healthy, Halted: []haltedProjection{}, Rebuilding: s.progress.Outdated()}
-	if len(state.Rebuilding) > 0 {
-		state.Status = degraded
+func (s *Server) projectionsHealth() gen.ProjectionsHealth {
+	state := gen.ProjectionsHealth{Status: healthy, Halted: []gen.HaltedProjection{}}
+	if outdated := s.progress.Outdated(); len(outdated) > 0 {
+		state.Status, state.Rebuilding = degraded, &outdated
 	}
 	for _, projection := range s.progress.Status() {
 		if projection.Halted {
 			state.Status = degraded
-			state.Halted = append(state.Halted, haltedProjection{
-				Name: projection.Projection, Position: projection.Position, Error: projection.Error,
+			state.Halted = append(state.Halted, gen.HaltedProjection{
+				Name: projection.Projection, Position: int64(projection.Position), Error: projection.Error,
 			})
 		}
 	}

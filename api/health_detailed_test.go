@@ -30,6 +30,12 @@ func TestWorstDependencyDecides(t *testing.T) {
 		"alone":             {func(h *gen.DetailedHealth) { h.Dependencies.RateLimiter.Status = degraded }, degraded, 207},
 		"halted projection": {func(h *gen.DetailedHealth) { h.Projections[1].Status = degraded }, degraded, 207},
 		"no database":       {func(h *gen.DetailedHealth) { h.Dependencies.Database.Status = unreachable }, unhealthy, 503},
+		"slow event store": {func(h *gen.DetailedHealth) {
+			h.Dependencies.EventStore = &gen.EventStoreHealth{Status: degraded}
+		}, degraded, 207},
+		"no event store": {func(h *gen.DetailedHealth) {
+			h.Dependencies.EventStore = &gen.EventStoreHealth{Status: unreachable}
+		}, unhealthy, 503},
 		"no database no Redis": {func(h *gen.DetailedHealth) {
 			h.Dependencies.Database.Status = unreachable
 			h.Dependencies.Redis.Status = unreachable

@@ -136,7 +136,7 @@ func TestVerificationIsLimitedTo30AMinute(t *testing.T) {
 func TestWhatIsNeverLimited(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "RATE_LIMIT_MAX_REQUESTS=1")
-	for _, path := range []string{"/health", "/health/detailed", "/metrics", "/openapi.json", "/docs", "/.well-known/jwks.json", "/.well-known/openid-configuration"} {
+	for _, path := range []string{"/health", "/health/live", "/health/detailed", "/metrics", "/openapi.json", "/docs", "/.well-known/jwks.json", "/.well-known/openid-configuration"} {
 		for range 5 {
 			if a := s.must(t, get("", path), 200, ""); a.header.Get("X-RateLimit-Limit") != "" {
 				t.Errorf("%s is limited", path)

@@ -57,6 +57,7 @@ func (s *Server) routes() ([]route, error) {
 		{http.MethodPost, "/api/v1/token/revoke", nil, s.revokeToken, true},
 
 		{http.MethodGet, "/health", nil, s.health, true},
+		{http.MethodGet, "/health/live", nil, s.alive, true},
 		{http.MethodGet, "/health/detailed", nil, s.detailedHealth, true},
 		{http.MethodGet, "/openapi.json", nil, s.spec.ServeDocument, true},
 	}

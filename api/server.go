@@ -51,6 +51,7 @@ type Parts struct {
 	History     *replay.History
 	Controls    func(context.Context) []Control // how the compliance controls stand; never fails
 	Ledger      *ledger.Ledger
+	EventStore  func() EventStore // how it is reached; nil where the ledger is in the database
 	Idempotency *ledger.IdempotencyKeys
 	Assertions  *ledger.Assertions
 	Queries     *projections.Queries
@@ -79,6 +80,7 @@ type Server struct {
 	controls    func(context.Context) []Control
 	reports     *reportCache
 	ledger      *ledger.Ledger
+	eventStore  func() EventStore
 	idempotency *ledger.IdempotencyKeys
 	assertions  *ledger.Assertions
 	queries     *projections.Queries
@@ -130,6 +132,7 @@ func New(parts Parts, options Options) (*Server, error) {
 		controls:    parts.Controls,
 		reports:     newReportCache(options.Now),
 		ledger:      parts.Ledger,
+		eventStore:  parts.EventStore,
 		idempotency: parts.Idempotency,
 		assertions:  parts.Assertions,
 		queries:     parts.Queries,

@@ -50,7 +50,8 @@ func rules(t *testing.T) ruleFile {
 
 // A rule on a metric that nobody exports is an alert that never comes.
 func TestEveryMetricOfTheAlertsIsExported(t *testing.T) {
-	w := apptest.NewWorld(t)
+	_, elsewhere := apptest.ESDB(t, 1) // a server with every part there is
+	w := apptest.NewWorld(t, elsewhere...)
 	base := w.Serve(t)
 	refused := ask(t, base, w.Operator.ClientID, "wrong")
 	if got := ask(t, base, w.Operator.ClientID, w.Operator.ClientSecret); refused != http.StatusUnauthorized || got != http.StatusOK {

@@ -37,6 +37,10 @@ type Store interface {
 	// filter. The sequence ends with the first error.
 	ReadAll(ctx context.Context, after Position, filter Filter) iter.Seq2[Event, error]
 
+	// Newest is the last n events that pass the filter, fewer when there are not
+	// so many, in the ledger's order.
+	Newest(ctx context.Context, n int, filter Filter) ([]Event, error)
+
 	// Head is the position of the newest event, 0 for an empty ledger. Every
 	// event whose append returned before the call is at or before it.
 	Head(ctx context.Context) (Position, error)

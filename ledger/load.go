@@ -139,7 +139,7 @@ func (r *repository[S]) dropSnapshot(ctx context.Context, stream string, v versi
 // saveSnapshot hands the state over for saving when there is a multiple of
 // snapshotEvery on the way from before to after.
 func (r *repository[S]) saveSnapshot(stream string, before, after versioned[S]) {
-	if r.snapshots == nil || before.revision/r.snapshotEvery == after.revision/r.snapshotEvery {
+	if r.snapshots == nil || after.revision/r.snapshotEvery <= before.revision/r.snapshotEvery {
 		return
 	}
 	state, err := json.Marshal(after.state)

@@ -7,10 +7,11 @@ import "github.com/prometheus/client_golang/prometheus"
 type Collector struct {
 	progress *Progress
 	position *prometheus.Desc
-	lag      *prometheus.Desc
+	age      *prometheus.Desc
+	lag      *prometheus.Desc // where positions count events
 	halted   *prometheus.Desc
 	rebuild  *prometheus.Desc
-	behind   *prometheus.Desc
+	behind   *prometheus.Desc // where positions count events
 }
 
 var _ prometheus.Collector = (*Collector)(nil)
@@ -23,16 +24,18 @@ func NewCollector(progress *Progress) *Collector {
 	return &Collector{
 		progress: progress,
 		position: desc("position", "Ledger position up to which the projection has applied every event it wants."),
-		lag:      desc("lag_events", "Ledger positions between the projection and the newest event."),
+		age:      desc("lag_seconds", "Age of the oldest event that the projection wants and has not applied, as of the last look; else 0."),
+		lag:      desc("lag_events", "Events between the projection and the newest one. Not there where the ledger's positions do not count events."),
 		halted:   desc("halted", "1 when the projection has met an event it cannot apply, else 0."),
 		rebuild:  desc("rebuild_position", "Ledger position up to which a rebuild, on whatever node, has filled the tables that will be switched to."),
-		behind:   desc("rebuild_lag_events", "Ledger positions between a rebuild and the newest event."),
+		behind:   desc("rebuild_lag_events", "Events between a rebuild and the newest one. Not there where the ledger's positions do not count events."),
 	}
 }
 
 // Describe implements [prometheus.Collector].
 func (c *Collector) Describe(descs chan<- *prometheus.Desc) {
 	descs <- c.position
+	descs <- c.age
 	descs <- c.lag
 	descs <- c.halted
 	descs <- c.rebuild
@@ -50,11 +53,16 @@ func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
 			halted = 1
 		}
 		gauge(c.position, float64(s.Position), s.Projection)
-		gauge(c.lag, float64(s.Lag), s.Projection)
+		gauge(c.age, s.Behind.Seconds(), s.Projection)
+		if s.Dense {
+			gauge(c.lag, float64(s.Lag), s.Projection)
+		}
 		gauge(c.halted, halted, s.Projection)
 		if r := s.Rebuild; r != nil {
 			gauge(c.rebuild, float64(r.Position), s.Projection)
-			gauge(c.behind, float64(max(r.Head, s.Position)-r.Position), s.Projection)
+			if s.Dense {
+				gauge(c.behind, float64(max(r.Head, s.Position)-r.Position), s.Projection)
+			}
 		}
 	}
 }

@@ -37,6 +37,7 @@ type Progress struct {
 	outdated atomic.Pointer[[]string] // names, as of the last look
 	head     atomic.Uint64            // newest position known
 	waiting  atomic.Int64             // readers that wait
+	measured atomic.Int64             // when it was last looked how old what is not applied is, in nanoseconds
 	nudge    chan struct{}            // asks for a look at the database
 }
 
@@ -147,6 +148,8 @@ type Status struct {
 	Projection string
 	Position   eventstore.Position // every wanted event up to here is applied
 	Lag        uint64              // positions between it and the newest event known
+	Dense      bool                // positions count events, and so does Lag
+	Behind     time.Duration       // age of the oldest wanted event that is not applied, as of the last look; 0: none is known
 	Halted     bool
 	Error      string // why it halted, where known
 	Local      bool   // a worker of this process runs it
@@ -170,10 +173,11 @@ func (s Status) Outdated() bool { return s.Version != 0 && s.Version < s.Own }
 // Status lists the projections in the order they were given in.
 func (p *Progress) Status() []Status {
 	list := make([]Status, 0, len(p.trackers))
-	head := eventstore.Position(p.head.Load())
+	head, dense := eventstore.Position(p.head.Load()), eventstore.Dense(p.store)
 	for _, t := range p.trackers {
 		now := t.glimpse()
-		status := Status{Projection: t.projection.Name, Position: now.position, Halted: now.halted, Error: now.reason, Local: now.led,
+		status := Status{Projection: t.projection.Name, Position: now.position, Dense: dense, Behind: now.behind(time.Now()),
+			Halted: now.halted, Error: now.reason, Local: now.led,
 			Version: now.version, Own: t.projection.Version, Rebuild: now.rebuild}
 		if head > now.position {
 			status.Lag = uint64(head - now.position)

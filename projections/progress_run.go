@@ -161,12 +161,13 @@ func (p *Progress) look(ctx context.Context) (moved bool, err error) {
 	}
 	p.sawHead(head)
 	p.found(stored)
+	measure := p.isToMeasure(time.Now())
 	for i, t := range p.trackers {
 		for _, c := range stored {
 			if c.name != t.projection.Name || c.version < t.projection.Version {
 				continue // of an older version: nothing that this build reads is there yet
 			}
-			changed, err := p.lookAt(ctx, t, since[i], c, head)
+			changed, err := p.lookAt(ctx, t, since[i], c, head, measure)
 			if err != nil {
 				return moved, err
 			}
@@ -174,6 +175,13 @@ func (p *Progress) look(ctx context.Context) (moved bool, err error) {
 		}
 	}
 	return moved, nil
+}
+
+// isToMeasure reports, once in a Poll, that it is time again to look how old
+// what is not applied is.
+func (p *Progress) isToMeasure(now time.Time) bool {
+	last := p.measured.Load()
+	return now.UnixNano()-last >= int64(p.options.Poll) && p.measured.CompareAndSwap(last, now.UnixNano())
 }
 
 // found takes what is stored besides the places.
@@ -195,31 +203,37 @@ func (p *Progress) found(stored []storedCheckpoint) {
 
 // lookAt finds out how far a projection is: up to the next event after its
 // checkpoint that it wants, or up to the head. The head was read before the
-// ledger is, so an event that comes meanwhile is after it.
-func (p *Progress) lookAt(ctx context.Context, t *tracker, since glimpse, c storedCheckpoint, head eventstore.Position) (bool, error) {
+// ledger is, so an event that comes meanwhile is after it. Of a projection that
+// wants all events that is known without reading, so that is read only to
+// measure how old the next one is.
+func (p *Progress) lookAt(ctx context.Context, t *tracker, since glimpse, c storedCheckpoint, head eventstore.Position, measure bool) (bool, error) {
 	from := c.position
 	if since.led {
 		from = max(from, since.resume) // a local worker's memory is ahead of what is stored
 	}
 	position, resume := from, from
-	if from < head && t.projection.Types != nil {
-		next, err := p.firstAfter(ctx, from, t.projection.filter())
-		switch {
-		case err != nil:
-			return false, err
-		case next == 0 || next > head:
-			position, resume = head, head
-		default:
-			position = next - 1 // good to compare with, but no place that the ledger has given out
+	if t.projection.Types != nil || measure {
+		var next moment
+		if from < head {
+			var err error
+			if next, err = p.firstAfter(ctx, from, t.projection.filter()); err != nil {
+				return false, err
+			}
+			if next.position == 0 || next.position > head {
+				position, resume = head, head
+			} else {
+				position = next.position - 1 // good to compare with, but no place that the ledger has given out
+			}
 		}
+		t.expect(next)
 	}
 	return t.learn(since, position, resume, c.halted, c.reason), nil
 }
 
-// firstAfter is the position of the next event that passes, 0 when there is none.
-func (p *Progress) firstAfter(ctx context.Context, position eventstore.Position, filter eventstore.Filter) (eventstore.Position, error) {
+// firstAfter is the next event that passes, zero when there is none.
+func (p *Progress) firstAfter(ctx context.Context, position eventstore.Position, filter eventstore.Filter) (moment, error) {
 	for e, err := range p.store.ReadAll(ctx, position, filter) {
-		return e.Position, err
+		return moment{e.Position, e.RecordedAt}, err
 	}
-	return 0, nil
+	return moment{}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/sentryagent/agentidp/eventstore"
 )
@@ -17,6 +18,7 @@ type tracker struct {
 	mu       sync.Mutex          // guards what follows
 	position eventstore.Position // every wanted event up to here is applied
 	resume   eventstore.Position // the same, and a position that the ledger has given out
+	next     moment              // of the first wanted event that was not applied when last looked
 	halted   bool
 	reason   string         // why it halted
 	led      bool           // by a worker of this process
@@ -24,6 +26,12 @@ type tracker struct {
 	changed  chan struct{}  // closed, and replaced, at each change
 	version  int            // stored; 0: unknown
 	rebuild  *RebuildStatus // nil: none is under way
+}
+
+// moment is where and when an event was recorded; zero for none.
+type moment struct {
+	position eventstore.Position
+	recorded time.Time
 }
 
 func newTracker(p Projection) *tracker {
@@ -135,12 +143,28 @@ type glimpse struct {
 	term             int
 	version          int
 	rebuild          *RebuildStatus
+	next             moment
 }
 
 func (t *tracker) glimpse() glimpse {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return glimpse{t.position, t.resume, t.halted, t.led, t.reason, t.term, t.version, t.rebuild}
+	return glimpse{t.position, t.resume, t.halted, t.led, t.reason, t.term, t.version, t.rebuild, t.next}
+}
+
+// behind is how old the next event is, if it has not been applied since.
+func (g glimpse) behind(now time.Time) time.Duration {
+	if g.next.position <= g.position {
+		return 0
+	}
+	return max(0, now.Sub(g.next.recorded))
+}
+
+// expect notes what is to be applied next.
+func (t *tracker) expect(next moment) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.next = next
 }
 
 // learn takes what a look at the database has shown: the place, and state as

@@ -12,10 +12,13 @@ import (
 )
 
 // Idle advances (events were looked at, none was wanted) are kept in memory
-// and stored when they have become this many or this old.
+// and stored when they have become this many or this old. Where positions do not
+// count events age alone decides, and earlier: who looks at the checkpoint from
+// another process reads the ledger from there, and has no index to do so by.
 const (
 	idlePositions = 5000
 	idleAge       = 5 * time.Second
+	idleAgeSparse = time.Second
 )
 
 const halted = "halted"
@@ -27,10 +30,9 @@ type worker struct {
 	projection *Projection
 	logger     *slog.Logger
 
-	term     int                 // of leading, see Progress
-	at       eventstore.Position // what has been looked at
-	stored   eventstore.Position // where the checkpoint is
-	storedAt time.Time
+	term   int                 // of leading, see Progress
+	at     eventstore.Position // what has been looked at
+	stored eventstore.Position // where the checkpoint is
 
 	current bool   // the stored read model is no older than this build's
 	trouble string // what has been logged last; "" when all is well
@@ -69,7 +71,7 @@ func (w *worker) lead(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.at, w.stored, w.storedAt = stored.position, stored.position, time.Now()
+	w.at, w.stored = stored.position, stored.position
 	w.term = w.progress().lead(w.projection.Name, w.at)
 	err = w.follow(ctx)
 	w.progress().resign(w.projection.Name, w.term)
@@ -87,17 +89,23 @@ func (w *worker) follow(ctx context.Context) error {
 	})
 	defer reader.Wait()
 	defer stop()
+	idle := time.NewTicker(w.idleAge())
+	defer idle.Stop()
 	for {
+		var err error
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case s := <-steps:
-			if err := w.take(ctx, s); err != nil {
-				if ctx.Err() != nil {
-					return context.Cause(ctx)
-				}
-				return err
-			}
+			err = w.take(ctx, s)
+		case <-idle.C:
+			err = w.advanceIdle(ctx, w.at)
+		}
+		if err != nil && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			return err
 		}
 		w.backoff.reset()
 		w.well("running")
@@ -122,8 +130,8 @@ func (w *worker) take(ctx context.Context, s step) error {
 		if err := divide(s.events, to, advance); err != nil {
 			return w.stop(ctx, err)
 		}
-	case s.poison == nil && w.idleLongEnough(to):
-		if err := w.advance(ctx, nil, to); err != nil {
+	case s.poison == nil && w.dense() && to-w.stored >= idlePositions:
+		if err := w.advanceIdle(ctx, to); err != nil {
 			return err
 		}
 	}
@@ -138,12 +146,25 @@ func (w *worker) advance(ctx context.Context, events []Event, to eventstore.Posi
 	if err := advance(ctx, w.runner.pool, w.projection, w.stored, to, events); err != nil {
 		return err
 	}
-	w.at, w.stored, w.storedAt = to, to, time.Now()
+	w.at, w.stored = to, to
 	return w.reached(to)
 }
 
-func (w *worker) idleLongEnough(to eventstore.Position) bool {
-	return to-w.stored >= idlePositions || to > w.stored && time.Since(w.storedAt) >= idleAge
+// advanceIdle stores that everything up to a position has been looked at.
+func (w *worker) advanceIdle(ctx context.Context, to eventstore.Position) error {
+	if to <= w.stored {
+		return nil
+	}
+	return w.advance(ctx, nil, to)
+}
+
+func (w *worker) dense() bool { return eventstore.Dense(w.runner.store) }
+
+func (w *worker) idleAge() time.Duration {
+	if w.dense() {
+		return idleAge
+	}
+	return idleAgeSparse
 }
 
 // reached tells where we are. It fails when Progress has heard meanwhile that

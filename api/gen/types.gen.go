@@ -440,6 +440,48 @@ func (e ErrorCode) Valid() bool {
 	}
 }
 
+// Defines values for EventStoreHealthConnection.
+const (
+	EventStoreHealthConnectionConnected   EventStoreHealthConnection = "connected"
+	EventStoreHealthConnectionConnecting  EventStoreHealthConnection = "connecting"
+	EventStoreHealthConnectionUnavailable EventStoreHealthConnection = "unavailable"
+)
+
+// Valid indicates whether the value is a known member of the EventStoreHealthConnection enum.
+func (e EventStoreHealthConnection) Valid() bool {
+	switch e {
+	case EventStoreHealthConnectionConnected:
+		return true
+	case EventStoreHealthConnectionConnecting:
+		return true
+	case EventStoreHealthConnectionUnavailable:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for EventStoreHealthStatus.
+const (
+	EventStoreHealthStatusDegraded    EventStoreHealthStatus = "degraded"
+	EventStoreHealthStatusHealthy     EventStoreHealthStatus = "healthy"
+	EventStoreHealthStatusUnreachable EventStoreHealthStatus = "unreachable"
+)
+
+// Valid indicates whether the value is a known member of the EventStoreHealthStatus enum.
+func (e EventStoreHealthStatus) Valid() bool {
+	switch e {
+	case EventStoreHealthStatusDegraded:
+		return true
+	case EventStoreHealthStatusHealthy:
+		return true
+	case EventStoreHealthStatusUnreachable:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	HealthStatusDegraded  HealthStatus = "degraded"
@@ -512,6 +554,21 @@ func (e LedgerBreakKind) Valid() bool {
 	case LedgerBreakKindTruncatedTail:
 		return true
 	case LedgerBreakKindUndetermined:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LivenessStatus.
+const (
+	LivenessStatusAlive LivenessStatus = "alive"
+)
+
+// Valid indicates whether the value is a known member of the LivenessStatus enum.
+func (e LivenessStatus) Valid() bool {
+	switch e {
+	case LivenessStatusAlive:
 		return true
 	default:
 		return false
@@ -1728,15 +1785,18 @@ type DependencyHealthStatus string
 // DeploymentEnv Where the agent runs.
 type DeploymentEnv string
 
-// DetailedHealth Example: {"dependencies":{"database":{"latencyMs":0.6,"status":"healthy"},"rateLimiter":{"mode":"in-process","status":"degraded"},"redis":{"status":"unreachable"}},"ledgerPosition":4711,"projections":[{"lag":0,"name":"agents","position":4711,"status":"healthy"}],"status":"degraded","version":"1.0.0"}
+// DetailedHealth Example: {"dependencies":{"database":{"latencyMs":0.6,"status":"healthy"},"rateLimiter":{"mode":"in-process","status":"degraded"},"redis":{"status":"unreachable"}},"ledgerPosition":4711,"projections":[{"lag":0,"lagSeconds":0,"name":"agents","position":4711,"status":"healthy"}],"status":"degraded","version":"1.0.0"}
 type DetailedHealth struct {
 	Dependencies struct {
-		Database    DependencyHealth  `json:"database"`
+		Database DependencyHealth `json:"database"`
+
+		// EventStore How the ledger's own server is reached, where it is not in the database. Why it is not is in the server's log.
+		EventStore  *EventStoreHealth `json:"eventStore,omitempty"`
 		RateLimiter RateLimiterHealth `json:"rateLimiter"`
 		Redis       DependencyHealth  `json:"redis"`
 	} `json:"dependencies"`
 
-	// LedgerPosition Of the newest event; 0 when the database is unreachable.
+	// LedgerPosition Of the newest event; 0 when the ledger is unreachable.
 	LedgerPosition int64                `json:"ledgerPosition"`
 	Projections    []ProjectionHealth   `json:"projections"`
 	Status         DetailedHealthStatus `json:"status"`
@@ -1780,6 +1840,25 @@ type EventReference struct {
 	Type string    `json:"type"`
 }
 
+// EventStoreHealth How the ledger's own server is reached, where it is not in the database. Why it is not is in the server's log.
+type EventStoreHealth struct {
+	Connection EventStoreHealthConnection `json:"connection"`
+
+	// Failures Attempts to connect that failed since there was a connection last.
+	Failures  int      `json:"failures"`
+	LatencyMs *float64 `json:"latencyMs,omitempty"`
+
+	// Since When the connection came to be so.
+	Since  timestamp.Milli        `json:"since"`
+	Status EventStoreHealthStatus `json:"status"`
+}
+
+// EventStoreHealthConnection defines model for EventStoreHealth.Connection.
+type EventStoreHealthConnection string
+
+// EventStoreHealthStatus defines model for EventStoreHealth.Status.
+type EventStoreHealthStatus string
+
 // Fact Something that was so.
 //
 // Example: {"event":{"actor":{"id":"019a3f5d-1111-7222-8333-444455556666","kind":"agent"},"eventId":"019a3f60-4a5b-7c6d-9e7f-0a1b2c3d4e5f","hash":"6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b","position":4711,"revision":12,"stream":"agent-019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","time":"2026-11-23T07:22:00.000Z","type":"agent.suspended"},"value":"suspended"}
@@ -1806,7 +1885,10 @@ type HaltedProjection struct {
 // Health Example: {"checks":{"database":{"latencyMs":0.6,"status":"healthy"},"projections":{"halted":[],"status":"healthy"},"redis":{"latencyMs":0.2,"status":"healthy"}},"ledgerPosition":4711,"status":"healthy","version":"1.0.0"}
 type Health struct {
 	Checks struct {
-		Database    DependencyHealth  `json:"database"`
+		Database DependencyHealth `json:"database"`
+
+		// EventStore How the ledger's own server is reached, where it is not in the database. Why it is not is in the server's log.
+		EventStore  *EventStoreHealth `json:"eventStore,omitempty"`
 		Projections ProjectionsHealth `json:"projections"`
 		Redis       DependencyHealth  `json:"redis"`
 	} `json:"checks"`
@@ -1897,6 +1979,14 @@ type LedgerBreak struct {
 
 // LedgerBreakKind defines model for LedgerBreak.Kind.
 type LedgerBreakKind string
+
+// Liveness Example: {"status":"alive"}
+type Liveness struct {
+	Status LivenessStatus `json:"status"`
+}
+
+// LivenessStatus defines model for Liveness.Status.
+type LivenessStatus string
 
 // MemberRole An admin may read the organization and change its name.
 type MemberRole string
@@ -2064,9 +2154,12 @@ type OrganizationUpdateStatus string
 
 // ProjectionHealth defines model for ProjectionHealth.
 type ProjectionHealth struct {
-	// Lag Positions between it and the newest event that this node knows of.
-	Lag  int64  `json:"lag"`
-	Name string `json:"name"`
+	// Lag Positions between it and the newest event that this node knows of: events with the ledger in PostgreSQL, places in the server's log with EventStoreDB.
+	Lag int64 `json:"lag"`
+
+	// LagSeconds Age of the oldest event that it wants and has not applied.
+	LagSeconds float64 `json:"lagSeconds"`
+	Name       string  `json:"name"`
 
 	// Position Everything that concerns it up to here is in its read model.
 	Position int64                  `json:"position"`

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/sentryagent/agentidp/cmd/agentidp/app/apptest"
 )
 
 // A server that was overlooked when the ledger moved, frozen at that, must not go
@@ -43,7 +45,8 @@ func TestNoOtherLedgerIsAdopted(t *testing.T) {
 		s.wait(t, patience)
 	}
 	other := append(slices.Clone(w.settings), stranger.movedTo(t)[len(stranger.settings):]...)
-	empty := append(slices.Clone(w.settings), "EVENTSTORE=esdb", "ESDB_URL="+newESDB(t).URL())
+	_, nothing := apptest.ESDB(t, 1)
+	empty := append(slices.Clone(w.settings), nothing...)
 	for name, settings := range map[string][]string{"another": other, "an empty one": empty} {
 		r := mustLedger(t, settings, exitFailed, "adopt")
 		if !strings.Contains(r.stderr, "does not go on from what is known of it") {
@@ -57,7 +60,7 @@ func TestNoOtherLedgerIsAdopted(t *testing.T) {
 // movedTo copies the ledger to an EventStoreDB, and gives the settings for it.
 func (w *world) movedTo(t *testing.T) []string {
 	t.Helper()
-	there := newESDB(t)
+	there, settings := apptest.ESDB(t, 1)
 	copied(t, runToEnd(t, nil, "ledger", "copy", "--from", w.setting("DATABASE_URL"), "--to", there.URL(), "--json"), exitOK)
-	return append(slices.Clone(w.settings), "EVENTSTORE=esdb", "ESDB_URL="+there.URL(), "LEDGER_ORIGIN=moved.agentidp.test")
+	return append(append(slices.Clone(w.settings), settings...), "LEDGER_ORIGIN=moved.agentidp.test")
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
@@ -28,13 +27,16 @@ Ctrl-C; nothing is left out and nothing comes twice.`,
 		},
 	}
 	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "go on with events as they come")
-	cmd.Flags().Uint64Var(&o.from, "from", 0, "begin after this `position`, 0 for the beginning; otherwise near the end")
+	cmd.Flags().Uint16VarP(&o.events, "events", "n", 10, "how `many` of the newest to begin with")
+	cmd.Flags().Uint64Var(&o.from, "from", 0, "begin after this `position`, 0 for the beginning")
 	cmd.Flags().StringVar(&o.organization, "organization", "", "only events of the organization with this `id`")
+	cmd.MarkFlagsMutuallyExclusive("events", "from")
 	return cmd
 }
 
 type tailOptions struct {
 	follow, newest bool
+	events         uint16
 	from           uint64
 	organization   string
 }
@@ -46,43 +48,63 @@ func (c *cli) ledgerTail(cmd *cobra.Command, o tailOptions) error {
 		return err
 	}
 	defer ledger.Close()
+	filter, lines := eventstore.Filter{Organization: organization}, bufio.NewWriter(cmd.OutOrStdout())
 	after := eventstore.Position(o.from)
 	if o.newest {
-		const shown = 10
-		head, err := ledger.Store.Head(ctx)
-		if err != nil {
+		if after, err = printNewest(ctx, ledger.Store, int(o.events), filter, lines); err != nil {
 			return uncheckedError{err}
 		}
-		after = head - min(head, shown)
 	}
-	subscription := ledger.Store.Subscribe(after, eventstore.Filter{Organization: organization})
+	if o.newest && !o.follow {
+		return nil
+	}
+	subscription := ledger.Store.Subscribe(after, filter)
 	defer subscription.Close()
-	err = follow(ctx, subscription, cmd.OutOrStdout(), o.follow)
+	err = follow(ctx, subscription, lines, o.follow)
 	if err != nil && !errors.Is(err, context.Canceled) {
 		return uncheckedError{err}
 	}
 	return nil
 }
 
+// printNewest prints the last n events and gives the position to go on from.
+func printNewest(ctx context.Context, store eventstore.Store, n int, filter eventstore.Filter, w *bufio.Writer) (eventstore.Position, error) {
+	after, err := store.Head(ctx) // first: what comes between the two is not left out
+	if err != nil {
+		return 0, err
+	}
+	newest, err := store.Newest(ctx, n, filter)
+	if err != nil {
+		return 0, err
+	}
+	if len(newest) > 0 {
+		after = newest[len(newest)-1].Position
+	}
+	return after, printEvents(w, newest)
+}
+
 // follow prints events until the end, or, going on, until ctx ends.
-func follow(ctx context.Context, events eventstore.Subscription, w io.Writer, goOn bool) error {
-	lines := bufio.NewWriter(w)
+func follow(ctx context.Context, events eventstore.Subscription, w *bufio.Writer, goOn bool) error {
 	for {
 		batch, err := events.Next(ctx)
 		if err != nil {
 			return err
 		}
-		for _, e := range batch.Events {
-			record := e.Record
-			if !json.Valid(record) { // somebody was at it; show it all the same
-				if record, err = json.Marshal(e.Record); err != nil {
-					return err
-				}
-			}
-			fmt.Fprintf(lines, `{"position":%d,"hash":"%s","record":%s}`+"\n", e.Position, e.Hash, record)
-		}
-		if err := lines.Flush(); err != nil || !goOn && batch.Position >= batch.Head {
+		if err := printEvents(w, batch.Events); err != nil || !goOn && batch.Position >= batch.Head {
 			return err
 		}
 	}
+}
+
+func printEvents(w *bufio.Writer, events []eventstore.Event) (err error) {
+	for _, e := range events {
+		record := e.Record
+		if !json.Valid(record) { // somebody was at it; show it all the same
+			if record, err = json.Marshal(e.Record); err != nil {
+				return err
+			}
+		}
+		fmt.Fprintf(w, `{"position":%d,"hash":"%s","record":%s}`+"\n", e.Position, e.Hash, record)
+	}
+	return w.Flush()
 }

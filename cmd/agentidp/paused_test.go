@@ -168,14 +168,23 @@ func frozenSignerSignsNoOtherTree(t *testing.T, w *world) {
 // holdWrites has whoever writes to a table wait until it is released.
 func holdWrites(tb testing.TB, pool *pgxpool.Pool, table string) (release func()) {
 	tb.Helper()
+	return hold(tb, pool, `BEGIN; LOCK TABLE `+table+` IN EXCLUSIVE MODE`)
+}
+
+// hold takes what some statements take, in a session that lives until release
+// or, where the test does not come to that, until its end.
+func hold(tb testing.TB, pool *pgxpool.Pool, statements ...string) (release func()) {
+	tb.Helper()
 	session, err := pool.Acquire(tb.Context())
 	if err != nil {
 		tb.Fatal(err)
 	}
 	release = sync.OnceFunc(func() { _ = session.Hijack().Close(context.Background()) })
 	tb.Cleanup(release)
-	if _, err := session.Exec(tb.Context(), `BEGIN; LOCK TABLE `+table+` IN EXCLUSIVE MODE`); err != nil {
-		tb.Fatal(err)
+	for _, sql := range statements {
+		if _, err := session.Exec(tb.Context(), sql); err != nil {
+			tb.Fatalf("%s: %v", sql, err)
+		}
 	}
 	return release
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,7 +19,8 @@ type projectionState struct {
 	Version    int                 `json:"version"`
 	OwnVersion int                 `json:"ownVersion"` // that this build reads
 	Position   eventstore.Position `json:"position"`
-	Lag        uint64              `json:"lag"`
+	Lag        *uint64             `json:"lag,omitempty"` // events behind; nil where positions do not count events
+	Behind     float64             `json:"behindSeconds"` // age of the oldest event that it wants and has not applied
 	Error      string              `json:"error,omitempty"`
 	Rebuild    *rebuildState       `json:"rebuild,omitempty"`
 }
@@ -36,7 +38,9 @@ func (c *cli) projectionsStatusCommand() *cobra.Command {
 		Use:   "status",
 		Short: "Show where the read models are",
 		Long: `Show where the read models are: version, position in the ledger, how far behind
-its end, and rebuilds that are under way or were left unfinished.
+its end (in events, where the engine's positions count them, and the age of the
+oldest event that it wants and lacks), and rebuilds that are under way or were
+left unfinished.
 
 Exits with 1 when one of them has halted, with 2 when it could not find out.`,
 		Args: noArguments,
@@ -76,7 +80,10 @@ Exits with 1 when one of them has halted, with 2 when it could not find out.`,
 func stateOf(s projections.Status) projectionState {
 	state := projectionState{
 		Name: s.Projection, State: "running", Version: s.Version, OwnVersion: s.Own,
-		Position: s.Position, Lag: s.Lag, Error: s.Error,
+		Position: s.Position, Behind: s.Behind.Seconds(), Error: s.Error,
+	}
+	if s.Dense {
+		state.Lag = &s.Lag
 	}
 	switch {
 	case s.Version == 0:
@@ -107,7 +114,21 @@ func printStates(w io.Writer, states []projectionState) error {
 		if r := s.Rebuild; r != nil {
 			state += fmt.Sprintf("; rebuild of version %d at %d of %d, by %s", r.Version, r.Position, r.Head, r.Holder)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%s\n", s.Name, version, s.Position, s.Lag, state)
+		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\n", s.Name, version, s.Position, s.behind(), state)
 	}
 	return table.Flush()
+}
+
+// behind says by how many events, where that is known, and by how much time.
+func (s *projectionState) behind() string {
+	age := time.Duration(s.Behind * float64(time.Second)).Round(time.Second)
+	switch {
+	case s.State == "empty":
+		return "all"
+	case s.Lag != nil && *s.Lag > 0:
+		return fmt.Sprintf("%d events, %s", *s.Lag, age)
+	case s.Behind > 0:
+		return age.String()
+	}
+	return "0"
 }

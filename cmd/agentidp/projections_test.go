@@ -114,9 +114,9 @@ func TestRebuildKilledTenTimesLeavesTheLiveRowsAndIsResumed(t *testing.T) {
 }
 
 // holdRebuild has rebuilds wait when their checkpoint is to go past a position.
-func holdRebuild(t *testing.T, pool *pgxpool.Pool, past int64) (release func()) {
-	t.Helper()
-	const hold = `
+func holdRebuild(tb testing.TB, pool *pgxpool.Pool, past int64) (release func()) {
+	tb.Helper()
+	const trigger = `
 CREATE FUNCTION hold_rebuild() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock_shared(4712);
@@ -124,37 +124,20 @@ BEGIN
 END
 $$;
 CREATE TRIGGER hold_rebuild BEFORE UPDATE ON projection_rebuilds FOR EACH ROW WHEN (NEW.position > %d) EXECUTE FUNCTION hold_rebuild()`
-	return held(t, pool, fmt.Sprintf(hold, past), `SELECT pg_advisory_lock(4712)`, `SELECT pg_advisory_unlock(4712)`,
-		`DROP TRIGGER hold_rebuild ON projection_rebuilds; DROP FUNCTION hold_rebuild()`)
+	end := hold(tb, pool, fmt.Sprintf(trigger, past), `SELECT pg_advisory_lock(4712)`)
+	return func() {
+		tb.Helper()
+		end()
+		if _, err := pool.Exec(tb.Context(), `DROP TRIGGER hold_rebuild ON projection_rebuilds; DROP FUNCTION hold_rebuild()`); err != nil {
+			tb.Fatal(err)
+		}
+	}
 }
 
 // holdTable is a reader of a table that does not come to an end.
-func holdTable(t *testing.T, pool *pgxpool.Pool, table string) (release func()) {
-	t.Helper()
-	return held(t, pool, `SELECT`, `BEGIN; LOCK TABLE `+table+` IN ACCESS SHARE MODE`, `ROLLBACK`, `SELECT`)
-}
-
-// held prepares, and holds something in a session until release.
-func held(t *testing.T, pool *pgxpool.Pool, prepare, hold, release, tidy string) func() {
-	t.Helper()
-	session, err := pool.Acquire(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	do := func(sql string) {
-		t.Helper()
-		if _, err := session.Exec(t.Context(), sql); err != nil {
-			t.Fatalf("%s: %v", sql, err)
-		}
-	}
-	do(prepare)
-	do(hold)
-	return func() {
-		t.Helper()
-		defer session.Release()
-		do(release)
-		do(tidy)
-	}
+func holdTable(tb testing.TB, pool *pgxpool.Pool, table string) (release func()) {
+	tb.Helper()
+	return hold(tb, pool, `BEGIN; LOCK TABLE `+table+` IN ACCESS SHARE MODE`)
 }
 
 func TestProjectionsCommandsSayByTheirExitCodeHowThingsAre(t *testing.T) {

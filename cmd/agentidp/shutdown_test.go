@@ -17,16 +17,7 @@ import (
 // holdLedger keeps everybody from appending until release is called.
 func holdLedger(tb testing.TB, pool *pgxpool.Pool) (release func()) {
 	tb.Helper()
-	tx, err := pool.Begin(tb.Context())
-	if err == nil {
-		_, err = tx.Exec(tb.Context(), `SELECT position FROM ledger_head FOR UPDATE`)
-	}
-	if err != nil {
-		tb.Fatal(err)
-	}
-	rollback := func() { _ = tx.Rollback(context.Background()) } // again is no harm
-	tb.Cleanup(rollback)
-	return rollback
+	return hold(tb, pool, `BEGIN`, `SELECT position FROM ledger_head FOR UPDATE`)
 }
 
 type answer struct {

@@ -128,6 +128,19 @@ func (s *Store) ReadAll(ctx context.Context, after eventstore.Position, filter e
 	}
 }
 
+// Newest implements [eventstore.Store].
+func (s *Store) Newest(ctx context.Context, n int, filter eventstore.Filter) ([]eventstore.Event, error) {
+	events, _ := s.snapshot()
+	var newest []eventstore.Event
+	for i := len(events) - 1; i >= 0 && len(newest) < n; i-- {
+		if filter.Passes(events[i]) {
+			newest = append(newest, events[i])
+		}
+	}
+	slices.Reverse(newest)
+	return newest, ctx.Err()
+}
+
 // Head implements [eventstore.Store].
 func (s *Store) Head(ctx context.Context) (eventstore.Position, error) {
 	events, _ := s.snapshot()

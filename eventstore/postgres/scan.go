@@ -33,13 +33,15 @@ const (
 			ORDER BY p.position LIMIT $4) w
 		JOIN events e ON e.position = w.position ORDER BY e.position`
 
-	selectRangeOf = `SELECT ` + eventColumns + ` FROM events e
+	rangeOf = `SELECT ` + eventColumns + ` FROM events e
 		WHERE position > $1 AND position <= $2
 		AND ($3::text[] = '{}' OR type = ANY($3))
 		AND ($4::uuid IS NULL OR organization_id = $4)
 		AND ($5::timestamptz IS NULL OR recorded_at >= $5)
-		AND ($6::timestamptz IS NULL OR recorded_at <= $6)
-		ORDER BY position LIMIT $7`
+		AND ($6::timestamptz IS NULL OR recorded_at <= $6)`
+
+	selectRangeOf  = rangeOf + ` ORDER BY position LIMIT $7`
+	selectNewestOf = rangeOf + ` ORDER BY position DESC LIMIT $7`
 )
 
 // sparseWindow is how many positions one page looks at for events that may be
@@ -67,8 +69,7 @@ func (s scan) page(ctx context.Context, pool *pgxpool.Pool, after, upTo eventsto
 	switch {
 	case !s.typed:
 		through = min(upTo, after+sparseWindow)
-		events, err = query(ctx, pool, 0, selectRangeOf, int64(after), int64(through), s.typesOrNone(),
-			orNull(s.filter.Organization), orNull(s.filter.From), orNull(s.filter.To), limit)
+		events, err = s.of(ctx, pool, selectRangeOf, after, through, limit)
 	case len(s.types) == 0:
 		through = min(upTo, after+eventstore.Position(limit))
 		events, err = query(ctx, pool, limit, selectRange, int64(after), int64(through))
@@ -84,6 +85,12 @@ func (s scan) page(ctx context.Context, pool *pgxpool.Pool, after, upTo eventsto
 		through = events[limit-1].Position
 	}
 	return events, through, err
+}
+
+// of reads what passes the whole filter.
+func (s scan) of(ctx context.Context, pool *pgxpool.Pool, sql string, after, through eventstore.Position, limit int) ([]eventstore.Event, error) {
+	return query(ctx, pool, 0, sql, int64(after), int64(through), s.typesOrNone(),
+		orNull(s.filter.Organization), orNull(s.filter.From), orNull(s.filter.To), limit)
 }
 
 func (s scan) typesOrNone() []string {

@@ -117,6 +117,46 @@ func readAllFiltersAndResumes(t *testing.T, s eventstore.Store) {
 	}
 }
 
+func theNewestAreTheLast(t *testing.T, s eventstore.Store) {
+	if newest, err := s.Newest(within(t), 10, eventstore.Filter{}); err != nil || len(newest) != 0 {
+		t.Fatalf("the newest of an empty ledger are %d events, %v", len(newest), err)
+	}
+	tenant := uuid.New()
+	rare := drafts("agent.created", "token.issued", "token.issued")
+	for i := range rare {
+		rare[i].Organization = tenant
+	}
+	mustAppend(t, s, "b-1", noStream, rare...)
+	for i := range 6 {
+		mustAppend(t, s, fmt.Sprintf("a-%d", i), noStream, drafts(slices.Repeat([]string{"token.issued", "a.x"}, 60)...)...)
+	}
+	all := Verify(t, s)
+	for _, c := range []struct {
+		n      int
+		filter eventstore.Filter
+	}{
+		{0, eventstore.Filter{}},
+		{1, eventstore.Filter{}},
+		{600, eventstore.Filter{}},
+		{5000, eventstore.Filter{}},
+		{10, eventstore.Filter{Types: []string{"a.x"}}},
+		{1, eventstore.Filter{Types: []string{"agent.created"}}},
+		{2, eventstore.Filter{Organization: tenant}},
+	} {
+		var want []uuid.UUID
+		for _, e := range all {
+			if c.filter.Passes(e) {
+				want = append(want, e.ID)
+			}
+		}
+		want = want[max(0, len(want)-c.n):]
+		got, err := s.Newest(within(t), c.n, c.filter)
+		if err != nil || !slices.Equal(idsOf(got), want) {
+			t.Errorf("the newest %d of %v: %d events, %v; want the last %d in their order", c.n, c.filter, len(got), err, len(want))
+		}
+	}
+}
+
 func aReadMayBeLeftEarly(t *testing.T, s eventstore.Store) {
 	some := drafts(slices.Repeat([]string{"a.x"}, 200)...)
 	mustAppend(t, s, "a-1", noStream, some...)

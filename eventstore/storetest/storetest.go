@@ -37,6 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) eventstore.Store) {
 		{"WhatIsAppendedIsVisibleToReads", whatIsAppendedIsVisible},
 		{"StreamsReadBothWays", streamsReadBothWays},
 		{"ReadAllFiltersAndResumes", readAllFiltersAndResumes},
+		{"TheNewestAreTheLastOfAll", theNewestAreTheLast},
 		{"AReadMayBeLeftEarly", aReadMayBeLeftEarly},
 		{"OneRevisionIsWonOnce", oneRevisionIsWonOnce},
 		{"StreamsDoNotHinderEachOther", streamsDoNotHinderEachOther},

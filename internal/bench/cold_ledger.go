@@ -66,15 +66,16 @@ func (l *coldLedger) load(ctx context.Context, a agent) (time.Duration, error) {
 }
 
 // issueUpTo issues tokens to an agent until its stream has nearly so many
-// events: where a start is dearest, with as few missing to the next snapshot as
-// will come while it is measured.
+// events: where a start is dearest, a whole interval of snapshots after the last
+// one but for the few tokens that will come while it is measured.
 func (l *coldLedger) issueUpTo(ctx context.Context, a agent, events int) error {
 	id, err := domain.ParseAgentID(a.id)
 	if err != nil {
 		return err
 	}
 	const toCome = 20
-	missing := events/l.settings.SnapshotEvery*l.settings.SnapshotEvery - toCome
+	every := l.settings.SnapshotEvery
+	missing := events / every * every
 	for newest, err := range l.Store.ReadStream(ctx, domain.AgentStream(id), eventstore.End, eventstore.Backwards) {
 		if err != nil {
 			return err
@@ -82,11 +83,15 @@ func (l *coldLedger) issueUpTo(ctx context.Context, a agent, events int) error {
 		missing -= int(newest.Revision) + 1
 		break
 	}
-	return l.issue(ctx, a, missing)
+	const many = 128 // as may share an append
+	if err := l.issue(ctx, a, missing-every, many); err != nil {
+		return err
+	}
+	return l.issue(ctx, a, every-toCome, 1) // so that the snapshot is not late
 }
 
-// issue issues tokens to an agent, as many at once as may share an append.
-func (l *coldLedger) issue(ctx context.Context, a agent, tokens int) error {
+// issue issues tokens to an agent, some at once.
+func (l *coldLedger) issue(ctx context.Context, a agent, tokens, callers int) error {
 	id, err := domain.ParseAgentID(a.id)
 	if err != nil {
 		return err
@@ -97,7 +102,6 @@ func (l *coldLedger) issue(ctx context.Context, a agent, tokens int) error {
 	saver.Go(func() { snapshots.Run(saving) })
 	defer saver.Wait()
 	defer stop()
-	const callers = 128
 	errs := make([]error, callers)
 	var all sync.WaitGroup
 	for i := range callers {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -96,8 +95,7 @@ func (b *bench) esdbMedian(ctx context.Context, store eventstore.Store, bare *cl
 	}
 	medians := make([]float64, len(ways))
 	for i := range took {
-		slices.Sort(took[i])
-		medians[i] = took[i][len(took[i])/2].Seconds() * 1000
+		medians[i] = median(took[i])
 	}
 	b.add(row{Name: "EventStoreDB append, 1 caller, median", Value: medians[0], Unit: "ms",
 		Baseline: "the bare client", Beside: medians[1], Target: &target{Most: (medians[1] + 1) / medians[1]}})

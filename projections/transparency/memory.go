@@ -34,10 +34,16 @@ type Remembered struct {
 // The file has a first line that names the format and then a line for each log,
 // sorted: origin, size, root hash in base64, time and position. It is replaced
 // as a whole, and on disk before anything is signed.
-type Memory struct{ path string }
+type Memory struct {
+	path     string
+	patience time.Duration // the longest wait for another signer's turn
+}
 
 // OpenMemory is the memory in a file, which need not exist yet; its directory has to.
-func OpenMemory(path string) *Memory { return &Memory{path: path} }
+func OpenMemory(path string) *Memory {
+	const patience = 10 * time.Second
+	return &Memory{path, patience}
+}
 
 // Path is where it is.
 func (m *Memory) Path() string { return m.path }
@@ -101,12 +107,9 @@ func (m *Memory) change(ctx context.Context, change func(known map[string]Rememb
 	return m.replace(known)
 }
 
-// turnTimeout is the longest wait for another signer's turn.
-const turnTimeout = 10 * time.Second
-
 func (m *Memory) lock(ctx context.Context) (unlock func(), err error) {
 	const private, recheck = 0o600, 5 * time.Millisecond
-	ctx, cancel := context.WithTimeout(ctx, turnTimeout)
+	ctx, cancel := context.WithTimeout(ctx, m.patience)
 	defer cancel()
 	file, err := os.OpenFile(m.path+".lock", os.O_CREATE|os.O_RDWR, private)
 	if err != nil {

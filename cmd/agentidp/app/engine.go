@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/sentryagent/agentidp/api"
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/eventstore/esdb"
 	"github.com/sentryagent/agentidp/eventstore/postgres"
@@ -51,6 +52,18 @@ func openEventStore(url string, options esdb.Options) (*esdb.Store, error) {
 		options.Prefix = ledger + "/"
 	}
 	return esdb.New(server, options)
+}
+
+// reached tells how the ledger's own server is reached; nil where it has none.
+func reached(store Engine) func() api.EventStore {
+	server, own := store.(*esdb.Store)
+	if !own {
+		return nil
+	}
+	return func() api.EventStore {
+		state := server.State()
+		return api.EventStore{Connection: string(state.Phase), Since: state.Since, Failures: state.Failures}
+	}
 }
 
 // newQueries asks the read models, and the ledger where it is not beside them.

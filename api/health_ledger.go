@@ -1,0 +1,84 @@
+package api
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/sentryagent/agentidp/api/gen"
+	"github.com/sentryagent/agentidp/api/timestamp"
+	"github.com/sentryagent/agentidp/ledger"
+)
+
+// EventStore is how the ledger's own server is reached, where the ledger is not
+// in the database.
+type EventStore struct {
+	Connection string    // connecting, connected or unavailable
+	Since      time.Time // when it came to be so
+	Failures   int       // attempts to connect since there was a connection last
+}
+
+// ledgerHealth is how the database and the ledger answer.
+type ledgerHealth struct {
+	head       ledger.Position // 0 when that cannot be told
+	database   gen.DependencyHealth
+	eventStore *gen.EventStoreHealth // nil where the ledger is in the database
+}
+
+// probeLedger asks both at the same time: that one of them takes all the time
+// there is says nothing of the other.
+func (s *Server) probeLedger(ctx context.Context) (h ledgerHealth) {
+	readHead := func() (err error) {
+		h.head, err = s.ledger.Head(ctx)
+		return err
+	}
+	if s.eventStore == nil {
+		h.database = probe(func() error {
+			if err := readHead(); err != nil {
+				return err
+			}
+			return s.queries.Ping(ctx)
+		})
+		return h
+	}
+	var answer gen.DependencyHealth
+	var both sync.WaitGroup
+	both.Go(func() { answer = probe(readHead) })
+	h.database = probe(func() error { return s.queries.Ping(ctx) })
+	both.Wait()
+	store := s.eventStore() // after the answer: it may have found out that the connection is broken
+	h.eventStore = &gen.EventStoreHealth{
+		Status: gen.EventStoreHealthStatus(answer.Status), LatencyMs: answer.LatencyMs,
+		Connection: gen.EventStoreHealthConnection(store.Connection), Since: timestamp.Of(store.Since), Failures: store.Failures,
+	}
+	return h
+}
+
+func (h ledgerHealth) reachable() bool {
+	return h.database.Status != unreachable && (h.eventStore == nil || h.eventStore.Status != unreachable)
+}
+
+func (h ledgerHealth) healthy() bool {
+	return h.database.Status == healthy && (h.eventStore == nil || h.eventStore.Status == healthy)
+}
+
+// slow is from when on a dependency that answers is degraded.
+const slow = time.Second
+
+// probe tells how long an answer took; of one that did not come, nothing.
+func probe(ping func() error) gen.DependencyHealth {
+	start := time.Now()
+	if err := ping(); err != nil {
+		return gen.DependencyHealth{Status: unreachable}
+	}
+	return graded(time.Since(start))
+}
+
+func graded(took time.Duration) gen.DependencyHealth {
+	latency := float64(took.Microseconds()) / 1000
+	health := gen.DependencyHealth{Status: healthy, LatencyMs: &latency}
+	if took > slow {
+		health.Status = degraded
+	}
+	return health
+}
