@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/sentryagent/agentidp/eventstore/esdb"
-	"github.com/sentryagent/agentidp/internal/chaos"
 )
 
 // A seed whose machine is gone answers nothing, not even that it is gone: the
@@ -12,22 +11,12 @@ import (
 func TestASeedThatIsSilentIsPassedOver(t *testing.T) {
 	t.Parallel()
 	cluster := newCluster(t, 3)
-	view, err := cluster.NewView()
-	if err != nil {
-		t.Fatal(err)
-	}
-	addresses := view.Addresses()
-	silent, err := chaos.NewProxy(t.Context(), addresses[2])
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(silent.Close)
-	silent.Drop()
-	view.Advertise([]string{addresses[0], addresses[1], silent.Address()})
+	url, ways := behindProxies(t, cluster)
+	ways[2].Drop()
 	failed := make(chan error, 100)
 	var stores []*esdb.Store
 	for range 16 { // each shuffles the seeds
-		stores = append(stores, newStore(t, view.URL(), esdb.Options{ObserveState: func(s esdb.State) {
+		stores = append(stores, newStore(t, url, esdb.Options{ObserveState: func(s esdb.State) {
 			if s.Phase == esdb.Unavailable {
 				failed <- s.Err
 			}
