@@ -95,6 +95,10 @@ func TestAnAuditorProvesTheLedgerWithoutServerOrDatabase(t *testing.T) {
 	if live.Checked != pinned.Checked || live.RootHash != pinned.RootHash {
 		t.Errorf("verify --live: %+v, want as of the bundle: %+v", live, pinned)
 	}
+	// The server's own job may have come first, on a machine that was busy.
+	if _, err := a.superuser(t).Exec(t.Context(), `DELETE FROM verifications`); err != nil {
+		t.Fatal(err)
+	}
 	if first := report(t, a.must(t, exitOK, "verify", "--live", "--incremental", "--json")); first.Checked != pinned.Checked {
 		t.Errorf("the first verify --live --incremental: %+v", first)
 	}
