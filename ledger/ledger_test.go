@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,7 +16,6 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/memory"
 	"github.com/sentryagent/agentidp/eventstore/storetest"
 	"github.com/sentryagent/agentidp/ledger"
-	"github.com/sentryagent/agentidp/projections"
 )
 
 // world is a ledger on a store of its own, with one organization in it.
@@ -253,142 +251,9 @@ func TestARegistrationRepeatedWithItsIDIsDoneOnce(t *testing.T) {
 	}
 }
 
-func TestCommandsOnOneStreamShareAppends(t *testing.T) {
-	store := &counting{Store: memory.New()}
-	w := newWorld(t, store, 10)
-	agent := w.register(t, "hot@example.com")
-	w.credential(t, agent.ID)
-	const tokens = 500
-	before := store.appends.Load()
-	store.awaited.Store(tokens)
-	got := parallel(tokens, func(int) error {
-		store.awaited.Add(-1)
-		issued, err := w.IssueToken(t.Context(), ledger.System(), agent.ID, issue(), admitAll)
-		if err == nil && issued.Position == 0 {
-			return errors.New("it has no position")
-		}
-		return err
-	})
-	if got[""] != tokens {
-		t.Fatalf("%d tokens at once: %v", tokens, got)
-	}
-	if appends := store.appends.Load() - before; appends >= tokens {
-		t.Errorf("%d appends for %d tokens of one agent", appends, tokens)
-	}
-	seen := map[string]bool{}
-	for _, e := range storetest.Verify(t, store) {
-		if e.Type != "token.issued" {
-			continue
-		}
-		record, err := e.Decode()
-		if err != nil || seen[string(record.Data)] {
-			t.Fatalf("token event %s: %v, repeated %v", e.ID, err, seen[string(record.Data)])
-		}
-		seen[string(record.Data)] = true
-	}
-	if len(seen) != tokens {
-		t.Errorf("%d token events, want %d", len(seen), tokens)
-	}
-}
-
 // counting counts appends, and holds them while callers are awaited, so that
 // those queue up behind the first.
-type counting struct {
-	eventstore.Store
-	appends atomic.Int64
-	awaited atomic.Int64
-}
-
-func (c *counting) Append(ctx context.Context, stream string, expected eventstore.ExpectedRevision, events ...eventstore.Draft) (eventstore.Appended, error) {
-	c.appends.Add(1)
-	for c.awaited.Load() > 0 {
-		runtime.Gosched()
-	}
-	return c.Store.Append(ctx, stream, expected, events...)
-}
-
-func TestARevocationOnAnotherNodeStopsIssuance(t *testing.T) {
-	store := memory.New()
-	a := newWorld(t, store, 10)
-	b := ledger.New(store, nil, allActive{}, ledger.Options{})
-	for round := range 100 {
-		agent := a.register(t, fmt.Sprintf("a%d@example.com", round))
-		credential := a.credential(t, agent.ID)
-		if _, err := b.IssueToken(t.Context(), ledger.System(), agent.ID, issue(), admitAll); err != nil {
-			t.Fatal(err) // and b knows the agent now
-		}
-		if _, err := a.RevokeCredential(t.Context(), ledger.System(), agent.ID, domain.RevokeCredential{Caller: a.operator, CredentialID: credential}); err != nil {
-			t.Fatal(err)
-		}
-		var failure *domain.AuthError
-		if _, err := b.IssueToken(t.Context(), ledger.System(), agent.ID, issue(), admitAll); !errors.As(err, &failure) {
-			t.Fatalf("round %d: the other node issued a token on a revoked credential (%v)", round, err)
-		}
-		if _, err := a.DecommissionAgent(t.Context(), ledger.System(), agent.ID, domain.DecommissionAgent{Caller: a.operator}); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-func TestARefusalNeverRestsOnStaleState(t *testing.T) {
-	store := memory.New()
-	a := newWorld(t, store, 10)
-	b := ledger.New(store, nil, allActive{}, ledger.Options{})
-	agent := a.register(t, "a@example.com")
-	a.credential(t, agent.ID)
-	for _, status := range []domain.AgentStatus{domain.AgentIsSuspended, domain.AgentActive} {
-		if _, err := a.UpdateAgent(t.Context(), ledger.System(), agent.ID, domain.UpdateAgent{Caller: a.operator, Status: &status}); err != nil {
-			t.Fatal(err)
-		}
-		_, err := b.IssueToken(t.Context(), ledger.System(), agent.ID, issue(), admitAll)
-		if (err == nil) != (status == domain.AgentActive) {
-			t.Errorf("agent %s on one node, token on the other: %v", status, err)
-		}
-	}
-}
-
 // A node may be frozen between its look at the organization and its append.
-func TestASuspensionOfTheOrganizationEndsATokenThatIsRecordedAfterIt(t *testing.T) {
-	store := memory.New()
-	index := projections.NewRevocations(store, projections.RevocationsOptions{})
-	node := ledger.New(store, nil, index, ledger.Options{})
-	w := newWorld(t, store, 10)
-	agent := w.register(t, "a@example.com")
-	w.credential(t, agent.ID)
-	setStatus := func(status domain.OrganizationStatus) {
-		if _, err := w.UpdateOrganization(t.Context(), ledger.System(), w.organization, domain.UpdateOrganization{Caller: w.operator, Status: &status}); err != nil {
-			t.Error(err)
-		}
-	}
-	suspendAndRevive := func(domain.OrganizationID) error {
-		setStatus(domain.OrganizationIsSuspended)
-		setStatus(domain.OrganizationActive)
-		return nil
-	}
-	for name, c := range map[string]struct {
-		meanwhile func(domain.OrganizationID) error
-		want      projections.Verdict
-	}{
-		"suspended and reactivated meanwhile": {suspendAndRevive, projections.OrganizationChanged},
-		"nothing meanwhile":                   {admitAll, projections.Alive},
-	} {
-		issued, err := node.IssueToken(t.Context(), ledger.System(), agent.ID, issue(), c.meanwhile)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := index.Sync(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		got := index.Check(projections.TokenRef{
-			TokenID: issued.Token.TokenID, AgentID: agent.ID, CredentialID: issued.Token.CredentialID, OrganizationID: w.organization,
-			ExpiresAt: issued.Token.ExpiresAt, Position: issued.Position, Basis: issued.Basis,
-		})
-		if got != c.want {
-			t.Errorf("%s: the token is %q, want %q", name, got, c.want)
-		}
-	}
-}
-
 func TestAnOrganizationWithAgentsCannotBeDeleted(t *testing.T) {
 	w := newWorld(t, memory.New(), 10)
 	agent := w.register(t, "a@example.com")
@@ -404,19 +269,6 @@ func TestAnOrganizationWithAgentsCannotBeDeleted(t *testing.T) {
 	}
 	if _, err := w.RegisterAgent(t.Context(), ledger.System(), w.registration("b@example.com")); !isCode(err, domain.CodeOrganizationNotFound) {
 		t.Errorf("an agent was registered into a deleted organization: %v", err)
-	}
-}
-
-func TestAPanicEndsTheCommandAndNotTheServer(t *testing.T) {
-	w := newWorld(t, memory.New(), 10)
-	agent := w.register(t, "a@example.com")
-	w.credential(t, agent.ID)
-	explode := func(domain.OrganizationID) error { panic("boom") }
-	if _, err := w.IssueToken(t.Context(), ledger.System(), agent.ID, issue(), explode); err == nil {
-		t.Fatal("a command that panicked succeeded")
-	}
-	if _, err := w.IssueToken(t.Context(), ledger.System(), agent.ID, issue(), admitAll); err != nil {
-		t.Errorf("the next command on the same stream: %v", err)
 	}
 }
 
