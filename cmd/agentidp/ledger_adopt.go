@@ -52,12 +52,13 @@ func (c *cli) ledgerAdopt(cmd *cobra.Command, asJSON bool) error {
 	rebuilt, err := r.Adopt(cmd.Context(), app.AdoptProgress{Proven: proving.add, Rebuild: meter.report})
 	proving.done()
 	meter.end()
-	if errors.Is(err, app.ErrAdopted) {
+	switch {
+	case errors.Is(err, app.ErrAdopted):
 		fmt.Fprintln(cmd.ErrOrStderr(), "Nothing to do: the database belongs to this ledger.")
-		err = nil
-	}
-	if err != nil {
+	case err != nil:
 		return adoptVerdict(err)
+	default:
+		fmt.Fprintln(cmd.ErrOrStderr(), "The database belongs to this ledger now. Access tokens from before have ended; start the servers.")
 	}
 	return printRebuilt(cmd.OutOrStdout(), rebuilt, asJSON)
 }

@@ -171,15 +171,19 @@ func (s *supervisor) change(to func(*State)) {
 	s.changed = make(chan struct{})
 	s.mu.Unlock()
 	if state.Phase != before {
-		s.options.Logger.Log(context.Background(), level(state.Phase), "the event store is "+string(state.Phase), "error", state.Err)
+		s.options.Logger.Log(context.Background(), level(state), "the event store is "+string(state.Phase), "error", state.Err)
 	}
 	if s.options.ObserveState != nil {
 		s.options.ObserveState(state)
 	}
 }
 
-func level(p Phase) slog.Level {
-	if p == Unavailable {
+// level is how much a new state matters: that we closed it is no news.
+func level(s State) slog.Level {
+	switch {
+	case errors.Is(s.Err, errClosed):
+		return slog.LevelDebug
+	case s.Phase == Unavailable:
 		return slog.LevelWarn
 	}
 	return slog.LevelInfo
