@@ -46,6 +46,23 @@ func (a *Anchor) Check(ctx context.Context) error {
 	return p.in(ctx, a.store)
 }
 
+const beginAnchor = `INSERT INTO ledger_anchor (stream, revision, position, hash) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`
+
+// Begin drops the anchor of a database that has none, at the first event of a
+// stream that the ledger has. Call it before anything is derived from the ledger.
+func (a *Anchor) Begin(ctx context.Context, stream string) error {
+	for e, err := range a.store.ReadStream(ctx, stream, 0, eventstore.Forwards) {
+		if err == nil {
+			_, err = a.pool.Exec(ctx, beginAnchor, e.Stream, e.Revision, int64(e.Position), e.Hash[:])
+		}
+		if err != nil {
+			return fmt.Errorf("drop the anchor: %w", err)
+		}
+		return nil
+	}
+	return fmt.Errorf("drop the anchor: there is no stream %s", stream)
+}
+
 const moveAnchor = `INSERT INTO ledger_anchor (stream, revision, position, hash) VALUES ($1, $2, $3, $4)
 	ON CONFLICT (singleton) DO UPDATE SET stream = EXCLUDED.stream, revision = EXCLUDED.revision,
 		position = EXCLUDED.position, hash = EXCLUDED.hash WHERE ledger_anchor.position < EXCLUDED.position`

@@ -33,10 +33,24 @@ func TestAnchorKnowsItsLedger(t *testing.T) {
 			t.Errorf("a database without an anchor: %v", err)
 		}
 	}
-	waitAll(t, w.follow(t), position)
-	if err := own.Move(t.Context()); err != nil {
-		t.Fatal(err)
+	for what, drop := range map[string]func() error{
+		"begin": func() error { return own.Begin(t.Context(), domain.AgentStream(agent)) },
+		"move": func() error {
+			w.exec(t, `DELETE FROM ledger_anchor`)
+			waitAll(t, w.follow(t), position)
+			return own.Move(t.Context())
+		},
+	} {
+		if err := drop(); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		w.mustKnow(t, own, moved, lost)
 	}
+}
+
+// mustKnow: the anchor is in its own ledger alone.
+func (w *world) mustKnow(t *testing.T, own, moved, lost *projections.Anchor) {
+	t.Helper()
 	for name, c := range map[string]struct {
 		anchor *projections.Anchor
 		want   error

@@ -146,6 +146,9 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 			return err
 		}
 	}
+	if err := a.anchor.Begin(ctx, domain.SigningKeyStream(keys.PublicKeys()[0].KID)); err != nil {
+		return err
+	}
 	if err := revocations.Sync(ctx); err != nil {
 		return fmt.Errorf("load revocations: %w", err)
 	}
