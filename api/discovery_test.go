@@ -200,7 +200,7 @@ func TestWithoutTheDatabaseItIsUnhealthyUntilItIsBack(t *testing.T) {
 
 func TestMetricsHaveTheirPromisedNames(t *testing.T) {
 	t.Parallel()
-	s := newScene(t)
+	s := newScene(t, "EVENTSTORE=postgres")
 	s.tenant(t)
 	s.must(t, get(s.operator, "/api/v1/audit/verify"), 200, "")
 	s.must(t, get("", "/nothing"), 404, "")

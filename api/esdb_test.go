@@ -97,7 +97,7 @@ func (s *server) eventStoreIs(status int, want, connection string) error {
 // Where the ledger is in the database there is nothing else to tell of.
 func TestHealthTellsOfAnEventStoreOnlyWhereThereIsOne(t *testing.T) {
 	t.Parallel()
-	s := newScene(t)
+	s := newScene(t, "EVENTSTORE=postgres")
 	for _, path := range []string{"/health", "/health/detailed"} {
 		if answer := s.must(t, get("", path), 200, ""); strings.Contains(string(answer.body), "eventStore") {
 			t.Errorf("%s answers %s", path, answer.body)

@@ -602,7 +602,11 @@ func slicesOf(r request, n int) []request {
 // caughtUp says whether a projection has applied everything.
 func (s *server) caughtUp(projection string) error {
 	metrics, err := s.want(get("", "/metrics"), 200, "")
-	if err == nil && !strings.Contains(string(metrics.body), fmt.Sprintf("agentidp_projection_lag_events{projection=%q} 0\n", projection)) {
+	lag := "agentidp_projection_lag_events"
+	if !strings.Contains(string(metrics.body), lag) { // positions count no events
+		lag = "agentidp_projection_lag_seconds"
+	}
+	if err == nil && !strings.Contains(string(metrics.body), fmt.Sprintf("%s{projection=%q} 0\n", lag, projection)) {
 		err = fmt.Errorf("%s lags", projection)
 	}
 	return err
