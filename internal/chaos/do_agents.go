@@ -74,15 +74,25 @@ func (c *client) patch(ctx context.Context, who *agent, now answer, o Operation,
 	return a, tried
 }
 
-func (c *client) update(ctx context.Context, who *agent) {
+// alone looks at an agent that nobody else changes until done is called; done is
+// nil where somebody does, or where the agent cannot be seen.
+func (c *client) alone(ctx context.Context, who *agent) (now answer, done func()) {
 	if !who.writing.TryLock() {
+		return now, nil
+	}
+	if now = c.look(ctx, who); now.result != Acknowledged {
+		who.writing.Unlock()
+		return now, nil
+	}
+	return now, who.writing.Unlock
+}
+
+func (c *client) update(ctx context.Context, who *agent) {
+	now, done := c.alone(ctx, who)
+	if done == nil {
 		return
 	}
-	defer who.writing.Unlock()
-	now := c.look(ctx, who)
-	if now.result != Acknowledged {
-		return
-	}
+	defer done()
 	description := c.newName("description")
 	c.set(who.descriptionKey(), description, func() (answer, attempts) {
 		return c.patch(ctx, who, now, Operation{Kind: "update", Makes: "agent.updated"}, map[string]any{"description": description})
@@ -104,14 +114,11 @@ var allScopes = []string{"agents:read", "audit:read", "tokens:read"}
 // rescope takes scopes from an agent, which ends the tokens it has, or gives
 // them back, which revives none.
 func (c *client) rescope(ctx context.Context, who *agent) {
-	if !who.writing.TryLock() {
+	now, done := c.alone(ctx, who)
+	if done == nil {
 		return
 	}
-	defer who.writing.Unlock()
-	now := c.look(ctx, who)
-	if now.result != Acknowledged {
-		return
-	}
+	defer done()
 	send := func(scopes []string) (answer, attempts) {
 		return c.set(who.scopesKey(), strings.Join(scopes, " "), func() (answer, attempts) {
 			return c.patch(ctx, who, now, Operation{Kind: "change scopes", Makes: "agent.updated"}, map[string]any{"scopes": scopes})
@@ -131,14 +138,11 @@ func (c *client) rescope(ctx context.Context, who *agent) {
 
 // suspendForAWhile suspends an agent and reactivates it later, if it can.
 func (c *client) suspendForAWhile(ctx context.Context, who *agent) {
-	if !who.writing.TryLock() {
+	now, done := c.alone(ctx, who)
+	if done == nil {
 		return
 	}
-	defer who.writing.Unlock()
-	now := c.look(ctx, who)
-	if now.result != Acknowledged {
-		return
-	}
+	defer done()
 	status := func(o Operation, to string) (answer, attempts) {
 		// None when an attempt before, that was not answered, had done it already.
 		o.Most = 1
