@@ -107,11 +107,7 @@ func TestAColdStartReadsAStreamFromItsSnapshot(t *testing.T) {
 			return counted, func() int { return int(counted.events.Load()) }
 		},
 		"EventStoreDB": func(t *testing.T, _ *pgxpool.Pool) (eventstore.Store, func() int) {
-			cluster, err := wiretest.New(1)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(cluster.Close)
+			cluster := wiretest.Start(t, 1)
 			store, err := esdb.New(cluster.URL(), esdb.Options{})
 			if err != nil {
 				t.Fatal(err)

@@ -15,11 +15,7 @@ import (
 func TestWhatDoesNotConcernAProjectionCostsNoTransactions(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	cluster, err := wiretest.New(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
+	cluster := wiretest.Start(t, 1)
 	store, err := esdb.New(cluster.URL(), esdb.Options{})
 	if err != nil {
 		t.Fatal(err)

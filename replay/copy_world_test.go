@@ -61,11 +61,7 @@ func newPostgres(t *testing.T) eventstore.Store {
 
 func newESDB(t *testing.T) (eventstore.Store, *wiretest.Cluster) {
 	t.Helper()
-	cluster, err := wiretest.New(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
+	cluster := wiretest.Start(t, 1)
 	store, err := esdb.New(cluster.URL(), esdb.Options{Timeout: time.Minute, MinBackoff: time.Millisecond, MaxBackoff: 20 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)

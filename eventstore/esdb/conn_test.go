@@ -19,11 +19,7 @@ import (
 // conn.go knows of it.
 func TestTheGateClosesBeforeTheLibraryActs(t *testing.T) {
 	t.Parallel()
-	cluster, err := wiretest.New(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
+	cluster := wiretest.Start(t, 1)
 	config, err := client.ParseConnectionString(cluster.URL())
 	if err != nil {
 		t.Fatal(err)

@@ -19,11 +19,7 @@ const realServer = "ESDB_URL"
 
 func newCluster(t testing.TB, nodes int) *wiretest.Cluster {
 	t.Helper()
-	cluster, err := wiretest.New(nodes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
+	cluster := wiretest.Start(t, nodes)
 	return cluster
 }
 

@@ -50,11 +50,7 @@ func TestOneMemberIsLeftAloneAndAllAreHealedInTheEnd(t *testing.T) {
 // After each fault of the event store it can be used as before.
 func TestTheEventStoreIsWholeAfterEachFault(t *testing.T) {
 	t.Parallel()
-	cluster, err := wiretest.New(3)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
+	cluster := wiretest.Start(t, 3)
 	rng := rand.New(rand.NewPCG(1, 1))
 	for _, fault := range (chaos.EventStore{Cluster: cluster}).Faults(rng) {
 		for range 5 {

@@ -20,11 +20,7 @@ import (
 
 func open(t *testing.T, nodes int) (*wiretest.Cluster, *client.Client) {
 	t.Helper()
-	cluster, err := wiretest.New(nodes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
+	cluster := wiretest.Start(t, nodes)
 	library, err := cluster.Client()
 	if err != nil {
 		t.Fatal(err)

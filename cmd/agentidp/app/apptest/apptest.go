@@ -66,11 +66,7 @@ func engine(tb testing.TB) []string {
 // of a world that keeps its ledger there.
 func ESDB(tb testing.TB, nodes int) (cluster *wiretest.Cluster, settings []string) {
 	tb.Helper()
-	cluster, err := wiretest.New(nodes)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(cluster.Close)
+	cluster = wiretest.Start(tb, nodes)
 	return cluster, []string{"EVENTSTORE=" + config.EventStoreESDB, "ESDB_URL=" + cluster.URL()}
 }
 
