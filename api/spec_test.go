@@ -11,6 +11,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gin-gonic/gin"
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
 )
 
 func mustLoadSpec(t testing.TB) *Spec {
@@ -93,6 +94,25 @@ func TestEveryOperationIsFullyDescribed(t *testing.T) {
 			}
 		}
 	}
+}
+
+// YAML 1.2, which OpenAPI recommends, knows no merge keys: generators take << for
+// the name of a field.
+func TestDescriptionHasNoMergeKeys(t *testing.T) {
+	var document yaml.Node
+	if err := yaml.Unmarshal(specYAML, &document); err != nil {
+		t.Fatal(err)
+	}
+	var check func(*yaml.Node)
+	check = func(node *yaml.Node) {
+		if node.Tag == "!!merge" || node.Value == "<<" {
+			t.Errorf("openapi.yaml:%d: write the members out, or use allOf, instead of the merge key <<", node.Line)
+		}
+		for _, child := range node.Content {
+			check(child)
+		}
+	}
+	check(&document)
 }
 
 func TestEveryValueIsBounded(t *testing.T) {

@@ -47,7 +47,7 @@ func (o *operation) checkBody(c *gin.Context) *rejection {
 	if o.body.form {
 		return o.body.checkForm(r, data)
 	}
-	return o.body.checkJSON(data)
+	return o.body.checkJSON(r, data)
 }
 
 func rejectTooLarge() *rejection {
@@ -102,7 +102,7 @@ func isMediaType(header, want string) bool {
 	return err == nil && media == want && (!hasCharset || strings.EqualFold(charset, "utf-8"))
 }
 
-func (b *bodyRule) checkJSON(data []byte) *rejection {
+func (b *bodyRule) checkJSON(r *http.Request, data []byte) *rejection {
 	value, fault := parseStrictJSON(data)
 	if fault != nil {
 		r := rejectField("body", strings.Join(fault.path, "."), fault.rule, fault.message, fault.bound).
@@ -115,7 +115,10 @@ func (b *bodyRule) checkJSON(data []byte) *rejection {
 	if err := b.schema.VisitJSON(value, b.options...); err != nil {
 		return rejectBody(err)
 	}
-	return b.checkIntegers(value)
+	if rejected := b.checkIntegers(value); rejected != nil {
+		return rejected
+	}
+	return b.applyUnset(r, value)
 }
 
 // checkIntegers refuses 1e2 and 2.0 where an integer is wanted: they are

@@ -236,7 +236,7 @@ func TestAnOrganizationsOwnAdminsReadAndRenameIt(t *testing.T) {
 		t.Errorf("renamed to %s", renamed.body)
 	}
 	for _, change := range []map[string]any{
-		{"planTier": "free"}, {"maxAgents": 1000}, {"maxAgents": nil}, {"maxTokensPerMonth": 1000}, {"status": "suspended"},
+		{"planTier": "free"}, {"maxAgents": 1000}, {"maxAgents": nil}, {"unset": []string{"maxAgents"}}, {"maxTokensPerMonth": 1000}, {"status": "suspended"},
 		{"name": "Mallory", "planTier": "pro"},
 	} {
 		s.must(t, patch(n.token, org, change), 403, "INSUFFICIENT_SCOPE")
@@ -271,6 +271,7 @@ func TestSlugsAreUniqueAndNeverChange(t *testing.T) {
 		{map[string]any{"maxAgents": nil}, "<nil>"},
 		{map[string]any{"maxAgents": 0}, "0"},
 		{map[string]any{"maxAgents": 9, "planTier": "free"}, "9"},
+		{map[string]any{"unset": []string{"maxAgents"}, "planTier": "pro"}, "<nil>"},
 	} {
 		if got := fmt.Sprint(s.must(t, patch(s.operator, "/api/v1/organizations/"+id, change.body), 200, "").object()["maxAgents"]); got != change.want {
 			t.Errorf("%v: maxAgents %s, want %s", change.body, got, change.want)

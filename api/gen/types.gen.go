@@ -1290,6 +1290,13 @@ type AgentUpdate struct {
 	// Status Only active agents get tokens. Decommissioned is final.
 	Status *AgentStatus `json:"status,omitempty"`
 
+	// Unset Names of fields to set to null, for clients that leave null out of what they send. A field that cannot be null,
+	// and one that the body also gives a value, is refused.
+	//
+	//
+	// Example: []
+	Unset *UnsetFields `json:"unset,omitempty"`
+
 	// Version A semantic version (semver.org).
 	//
 	// Example: 1.4.0
@@ -2147,6 +2154,13 @@ type OrganizationUpdate struct {
 	// Reason Recorded with a change of tier.
 	Reason *string                   `json:"reason,omitempty"`
 	Status *OrganizationUpdateStatus `json:"status,omitempty"`
+
+	// Unset Names of fields to set to null, for clients that leave null out of what they send. A field that cannot be null,
+	// and one that the body also gives a value, is refused.
+	//
+	//
+	// Example: []
+	Unset *UnsetFields `json:"unset,omitempty"`
 }
 
 // OrganizationUpdateStatus defines model for OrganizationUpdate.Status.
@@ -2439,6 +2453,12 @@ type TokensThen struct {
 	// Scopes What a token could carry.
 	Scopes []Scope `json:"scopes"`
 }
+
+// UnsetFields Names of fields to set to null, for clients that leave null out of what they send. A field that cannot be null,
+// and one that the body also gives a value, is refused.
+//
+// Example: []
+type UnsetFields = []string
 
 // VerifiedCheckpoint The newest signed checkpoint that the events agree with.
 type VerifiedCheckpoint struct {
