@@ -80,6 +80,10 @@ lint: go ## Check format, vet, staticcheck and the go.mod files
 	go mod tidy -diff
 	cd tools && go mod tidy -diff
 
+.PHONY: vulncheck
+vulncheck: go ## Look for known vulnerabilities in what the product is built of
+	@tools/vulncheck.sh
+
 .PHONY: generate
 generate: go ## Make the generated code anew
 	go generate ./...
