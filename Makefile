@@ -12,6 +12,8 @@ TESTFLAGS ?=
 # Of one package's tests, on a machine that is busy with other things.
 TIMEOUT   ?= 30m
 FUZZTIME  ?= 10s
+# What the build is of, as `agentidp version` tells it.
+COMMIT    ?= $(shell git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null)
 # How long chaos lasts on an engine, from what number it is thrown (by default another each time), and on which engine:
 # postgres, esdb, or by default one after the other.
 CHAOS_DURATION ?= 5m
@@ -30,7 +32,7 @@ help: ## Show this list
 # Ctrl-C or SIGTERM reaches it, and make waits until it has cleaned up.
 
 .PHONY: run
-run: build ## Run everything on this machine: PostgreSQL, Redis, the server on :3000
+run: build ## Run everything on this machine: PostgreSQL, Redis, the server on PORT (3000)
 	@exec bin/agentidp dev
 
 .PHONY: demo
@@ -96,7 +98,7 @@ generate-check: go ## Check that the generated code is what the sources say
 
 .PHONY: build
 build: go ## Build bin/agentidp
-	@go build -o bin/agentidp ./cmd/agentidp
+	@go build -ldflags "-X main.commit=$(COMMIT)" -o bin/agentidp ./cmd/agentidp
 
 .PHONY: clean
 clean: ## Remove what was built and the data of make run

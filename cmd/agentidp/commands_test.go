@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -61,6 +63,26 @@ func TestVersion(t *testing.T) {
 	r := runToEnd(t, nil, "version")
 	if r.code != exitOK || !strings.HasPrefix(r.stdout, "agentidp ") || len(strings.Fields(r.stdout)) != 2 || r.stderr != "" {
 		t.Errorf("code %d, %q, %q; want agentidp and a version", r.code, r.stdout, r.stderr)
+	}
+}
+
+// A file that was named has to be there; what healthcheck needs may stand in it as well.
+func TestSettingsFile(t *testing.T) {
+	t.Parallel()
+	missing := filepath.Join(t.TempDir(), "missing")
+	for _, args := range [][]string{{"serve"}, {"healthcheck"}, {"ledger", "verify", "--live"}} {
+		r := runToEnd(t, nil, append(args, "--env-file", missing)...)
+		if r.code != exitBadUsage || !strings.Contains(r.stderr, "--env-file: stat "+missing) {
+			t.Errorf("%v with a file that is not there: code %d, %s", args, r.code, r.stderr)
+		}
+	}
+	settings := filepath.Join(t.TempDir(), "env")
+	port := strconv.Itoa(freePort(t))
+	if err := os.WriteFile(settings, []byte("PORT="+port+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := runToEnd(t, nil, "healthcheck", "--env-file", settings); r.code != exitFailed || !strings.Contains(r.stderr, "127.0.0.1:"+port) {
+		t.Errorf("healthcheck asks elsewhere: code %d, %s", r.code, r.stderr)
 	}
 }
 

@@ -3,13 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/sentryagent/agentidp/internal/config"
 )
 
 func (c *cli) healthcheckCommand() *cobra.Command {
@@ -27,21 +26,13 @@ Exits with 0 when it is, also when it is degraded, and with 1 when it is not.`,
 // every few seconds, also where the rest is not readable.
 func (c *cli) healthcheck(ctx context.Context) error {
 	const patience = 3 * time.Second
-	host, port := "127.0.0.1", "3000"
-	for _, setting := range c.environ {
-		switch name, value, _ := strings.Cut(setting, "="); {
-		case name == "PORT" && value != "":
-			port = value
-		case name == "LISTEN_HOST" && value != "" && value != "0.0.0.0" && value != "::":
-			host = value
-		}
-	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return usageError{fmt.Errorf("PORT is not a port number")}
+	address, err := config.LocalAddress(c.environ, c.dotenv)
+	if err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	url := "http://" + net.JoinHostPort(host, port) + "/health"
+	url := "http://" + address + "/health"
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err

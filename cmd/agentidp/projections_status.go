@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 // projectionState is a line of status, as JSON.
 type projectionState struct {
 	Name       string              `json:"name"`
-	State      string              `json:"state"` // running, halted, outdated or empty
+	State      string              `json:"state"` // running, stopped (no server runs it), halted, outdated or empty
 	Version    int                 `json:"version"`
 	OwnVersion int                 `json:"ownVersion"` // that this build reads
 	Position   eventstore.Position `json:"position"`
@@ -39,8 +40,8 @@ func (c *cli) projectionsStatusCommand() *cobra.Command {
 		Short: "Show where the read models are",
 		Long: `Show where the read models are: version, position in the ledger, how far behind
 its end (in events, where the engine's positions count them, and the age of the
-oldest event that it wants and lacks), and rebuilds that are under way or were
-left unfinished.
+oldest event that it wants and lacks), whether a server runs it, and rebuilds
+that are under way or were left unfinished.
 
 Exits with 1 when one of them has halted, with 2 when it could not find out.`,
 		Args: noArguments,
@@ -54,10 +55,14 @@ Exits with 1 when one of them has halted, with 2 when it could not find out.`,
 			if err != nil {
 				return unchecked(err)
 			}
+			attended, err := projections.Attended(cmd.Context(), r.Pool)
+			if err != nil {
+				return unchecked(err)
+			}
 			var states []projectionState
 			halted := 0
 			for _, s := range list {
-				states = append(states, stateOf(s))
+				states = append(states, stateOf(s, slices.Contains(attended, s.Projection)))
 				if s.Halted {
 					halted++
 				}
@@ -77,7 +82,7 @@ Exits with 1 when one of them has halted, with 2 when it could not find out.`,
 	return cmd
 }
 
-func stateOf(s projections.Status) projectionState {
+func stateOf(s projections.Status, attended bool) projectionState {
 	state := projectionState{
 		Name: s.Projection, State: "running", Version: s.Version, OwnVersion: s.Own,
 		Position: s.Position, Behind: s.Behind.Seconds(), Error: s.Error,
@@ -92,6 +97,8 @@ func stateOf(s projections.Status) projectionState {
 		state.State = "halted"
 	case s.Outdated():
 		state.State = "outdated"
+	case !attended:
+		state.State = "stopped"
 	}
 	if r := s.Rebuild; r != nil {
 		state.Rebuild = &rebuildState{Version: r.Version, Position: r.Position, Head: r.Head, Holder: r.Holder}
@@ -108,6 +115,9 @@ func printStates(w io.Writer, states []projectionState) error {
 			version += fmt.Sprintf(" (this build: %d)", s.OwnVersion)
 		}
 		state := s.State
+		if s.State == "stopped" {
+			state += ": no server runs it"
+		}
 		if s.Error != "" {
 			state += ": " + s.Error
 		}

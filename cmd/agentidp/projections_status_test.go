@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/sentryagent/agentidp/internal/config"
@@ -25,4 +27,20 @@ func TestStatusCountsEventsWherePositionsDo(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Without a server nothing folds events, whatever the last one left behind.
+func TestStatusTellsWhetherAServerRunsTheReadModels(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	server := w.serve(t)
+	state := func() string { return runToEnd(t, w.settings, "projections", "status").stdout }
+	if shown := state(); !strings.Contains(shown, "running") || strings.Contains(shown, "stopped") {
+		t.Errorf("beside a server: %s", shown)
+	}
+	server.signal(t, syscall.SIGTERM)
+	server.wait(t, patience)
+	if shown := state(); !strings.Contains(shown, "stopped: no server runs it") || strings.Contains(shown, "running") {
+		t.Errorf("without a server: %s", shown)
+	}
 }

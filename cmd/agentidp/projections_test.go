@@ -160,7 +160,7 @@ func TestProjectionsCommandsSayByTheirExitCodeHowThingsAre(t *testing.T) {
 	}
 	expect(exitOK, "empty", "status")
 	expect(exitOK, "agents: version 1 is live", "rebuild", "--all")
-	expect(exitOK, "running", "status")
+	expect(exitOK, "stopped: no server runs it", "status")
 	expect(exitOK, "as the ledger says", "verify")
 	expect(exitBadUsage, "--all", "rebuild")
 	expect(exitBadUsage, "--all", "rebuild", "agents", "--all")

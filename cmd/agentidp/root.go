@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"os"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
@@ -45,6 +46,8 @@ func newRootCommand(environ []string) *cobra.Command {
 		SilenceUsage:  true,
 		Args:          noArguments,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return c.settingsFileIsThere(cmd) },
 	}
 	root.PersistentFlags().StringVar(&c.dotenv, "env-file", ".env", "file with settings, one NAME=value a line")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
@@ -60,6 +63,17 @@ func noArguments(_ *cobra.Command, args []string) error {
 	return nil
 }
 
+// settingsFileIsThere refuses a file of settings that was named and does not exist. The default one need not exist.
+func (c *cli) settingsFileIsThere(cmd *cobra.Command) error {
+	if !cmd.Flags().Changed("env-file") {
+		return nil
+	}
+	if _, err := os.Stat(c.dotenv); err != nil {
+		return usageError{fmt.Errorf("--env-file: %w", err)}
+	}
+	return nil
+}
+
 func (c *cli) config() (config.Config, error) { return config.Load(c.environ, c.dotenv) }
 
 func newLogger(cmd *cobra.Command, settings config.Config) *slog.Logger {
@@ -70,17 +84,22 @@ func newLogger(cmd *cobra.Command, settings config.Config) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), options))
 }
 
-// version is set by the linker for releases.
-var version = ""
+// The linker sets version for a release and commit for every other build of the Makefile.
+var version, commit string
 
+// productVersion tells two builds apart: an operator asks it which one runs where.
 func productVersion() string {
+	const next = "0.1.0-dev"
 	if version != "" {
 		return version
+	}
+	if commit != "" {
+		return next + "+" + commit
 	}
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
 		return info.Main.Version
 	}
-	return "0.1.0-dev"
+	return next
 }
 
 func versionCommand() *cobra.Command {

@@ -3,6 +3,7 @@ package config
 import (
 	"log/slog"
 	"math"
+	"net"
 	"net/netip"
 	"strconv"
 	"time"
@@ -92,6 +93,22 @@ func Load(environ []string, dotenvPath string) (Config, error) {
 	return c, nil
 }
 
+// LocalAddress is the host and port at which a server with these settings answers on its own machine. It reads
+// nothing else, so the rest may be missing. The error is always [Faults].
+func LocalAddress(environ []string, dotenvPath string) (string, error) {
+	r := newReader(environ, dotenvPath)
+	host, port := r.listenHost("LISTEN_HOST"), r.port()
+	if len(r.faults) > 0 {
+		return "", r.faults
+	}
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, strconv.Itoa(port)), nil
+}
+
+func (r *reader) port() int { return r.integer("PORT", 3000, 1, math.MaxUint16) }
+
 func (r *reader) services(c *Config) {
 	c.DatabaseURL = r.databaseURL("DATABASE_URL", true)
 	c.MigrateDatabaseURL = r.databaseURL("MIGRATE_DATABASE_URL", false)
@@ -108,7 +125,7 @@ func (r *reader) services(c *Config) {
 
 func (r *reader) listeners(c *Config) {
 	c.ListenHost = r.listenHost("LISTEN_HOST")
-	c.Port = r.integer("PORT", 3000, 1, math.MaxUint16)
+	c.Port = r.port()
 	c.MetricsPort = r.integer("METRICS_PORT", 0, 0, math.MaxUint16)
 	if c.MetricsPort == c.Port {
 		r.fault("METRICS_PORT", strconv.Quote(strconv.Itoa(c.MetricsPort)), "another port than PORT",

@@ -245,3 +245,21 @@ func TestTheNameOfALedgerIsCutOffItsURL(t *testing.T) {
 		}
 	}
 }
+
+func TestLocalAddress(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		environ []string
+		want    string
+	}{
+		"defaults":      {nil, "127.0.0.1:3000"},
+		"every address": {[]string{"LISTEN_HOST=::", "PORT=4001"}, "127.0.0.1:4001"},
+		"one address":   {[]string{"LISTEN_HOST=::1"}, "[::1]:3000"},
+		"no port":       {[]string{"PORT=http"}, ""},
+	} {
+		got, err := config.LocalAddress(c.environ, "")
+		if got != c.want || (err == nil) != (c.want != "") {
+			t.Errorf("%s: %q, %v, want %q", name, got, err, c.want)
+		}
+	}
+}

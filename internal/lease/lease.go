@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"hash/fnv"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -53,6 +54,29 @@ func Key(name string) int64 {
 	digest := fnv.New64a()
 	digest.Write([]byte("agentidp " + name))
 	return int64(digest.Sum64())
+}
+
+// Held lists those of the named leases that some process has at the moment, as the database of the pool knows it.
+func Held(ctx context.Context, pool *pgxpool.Pool, names ...string) ([]string, error) {
+	const locks = `
+SELECT (classid::bigint << 32) | objid::bigint FROM pg_catalog.pg_locks
+ WHERE locktype = 'advisory' AND granted AND objsubid = 1
+   AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())`
+	rows, err := pool.Query(ctx, locks)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return nil, err
+	}
+	var held []string
+	for _, name := range names {
+		if slices.Contains(keys, Key(name)) {
+			held = append(held, name)
+		}
+	}
+	return held, nil
 }
 
 // Acquire tries to get a lease. With it comes a context that ends with the

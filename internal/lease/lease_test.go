@@ -3,6 +3,7 @@ package lease_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -23,6 +24,10 @@ func TestALeaseIsOneProcesssAtATime(t *testing.T) {
 		t.Fatalf("the other gets the lease as well: %v, %v", held, err)
 	}
 	acquire(t, other, "b") // another right is another matter
+	held, err := lease.Held(t.Context(), pgtest.Pool(t, db.ServerURL), "a", "b", "c")
+	if err != nil || !slices.Equal(held, []string{"a", "b"}) {
+		t.Errorf("Held = %v, %v, want a and b", held, err)
+	}
 	one.Release("a")
 	if first.Err() == nil {
 		t.Error("the context goes on after the lease was given back")
