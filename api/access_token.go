@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -116,6 +117,9 @@ type accessTokens struct {
 	verified *lru.Cache[[sha256.Size]byte, accessToken]
 }
 
+// newAccessTokens makes a signer and verifier. Verifying never looks at iat:
+// the node that issued a token may have had its clock ahead of this one's, and
+// a token of ours is good from the moment it was handed out.
 func newAccessTokens(keys *keyring.Keyring, alg, issuer string, now func() time.Time) (*accessTokens, error) {
 	const remembered = 20_000
 	verified, err := lru.New[[sha256.Size]byte, accessToken](remembered)
@@ -128,8 +132,8 @@ func newAccessTokens(keys *keyring.Keyring, alg, issuer string, now func() time.
 			jwt.WithValidMethods([]string{jwt.SigningMethodRS256.Alg(), jwt.SigningMethodES256.Alg()}),
 			jwt.WithIssuer(issuer),
 			jwt.WithExpirationRequired(),
-			jwt.WithIssuedAt(),
 			jwt.WithTimeFunc(now),
+			jwt.WithStrictDecoding(), // one token has one text, and one place in the cache
 		),
 	}, nil
 }
@@ -153,6 +157,9 @@ func (t *accessTokens) verify(text string) (accessToken, error) {
 			return accessToken{}, jwt.ErrTokenExpired
 		}
 		return token, nil
+	}
+	if strings.ContainsAny(text, "\r\n") { // which a base64 decoder skips
+		return accessToken{}, jwt.ErrTokenMalformed
 	}
 	var token accessToken
 	if _, err := t.parser.ParseWithClaims(text, &token.claims, t.keyFor); err != nil {

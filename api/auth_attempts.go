@@ -1,10 +1,10 @@
 package api
 
 import (
+	"net/url"
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/sentryagent/agentidp/api/limits"
 	"github.com/sentryagent/agentidp/domain"
@@ -98,13 +98,10 @@ func (s *Server) failures(c *gin.Context, client domain.AgentID, look bool) (fai
 func claimedClient(c *gin.Context) domain.AgentID {
 	form := c.Request.PostForm
 	claimed := form.Get("client_id")
-	if basic, _, given := c.Request.BasicAuth(); given {
-		claimed = basic
+	if basic, _, given := readAuthorization(c.Request).basic(); given {
+		claimed, _ = url.QueryUnescape(basic)
 	} else if form.Has("client_assertion") {
-		var claims jwt.RegisteredClaims
-		if _, _, err := jwt.NewParser().ParseUnverified(form.Get("client_assertion"), &claims); err == nil {
-			claimed = claims.Subject
-		}
+		claimed = claimedSubject(form.Get("client_assertion"))
 	}
 	id, err := domain.ParseAgentID(claimed)
 	if err != nil {

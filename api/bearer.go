@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gin-gonic/gin"
+	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/sentryagent/agentidp/api/policy"
 	"github.com/sentryagent/agentidp/domain"
@@ -16,6 +17,7 @@ import (
 
 var (
 	errNoBearer  = errors.New("no bearer token")
+	errBadBearer = errors.New("bearer token is not valid")
 	errRevoked   = errors.New("token is revoked")
 	errForeign   = errors.New("token is for another audience")
 	unauthorized = domain.Refuse(domain.CodeUnauthorized, "a valid bearer token is needed: send Authorization: Bearer <access token>")
@@ -41,7 +43,7 @@ func (s *Server) protect(endpoint string) gin.HandlerFunc {
 			return
 		}
 		if !decision.Allow {
-			c.Header("WWW-Authenticate", `Bearer error="insufficient_scope", scope="`+decision.Missing.String()+`"`)
+			c.Header("WWW-Authenticate", s.challenge()+`, error="insufficient_scope", scope="`+decision.Missing.String()+`"`)
 			s.fail(c, domain.Refuse(domain.CodeInsufficientScope, "the token lacks a scope that this needs: %s", decision.Missing).
 				With("required", decision.Missing).With("available", caller.Scopes))
 		}
@@ -51,18 +53,23 @@ func (s *Server) protect(endpoint string) gin.HandlerFunc {
 // bearer verifies the token of the Authorization header (RFC 6750 section 2.1)
 // for use at this server.
 func (s *Server) bearer(c *gin.Context) (accessToken, error) {
-	scheme, text, found := strings.Cut(c.GetHeader("Authorization"), " ")
-	if !found || !strings.EqualFold(scheme, "Bearer") || text == "" || len(c.Request.Header["Authorization"]) != 1 {
+	sent := readAuthorization(c.Request)
+	if sent.scheme != schemeBearer || sent.credentials == "" {
 		return accessToken{}, errNoBearer
 	}
-	token, err := s.tokens.verify(text)
+	token, err := s.tokens.verify(sent.credentials)
 	if err != nil {
-		return accessToken{}, errors.Join(errNoBearer, err)
+		return accessToken{}, fmt.Errorf("%w: %w", errBadBearer, err)
 	}
-	if token.claims.Audience != s.audience {
+	if !s.isOurs(token.claims.Audience) {
 		return accessToken{}, errForeign
 	}
 	return token, s.mustBeAlive(c.Request.Context(), token)
+}
+
+// isOurs: PUBLIC_URL names this server with a slash at its end and without.
+func (s *Server) isOurs(audience string) bool {
+	return strings.TrimSuffix(audience, "/") == s.audience
 }
 
 // mustBeAlive refuses tokens that were revoked before this call, on any node.
@@ -76,17 +83,53 @@ func (s *Server) mustBeAlive(ctx context.Context, token accessToken) error {
 	return nil
 }
 
-// failBearer answers 401 without saying what was wrong, or that we cannot tell.
+// failBearer answers 401 without saying what was wrong, or that we cannot
+// tell. Why a token was refused is in the log, for whoever runs the server.
 func (s *Server) failBearer(c *gin.Context, err error) {
-	for _, ours := range []error{errNoBearer, errRevoked, errForeign} {
-		if errors.Is(err, ours) {
-			s.metrics.rejectedTokens.Inc()
-			c.Header("WWW-Authenticate", `Bearer realm="agentidp", error="invalid_token"`)
-			s.fail(c, unauthorized)
-			return
+	reason, refused := whyRefused(err)
+	if !refused {
+		s.fail(c, err)
+		return
+	}
+	s.metrics.rejectedTokens.Inc()
+	challenge := s.challenge()
+	if readAuthorization(c.Request).scheme == schemeBearer { // RFC 6750 section 3.1: no error code for who sent no token
+		challenge += `, error="invalid_token"`
+		s.logger.InfoContext(c.Request.Context(), "bearer token refused",
+			"reason", reason, "requestId", requestID(c), "method", c.Request.Method, "route", c.FullPath())
+	}
+	c.Header("WWW-Authenticate", challenge)
+	s.fail(c, unauthorized)
+}
+
+// challenge is that of RFC 6750 section 3, with where to read how to get a
+// token (RFC 9728 section 5.1).
+func (s *Server) challenge() string {
+	return `Bearer realm="agentidp", resource_metadata="` + s.resourceMetadataURL() + `"`
+}
+
+// whyRefused puts into a few words what was wrong with a bearer token; refused
+// is false when it is not the token that is at fault.
+func whyRefused(err error) (reason string, refused bool) {
+	for _, known := range []struct {
+		err    error
+		reason string
+	}{
+		{errNoBearer, "no bearer token"},
+		{errForeign, "audience: it is for another resource"},
+		{jwt.ErrTokenExpired, "expired"},
+		{jwt.ErrTokenInvalidIssuer, "issuer: it is another's"},
+		{jwt.ErrTokenNotValidYet, "not valid yet"},
+		{jwt.ErrTokenMalformed, "malformed: it is no JWT"},
+		{jwt.ErrTokenUnverifiable, "not an access token signed with a key of this server"},
+		{jwt.ErrTokenSignatureInvalid, "signature"},
+		{errBadBearer, "claims: they are not those of an access token of this server"},
+	} {
+		if errors.Is(err, known.err) {
+			return known.reason, true
 		}
 	}
-	s.fail(c, err)
+	return err.Error(), errors.Is(err, errRevoked)
 }
 
 // relations says what the caller is to the thing that the path names: nothing

@@ -2,26 +2,14 @@ package api
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/go-jose/go-jose/v4"
-	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/sentryagent/agentidp/domain"
-)
-
-const (
-	assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" // RFC 7523 section 2.2
-	// maxAssertionLife bounds how far ahead an assertion may expire, and with
-	// it how long its jti has to be remembered.
-	maxAssertionLife = 10 * time.Minute
 )
 
 // client is an OAuth client and what it authenticates with. The proof is
@@ -44,24 +32,44 @@ func (s *Server) identifyClient(c *gin.Context) (client, error) {
 	if err := s.mayAuthenticate(c); err != nil {
 		return client{}, err
 	}
-	form := c.Request.PostForm
-	basicID, basicSecret, basic := c.Request.BasicAuth()
-	assertion := form.Has("client_assertion") || form.Has("client_assertion_type")
+	form, header := c.Request.PostForm, readAuthorization(c.Request)
+	byAssertion := form.Has("client_assertion") || form.Has("client_assertion_type")
 	switch {
-	case count(c.GetHeader("Authorization") != "", form.Has("client_secret"), assertion) > 1:
+	case count(header.sent(), form.Has("client_secret"), byAssertion) > 1:
 		return client{}, &protocolError{"invalid_request", "use one way of client authentication, not several"}
-	case assertion:
+	case byAssertion:
 		return s.identifyByAssertion(c)
-	case basic:
-		return s.identifyByBasic(form, basicID, basicSecret)
-	case form.Get("client_id") == "" || form.Get("client_secret") == "":
+	case header.scheme == schemeBasic:
+		return s.identifyByBasic(form, header)
+	case !form.Has("client_secret"):
+		return client{}, errNoClient
+	case !form.Has("client_id"):
 		return client{}, &domain.AuthError{Reason: domain.AuthUnknownClient}
 	}
 	return s.identifyBySecret(form.Get("client_id"), form.Get("client_secret"))
 }
 
+// noClient is a request without client authentication of any kind. Saying how
+// it is done tells nobody anything.
+type noClient struct{}
+
+var errNoClient error = noClient{}
+
+func (noClient) Error() string { return "no client authentication" }
+func (noClient) Unwrap() error { return &domain.AuthError{Reason: domain.AuthUnknownClient} }
+
+const howToAuthenticate = "client authentication is missing: send the client id and the secret by HTTP Basic or as client_id and " +
+	"client_secret in the form, or a client_assertion signed with the key of the client"
+
+// sendsClientAuthentication: the request names a client by more than its id.
+func sendsClientAuthentication(c *gin.Context) bool {
+	form := c.Request.PostForm
+	return readAuthorization(c.Request).sent() || form.Has("client_secret") || form.Has("client_assertion") || form.Has("client_assertion_type")
+}
+
 // identifyByBasic: RFC 6749 section 2.3.1, both parts form-encoded.
-func (s *Server) identifyByBasic(form url.Values, rawID, rawSecret string) (client, error) {
+func (s *Server) identifyByBasic(form url.Values, header authorization) (client, error) {
+	rawID, rawSecret, _ := header.basic()
 	id, idErr := url.QueryUnescape(rawID)
 	secret, secretErr := url.QueryUnescape(rawSecret)
 	if idErr != nil || secretErr != nil {
@@ -96,58 +104,33 @@ func (s *Server) identifyByAssertion(c *gin.Context) (client, error) {
 	if form.Get("client_assertion_type") != assertionType {
 		return client{}, &protocolError{"invalid_request", "client_assertion_type must be " + assertionType}
 	}
-	text := form.Get("client_assertion")
-	var claims jwt.RegisteredClaims
-	if _, _, err := jwt.NewParser().ParseUnverified(text, &claims); err != nil {
-		return client{}, &domain.AuthError{Reason: domain.AuthBadAssertion}
-	}
-	agentID, err := domain.ParseAgentID(claims.Subject)
-	if err != nil || (form.Has("client_id") && form.Get("client_id") != claims.Subject) {
-		return client{}, &domain.AuthError{Reason: domain.AuthBadAssertion}
-	}
-	agent, err := s.ledger.Agent(c.Request.Context(), agentID)
+	claimed, err := s.readAssertion(form.Get("client_assertion"))
 	if err != nil {
 		return client{}, err
 	}
+	if form.Has("client_id") && form.Get("client_id") != claimed.agentID.String() {
+		return client{}, &badAssertion{"client_id and sub of client_assertion must be the same"}
+	}
+	agent, err := s.ledger.Agent(c.Request.Context(), claimed.agentID)
+	if err != nil {
+		return client{}, err
+	}
+	who := client{agentID: claimed.agentID}
 	for _, credential := range agent.Credentials {
-		if credential.Kind == domain.KeyCredential && s.verifyAssertion(text, credential.PublicKey) {
-			proof := domain.Proof{CredentialID: credential.ID, PublicKey: credential.PublicKey}
-			return client{agentID: agentID, proof: proof}, s.useOnce(c.Request.Context(), agentID, claims)
+		if credential.Kind == domain.KeyCredential && claimed.signedBy(credential.PublicKey) {
+			who.proof = domain.Proof{CredentialID: credential.ID, PublicKey: credential.PublicKey}
+			return who, s.useOnce(c.Request.Context(), claimed)
 		}
 	}
-	return client{agentID: agentID}, &domain.AuthError{Reason: domain.AuthBadAssertion}
+	return who, &domain.AuthError{Reason: domain.AuthBadAssertion}
 }
 
-// verifyAssertion checks signature and claims with one key.
-func (s *Server) verifyAssertion(text string, publicKey json.RawMessage) bool {
-	var key jose.JSONWebKey
-	if err := key.UnmarshalJSON(publicKey); err != nil {
-		return false
-	}
-	var claims jwt.RegisteredClaims
-	_, err := jwt.NewParser(
-		jwt.WithValidMethods([]string{assertionAlgorithm(key)}),
-		jwt.WithExpirationRequired(),
-		jwt.WithIssuedAt(),
-		jwt.WithTimeFunc(s.now),
-	).ParseWithClaims(text, &claims, func(*jwt.Token) (any, error) { return key.Key, nil })
-	return err == nil && claims.ID != "" && claims.Issuer == claims.Subject &&
-		len(claims.Audience) == 1 && (claims.Audience[0] == s.issuer || claims.Audience[0] == s.issuer+tokenPath) &&
-		claims.ExpiresAt.Before(s.now().Add(maxAssertionLife))
-}
-
-func assertionAlgorithm(key jose.JSONWebKey) string {
-	if key.Algorithm != "" {
-		return key.Algorithm
-	}
-	if _, isEC := key.Key.(*ecdsa.PublicKey); isEC {
-		return jwt.SigningMethodES256.Alg()
-	}
-	return jwt.SigningMethodRS256.Alg()
-}
-
-func (s *Server) useOnce(ctx context.Context, agentID domain.AgentID, claims jwt.RegisteredClaims) error {
-	first, err := s.assertions.Use(ctx, agentID, claims.ID, claims.ExpiresAt.Time)
+// useOnce refuses an assertion whose jti was used before, on any node. It is
+// remembered for longer than any node would take it: the clocks of the nodes
+// and of the database need not agree to the second.
+func (s *Server) useOnce(ctx context.Context, used assertion) error {
+	const margin = 5 * time.Minute
+	first, err := s.assertions.Use(ctx, used.agentID, used.id, used.expiresAt.Add(clockSkew+margin))
 	if err != nil {
 		return err
 	}
@@ -221,13 +204,26 @@ func (s *Server) failClient(c *gin.Context, err error) {
 	case errors.As(err, &protocol):
 		answerOAuthError(c, http.StatusBadRequest, protocol.name, protocol.description)
 	case errors.As(err, &failure):
-		if strings.HasPrefix(strings.ToLower(c.GetHeader("Authorization")), "basic ") {
+		if readAuthorization(c.Request).scheme == schemeBasic {
 			c.Header("WWW-Authenticate", `Basic realm="agentidp"`)
 		}
-		answerOAuthError(c, http.StatusUnauthorized, "invalid_client", "client authentication failed")
+		answerOAuthError(c, http.StatusUnauthorized, "invalid_client", toldOf(err))
 	default:
 		s.fail(c, err)
 	}
+}
+
+// toldOf is what a client may know of why its authentication failed: what
+// stands in its own request, and nothing about itself or its credentials.
+func toldOf(err error) string {
+	var bad *badAssertion
+	switch {
+	case errors.Is(err, errNoClient):
+		return howToAuthenticate
+	case errors.As(err, &bad):
+		return bad.description
+	}
+	return "client authentication failed"
 }
 
 func count(conditions ...bool) int {

@@ -86,9 +86,13 @@ func TestOpenAPIIsServedAsItIs(t *testing.T) {
 	var served struct {
 		OpenAPI string                    `json:"openapi"`
 		Paths   map[string]map[string]any `json:"paths"`
+		Servers []struct{ URL string }    `json:"servers"`
 	}
 	if err := json.Unmarshal(answer.body, &served); err != nil {
 		t.Fatal(err)
+	}
+	if len(served.Servers) != 1 || served.Servers[0].URL != s.base || !strings.Contains(string(answer.body), `"tokenUrl":"`+s.base+`/oauth2/token"`) {
+		t.Errorf("servers %v, want PUBLIC_URL there and in tokenUrl", served.Servers)
 	}
 	var operations []string
 	for path, item := range served.Paths {

@@ -24,7 +24,7 @@ func TestDiscoveryDocumentsAgreeWithTheServer(t *testing.T) {
 		answer := s.must(t, get("", path), 200, "")
 		document := answer.object()
 		for field, want := range map[string]string{
-			"issuer": s.base, "token_endpoint": s.base + "/oauth2/token", "introspection_endpoint": s.base + "/oauth2/introspect",
+			"issuer": s.base, "authorization_endpoint": s.base + "/oauth2/authorize", "token_endpoint": s.base + "/oauth2/token", "introspection_endpoint": s.base + "/oauth2/introspect",
 			"revocation_endpoint": s.base + "/oauth2/revoke", "jwks_uri": s.base + "/.well-known/jwks.json",
 		} {
 			if document[field] != want {
@@ -33,6 +33,21 @@ func TestDiscoveryDocumentsAgreeWithTheServer(t *testing.T) {
 		}
 		if got := strings.Fields(words(document["scopes_supported"])); !slices.Equal(got, strings.Fields(allScopes)) {
 			t.Errorf("%s: scopes %v", path, got)
+		}
+		for field, want := range map[string]string{
+			"response_types_supported": "code", "code_challenge_methods_supported": "S256",
+			"token_endpoint_auth_signing_alg_values_supported":         assertionAlgorithms,
+			"introspection_endpoint_auth_signing_alg_values_supported": assertionAlgorithms,
+			"revocation_endpoint_auth_signing_alg_values_supported":    assertionAlgorithms,
+		} {
+			if got := words(document[field]); got != want {
+				t.Errorf("%s: %s is %s, want %s", path, field, got, want)
+			}
+		}
+		for field, value := range document {
+			if list, isList := value.([]any); value == nil || value == "" || isList && len(list) == 0 {
+				t.Errorf("%s: %s is %v; strict clients refuse that", path, field, value)
+			}
 		}
 		if words(document["grant_types_supported"]) != "client_credentials urn:ietf:params:oauth:grant-type:token-exchange" ||
 			words(document["token_endpoint_auth_methods_supported"]) != "client_secret_basic client_secret_post private_key_jwt" ||

@@ -108,7 +108,7 @@ func (s *Server) fail(c *gin.Context, err error) {
 		s.failOAuth(c, status, refusal)
 		return
 	}
-	c.AbortWithStatusJSON(status, restError{Code: refusal.Code, Message: refusal.Message, Details: refusal.Details})
+	c.AbortWithStatusPureJSON(status, restError{Code: refusal.Code, Message: refusal.Message, Details: refusal.Details})
 }
 
 // detailResetAt is the detail that says when a limit starts anew.
@@ -158,9 +158,16 @@ func (s *Server) failOAuth(c *gin.Context, status int, refusal *domain.Error) {
 	answerOAuthError(c, status, name, refusal.Message)
 }
 
-func answerOAuthError(c *gin.Context, status int, name, description string) {
+// neverCached sets what RFC 6749 section 5.1 asks for: Pragma for caches that
+// know nothing newer.
+func neverCached(c *gin.Context) {
 	c.Header("Cache-Control", "no-store")
-	c.AbortWithStatusJSON(status, oauthError{Error: name, Description: printable(description)})
+	c.Header("Pragma", "no-cache")
+}
+
+func answerOAuthError(c *gin.Context, status int, name, description string) {
+	neverCached(c)
+	c.AbortWithStatusPureJSON(status, oauthError{Error: name, Description: printable(description)})
 }
 
 // printable keeps to the characters that RFC 6749 section 5.2 allows in an

@@ -75,9 +75,30 @@ const (
 	corsMaxAge  = 600
 )
 
+// openToPages lets every page read what stands under /.well-known: clients in a
+// browser have to find the server before anybody could have configured their
+// origin. Nothing there depends on who asks.
+func openToPages(c *gin.Context) {
+	header := c.Writer.Header()
+	header.Set("Access-Control-Allow-Origin", "*")
+	header.Set("Access-Control-Expose-Headers", corsExposed)
+	header.Set("Cross-Origin-Resource-Policy", "cross-origin")
+	if c.Request.Method == http.MethodOptions {
+		header.Set("Allow", "GET, HEAD, OPTIONS")
+		header.Set("Access-Control-Allow-Methods", "GET, HEAD")
+		header.Set("Access-Control-Allow-Headers", "*")
+		header.Set("Access-Control-Max-Age", strconv.Itoa(corsMaxAge))
+		c.AbortWithStatus(http.StatusNoContent)
+	}
+}
+
 // cors lets pages of the configured origins call the API. Credentials are
 // bearer tokens, never cookies, so none are allowed.
 func (s *Server) cors(c *gin.Context) {
+	if strings.HasPrefix(c.Request.URL.Path, wellKnown) {
+		openToPages(c)
+		return
+	}
 	origin := c.GetHeader("Origin")
 	if origin == "" {
 		return

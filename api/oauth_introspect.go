@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 
 	"github.com/gin-gonic/gin"
 
@@ -36,7 +35,7 @@ type introspection struct {
 // operator about any. Callers come with a bearer token that has tokens:read or
 // authenticate as a client.
 func (s *Server) introspectToken(c *gin.Context) {
-	c.Header("Cache-Control", "no-store")
+	neverCached(c)
 	caller, ok := s.introspector(c)
 	if !ok {
 		return
@@ -56,7 +55,7 @@ func (s *Server) introspectToken(c *gin.Context) {
 
 // introspector says on whose behalf to look; when nobody's, it has answered.
 func (s *Server) introspector(c *gin.Context) (domain.Caller, bool) {
-	if strings.HasPrefix(strings.ToLower(c.GetHeader("Authorization")), "bearer ") {
+	if readAuthorization(c.Request).scheme == schemeBearer {
 		if s.protect("POST /oauth2/introspect")(c); !c.IsAborted() {
 			s.limited(c)
 		}

@@ -13,7 +13,7 @@ import (
 // tokens that are unknown, expired or revoked already are answered 200 too;
 // section 2.1: those of another client are refused.
 func (s *Server) revokeToken(c *gin.Context) {
-	c.Header("Cache-Control", "no-store")
+	neverCached(c)
 	agent, err := s.authenticateClient(c)
 	if err != nil {
 		s.failClient(c, err)
@@ -26,7 +26,7 @@ func (s *Server) revokeToken(c *gin.Context) {
 	}
 	token, err := s.tokens.verify(text)
 	if err != nil {
-		c.Status(http.StatusOK)
+		answerRevoked(c)
 		return
 	}
 	if token.agentID != agent.ID {
@@ -42,5 +42,13 @@ func (s *Server) revokeToken(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
+	answerRevoked(c)
+}
+
+// answerRevoked has no body, but a media type: there are clients that take an
+// answer without one for a failure.
+func answerRevoked(c *gin.Context) {
+	c.Header("Content-Type", mediaJSON)
 	c.Status(http.StatusOK)
+	c.Writer.WriteHeaderNow()
 }

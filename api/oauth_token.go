@@ -33,7 +33,7 @@ type tokenResponse struct {
 // 4.4, and the token exchange of RFC 8693. The token is signed only after its
 // issuance is durable in the ledger.
 func (s *Server) issueToken(c *gin.Context) {
-	c.Header("Cache-Control", "no-store")
+	neverCached(c)
 	if s.options.Delegation && c.Request.PostForm.Get("grant_type") == grantTokenExchange {
 		s.exchangeToken(c)
 		return

@@ -49,11 +49,13 @@ func (s *Server) routes() ([]route, error) {
 		{http.MethodGet, "/api/v1/audit/{eventId}", audited, s.getAuditEvent, false},
 		{http.MethodGet, "/api/v1/audit/state/{agentId}", []gin.HandlerFunc{s.limitVerification}, s.getAgentState, false},
 
+		{http.MethodGet, authorizePath, nil, s.authorize, true},
+		{http.MethodPost, authorizePath, nil, s.authorize, true},
 		{http.MethodPost, tokenPath, nil, s.issueToken, true},
 		{http.MethodPost, "/api/v1/token", nil, s.issueToken, true},
-		{http.MethodPost, "/oauth2/introspect", nil, s.introspectToken, true},
+		{http.MethodPost, introspectPath, nil, s.introspectToken, true},
 		{http.MethodPost, "/api/v1/token/introspect", nil, s.introspectToken, true},
-		{http.MethodPost, "/oauth2/revoke", nil, s.revokeToken, true},
+		{http.MethodPost, revokePath, nil, s.revokeToken, true},
 		{http.MethodPost, "/api/v1/token/revoke", nil, s.revokeToken, true},
 
 		{http.MethodGet, "/health", nil, s.health, true},
@@ -62,10 +64,10 @@ func (s *Server) routes() ([]route, error) {
 		{http.MethodGet, "/openapi.json", nil, s.spec.ServeDocument, true},
 	}
 	for path, document := range map[string]any{
-		"/.well-known/openid-configuration":       s.metadata(),
-		"/.well-known/oauth-authorization-server": s.metadata(),
-		"/.well-known/jwks.json":                  s.keys.JWKS(),
-		"/.well-known/oauth-protected-resource":   s.resourceMetadata(),
+		openIDConfigurationPath: s.metadata(),
+		serverMetadataPath:      s.metadata(),
+		jwksPath:                s.keys.JWKS(),
+		resourceMetadataPath:    s.resourceMetadata(),
 	} {
 		handler, err := published(document)
 		if err != nil {

@@ -101,6 +101,7 @@ type Server struct {
 	logger      *slog.Logger
 	spec        *Spec
 	docs        *Docs
+	aliases     map[string]string // see metadataAliases
 	engine      *gin.Engine
 }
 
@@ -114,7 +115,7 @@ func New(parts Parts, options Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	spec, err := LoadSpec()
+	spec, err := LoadSpecFor(options.PublicURL)
 	if err != nil {
 		return nil, err
 	}
@@ -165,6 +166,7 @@ func New(parts Parts, options Options) (*Server, error) {
 		}
 		return 0
 	}))
+	s.aliases = s.metadataAliases()
 	return s, s.buildRoutes()
 }
 
@@ -174,6 +176,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		r = r.WithContext(r.Context()) // a copy: net/http still has to know
 		r.Method = http.MethodGet
+	}
+	if path, isAlias := s.aliases[r.URL.Path]; isAlias {
+		to := *r.URL
+		to.Path, to.RawPath = path, ""
+		r = r.WithContext(r.Context())
+		r.URL = &to
 	}
 	s.engine.ServeHTTP(w, r)
 }

@@ -36,10 +36,23 @@ type operationKey struct{ method, pattern string }
 
 // LoadSpec reads the description that is built in and checks it against
 // OpenAPI 3.0.3, examples included.
-func LoadSpec() (*Spec, error) {
+func LoadSpec() (*Spec, error) { return LoadSpecFor("") }
+
+// LoadSpecFor is [LoadSpec], published as that of a server at this URL, so that
+// what is made from it finds the server wherever it runs. Without a URL it is
+// published as it is built in.
+func LoadSpecFor(publicURL string) (*Spec, error) {
 	document, err := loadDocument()
 	if err != nil {
 		return nil, err
+	}
+	if publicURL != "" {
+		document.Servers = openapi3.Servers{{URL: publicURL}}
+		for _, scheme := range document.Components.SecuritySchemes {
+			if flows := scheme.Value.Flows; flows != nil && flows.ClientCredentials != nil {
+				flows.ClientCredentials.TokenURL = publicURL + tokenPath
+			}
+		}
 	}
 	published, err := json.Marshal(document)
 	if err != nil {

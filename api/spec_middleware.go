@@ -74,6 +74,9 @@ func (o *operation) checkParameters(c *gin.Context, query url.Values) *rejection
 
 // readQuery is stricter than [url.URL.Query], which drops what it cannot read.
 func (o *operation) readQuery(raw string) (url.Values, *rejection) {
+	if o.lenient && len(o.query) == 0 {
+		return nil, nil
+	}
 	query, fault := readPairs(raw)
 	if fault != nil {
 		return nil, rejectField("query", fault.name, fault.rule, fault.message, nil)

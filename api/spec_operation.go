@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/mail"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -24,6 +25,9 @@ type operation struct {
 	headers    []string        // the header parameters there are, canonical
 	body       *bodyRule       // nil when the operation takes no body
 	options    *openapi3filter.Options
+	// lenient: query parameters that are not described are ignored, as RFC 6749
+	// section 3.1 has it. Elsewhere they are refused: they are likely misspelled.
+	lenient bool
 }
 
 // bodyRule says what the body of an operation must be.
@@ -50,7 +54,10 @@ func compileOperations(document *openapi3.T) (map[operationKey]*operation, error
 	operations := map[operationKey]*operation{}
 	for path, item := range document.Paths.Map() {
 		for method, described := range item.Operations() {
-			o := &operation{options: options, query: map[string]bool{}}
+			o := &operation{
+				options: options, query: map[string]bool{},
+				lenient: strings.HasPrefix(path, "/oauth2/") || strings.HasPrefix(path, wellKnown),
+			}
 			o.addParameters(item.Parameters)
 			o.addParameters(described.Parameters)
 			if err := o.addBody(described.RequestBody); err != nil {
@@ -136,9 +143,10 @@ func validateEmail(s string) error {
 	return nil
 }
 
+// validateTime takes T and Z in lower case too (RFC 3339 section 5.6).
 func validateTime(s string) error {
 	var t time.Time
-	if t.UnmarshalText([]byte(s)) != nil || t.UTC().Year() < 1 || t.UTC().Year() > 9999 {
+	if t.UnmarshalText([]byte(strings.ToUpper(s))) != nil || t.UTC().Year() < 1 || t.UTC().Year() > 9999 {
 		return errNotTime
 	}
 	return nil

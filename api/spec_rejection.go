@@ -143,7 +143,7 @@ func missed(err *openapi3.SchemaError) (rule, message string, bound any) {
 		kind := typeName(schema)
 		return rule, "must be " + withArticle(kind), kind
 	case "format":
-		return rule, formatMessage(schema.Format), schema.Format
+		return rule, formatMessage(schema.Format, err.Value), schema.Format
 	case "pattern":
 		return rule, patternMessage(schema), schema.Pattern
 	case "minLength":
@@ -166,13 +166,16 @@ func missed(err *openapi3.SchemaError) (rule, message string, bound any) {
 	return rule, "is not as described", nil
 }
 
-func formatMessage(format string) string {
+func formatMessage(format string, value any) string {
 	switch format {
 	case "uuid":
 		return errNotUUID.Error()
 	case "email":
 		return errNotEmail.Error()
 	case "date-time":
+		if text, _ := value.(string); strings.Contains(text, " ") && validateTime(strings.Replace(text, " ", "+", 1)) == nil {
+			return "has a space where its offset begins: a + in a URL means a space, write it as %2B"
+		}
 		return errNotTime.Error()
 	}
 	return "must have the format " + format

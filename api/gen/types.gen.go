@@ -595,19 +595,20 @@ func (e MemberRole) Valid() bool {
 
 // Defines values for OAuthErrorError.
 const (
-	OAuthErrorErrorAccessDenied           OAuthErrorError = "access_denied"
-	OAuthErrorErrorInsufficientScope      OAuthErrorError = "insufficient_scope"
-	OAuthErrorErrorInvalidClient          OAuthErrorError = "invalid_client"
-	OAuthErrorErrorInvalidGrant           OAuthErrorError = "invalid_grant"
-	OAuthErrorErrorInvalidRequest         OAuthErrorError = "invalid_request"
-	OAuthErrorErrorInvalidScope           OAuthErrorError = "invalid_scope"
-	OAuthErrorErrorInvalidTarget          OAuthErrorError = "invalid_target"
-	OAuthErrorErrorInvalidToken           OAuthErrorError = "invalid_token"
-	OAuthErrorErrorServerError            OAuthErrorError = "server_error"
-	OAuthErrorErrorTemporarilyUnavailable OAuthErrorError = "temporarily_unavailable"
-	OAuthErrorErrorUnauthorizedClient     OAuthErrorError = "unauthorized_client"
-	OAuthErrorErrorUnsupportedGrantType   OAuthErrorError = "unsupported_grant_type"
-	OAuthErrorErrorUnsupportedTokenType   OAuthErrorError = "unsupported_token_type"
+	OAuthErrorErrorAccessDenied            OAuthErrorError = "access_denied"
+	OAuthErrorErrorInsufficientScope       OAuthErrorError = "insufficient_scope"
+	OAuthErrorErrorInvalidClient           OAuthErrorError = "invalid_client"
+	OAuthErrorErrorInvalidGrant            OAuthErrorError = "invalid_grant"
+	OAuthErrorErrorInvalidRequest          OAuthErrorError = "invalid_request"
+	OAuthErrorErrorInvalidScope            OAuthErrorError = "invalid_scope"
+	OAuthErrorErrorInvalidTarget           OAuthErrorError = "invalid_target"
+	OAuthErrorErrorInvalidToken            OAuthErrorError = "invalid_token"
+	OAuthErrorErrorServerError             OAuthErrorError = "server_error"
+	OAuthErrorErrorTemporarilyUnavailable  OAuthErrorError = "temporarily_unavailable"
+	OAuthErrorErrorUnauthorizedClient      OAuthErrorError = "unauthorized_client"
+	OAuthErrorErrorUnsupportedGrantType    OAuthErrorError = "unsupported_grant_type"
+	OAuthErrorErrorUnsupportedResponseType OAuthErrorError = "unsupported_response_type"
+	OAuthErrorErrorUnsupportedTokenType    OAuthErrorError = "unsupported_token_type"
 )
 
 // Valid indicates whether the value is a known member of the OAuthErrorError enum.
@@ -636,6 +637,8 @@ func (e OAuthErrorError) Valid() bool {
 	case OAuthErrorErrorUnauthorizedClient:
 		return true
 	case OAuthErrorErrorUnsupportedGrantType:
+		return true
+	case OAuthErrorErrorUnsupportedResponseType:
 		return true
 	case OAuthErrorErrorUnsupportedTokenType:
 		return true
@@ -1397,25 +1400,30 @@ type AuditVerification struct {
 
 // AuthorizationServerMetadata defines model for AuthorizationServerMetadata.
 type AuthorizationServerMetadata struct {
-	ClaimsSupported                           *[]string `json:"claims_supported,omitempty"`
-	GrantTypesSupported                       *[]string `json:"grant_types_supported,omitempty"`
-	IDTokenSigningAlgValuesSupported          *[]string `json:"id_token_signing_alg_values_supported,omitempty"`
-	IntrospectionEndpoint                     *string   `json:"introspection_endpoint,omitempty"`
-	IntrospectionEndpointAuthMethodsSupported *[]string `json:"introspection_endpoint_auth_methods_supported,omitempty"`
-	Issuer                                    string    `json:"issuer"`
-	JwksURI                                   string    `json:"jwks_uri"`
+	// AuthorizationEndpoint Answers every request with `unsupported_response_type`, until there is a grant that begins there.
+	AuthorizationEndpoint                              string    `json:"authorization_endpoint"`
+	ClaimsSupported                                    *[]string `json:"claims_supported,omitempty"`
+	CodeChallengeMethodsSupported                      []string  `json:"code_challenge_methods_supported"`
+	GrantTypesSupported                                []string  `json:"grant_types_supported"`
+	IDTokenSigningAlgValuesSupported                   []string  `json:"id_token_signing_alg_values_supported"`
+	IntrospectionEndpoint                              string    `json:"introspection_endpoint"`
+	IntrospectionEndpointAuthMethodsSupported          []string  `json:"introspection_endpoint_auth_methods_supported"`
+	IntrospectionEndpointAuthSigningAlgValuesSupported []string  `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+	Issuer                                             string    `json:"issuer"`
+	JwksURI                                            string    `json:"jwks_uri"`
 
 	// ResourceIndicatorsSupported Whether resource is understood (RFC 8707).
-	ResourceIndicatorsSupported                *bool     `json:"resource_indicators_supported,omitempty"`
-	ResponseTypesSupported                     []string  `json:"response_types_supported"`
-	RevocationEndpoint                         *string   `json:"revocation_endpoint,omitempty"`
-	RevocationEndpointAuthMethodsSupported     *[]string `json:"revocation_endpoint_auth_methods_supported,omitempty"`
-	ScopesSupported                            *[]string `json:"scopes_supported,omitempty"`
-	ServiceDocumentation                       *string   `json:"service_documentation,omitempty"`
-	SubjectTypesSupported                      *[]string `json:"subject_types_supported,omitempty"`
-	TokenEndpoint                              string    `json:"token_endpoint"`
-	TokenEndpointAuthMethodsSupported          *[]string `json:"token_endpoint_auth_methods_supported,omitempty"`
-	TokenEndpointAuthSigningAlgValuesSupported *[]string `json:"token_endpoint_auth_signing_alg_values_supported,omitempty"`
+	ResourceIndicatorsSupported                     *bool    `json:"resource_indicators_supported,omitempty"`
+	ResponseTypesSupported                          []string `json:"response_types_supported"`
+	RevocationEndpoint                              string   `json:"revocation_endpoint"`
+	RevocationEndpointAuthMethodsSupported          []string `json:"revocation_endpoint_auth_methods_supported"`
+	RevocationEndpointAuthSigningAlgValuesSupported []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
+	ScopesSupported                                 []string `json:"scopes_supported"`
+	ServiceDocumentation                            *string  `json:"service_documentation,omitempty"`
+	SubjectTypesSupported                           []string `json:"subject_types_supported"`
+	TokenEndpoint                                   string   `json:"token_endpoint"`
+	TokenEndpointAuthMethodsSupported               []string `json:"token_endpoint_auth_methods_supported"`
+	TokenEndpointAuthSigningAlgValuesSupported      []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 }
 
 // Capability What the agent can do, as resource:action.
@@ -2018,25 +2026,30 @@ type OAuthErrorError string
 
 // OpenIDConfiguration defines model for OpenIDConfiguration.
 type OpenIDConfiguration struct {
-	ClaimsSupported                           *[]string `json:"claims_supported,omitempty"`
-	GrantTypesSupported                       *[]string `json:"grant_types_supported,omitempty"`
-	IDTokenSigningAlgValuesSupported          []string  `json:"id_token_signing_alg_values_supported"`
-	IntrospectionEndpoint                     *string   `json:"introspection_endpoint,omitempty"`
-	IntrospectionEndpointAuthMethodsSupported *[]string `json:"introspection_endpoint_auth_methods_supported,omitempty"`
-	Issuer                                    string    `json:"issuer"`
-	JwksURI                                   string    `json:"jwks_uri"`
+	// AuthorizationEndpoint Answers every request with `unsupported_response_type`, until there is a grant that begins there.
+	AuthorizationEndpoint                              string    `json:"authorization_endpoint"`
+	ClaimsSupported                                    *[]string `json:"claims_supported,omitempty"`
+	CodeChallengeMethodsSupported                      []string  `json:"code_challenge_methods_supported"`
+	GrantTypesSupported                                []string  `json:"grant_types_supported"`
+	IDTokenSigningAlgValuesSupported                   []string  `json:"id_token_signing_alg_values_supported"`
+	IntrospectionEndpoint                              string    `json:"introspection_endpoint"`
+	IntrospectionEndpointAuthMethodsSupported          []string  `json:"introspection_endpoint_auth_methods_supported"`
+	IntrospectionEndpointAuthSigningAlgValuesSupported []string  `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+	Issuer                                             string    `json:"issuer"`
+	JwksURI                                            string    `json:"jwks_uri"`
 
 	// ResourceIndicatorsSupported Whether resource is understood (RFC 8707).
-	ResourceIndicatorsSupported                *bool     `json:"resource_indicators_supported,omitempty"`
-	ResponseTypesSupported                     []string  `json:"response_types_supported"`
-	RevocationEndpoint                         *string   `json:"revocation_endpoint,omitempty"`
-	RevocationEndpointAuthMethodsSupported     *[]string `json:"revocation_endpoint_auth_methods_supported,omitempty"`
-	ScopesSupported                            *[]string `json:"scopes_supported,omitempty"`
-	ServiceDocumentation                       *string   `json:"service_documentation,omitempty"`
-	SubjectTypesSupported                      []string  `json:"subject_types_supported"`
-	TokenEndpoint                              string    `json:"token_endpoint"`
-	TokenEndpointAuthMethodsSupported          *[]string `json:"token_endpoint_auth_methods_supported,omitempty"`
-	TokenEndpointAuthSigningAlgValuesSupported *[]string `json:"token_endpoint_auth_signing_alg_values_supported,omitempty"`
+	ResourceIndicatorsSupported                     *bool    `json:"resource_indicators_supported,omitempty"`
+	ResponseTypesSupported                          []string `json:"response_types_supported"`
+	RevocationEndpoint                              string   `json:"revocation_endpoint"`
+	RevocationEndpointAuthMethodsSupported          []string `json:"revocation_endpoint_auth_methods_supported"`
+	RevocationEndpointAuthSigningAlgValuesSupported []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
+	ScopesSupported                                 []string `json:"scopes_supported"`
+	ServiceDocumentation                            *string  `json:"service_documentation,omitempty"`
+	SubjectTypesSupported                           []string `json:"subject_types_supported"`
+	TokenEndpoint                                   string   `json:"token_endpoint"`
+	TokenEndpointAuthMethodsSupported               []string `json:"token_endpoint_auth_methods_supported"`
+	TokenEndpointAuthSigningAlgValuesSupported      []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 }
 
 // Organization A tenant.

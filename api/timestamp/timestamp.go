@@ -3,6 +3,7 @@
 package timestamp
 
 import (
+	"bytes"
 	"fmt"
 	"time"
 )
@@ -36,3 +37,14 @@ func (m Milli) MarshalText() ([]byte, error) {
 	}
 	return m.UTC().AppendFormat(nil, layout), nil
 }
+
+// UnmarshalJSON takes T and Z in lower case too (RFC 3339 section 5.6).
+func (m *Milli) UnmarshalJSON(data []byte) error {
+	if string(data) == "null" {
+		return nil
+	}
+	return m.Time.UnmarshalJSON(bytes.ToUpper(data))
+}
+
+// UnmarshalText reads as [Milli.UnmarshalJSON] does.
+func (m *Milli) UnmarshalText(data []byte) error { return m.Time.UnmarshalText(bytes.ToUpper(data)) }

@@ -1,0 +1,17 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+)
+
+// authorize is the authorization endpoint (RFC 6749 section 3.1) of a server
+// that has no grant which needs one: agents have no browser. It is there since
+// many clients take no metadata without it. No client has registered a redirect
+// URI, so nobody is redirected anywhere: the answer is JSON, always.
+func (s *Server) authorize(c *gin.Context) {
+	neverCached(c)
+	answerOAuthError(c, http.StatusBadRequest, "unsupported_response_type",
+		"this server has no grant that begins here: get a token at the token endpoint, by client_credentials")
+}
