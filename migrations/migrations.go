@@ -21,7 +21,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver named pgx
+	"github.com/jackc/pgx/v5/stdlib" // the driver named pgx
 	"github.com/pressly/goose/v3"
 )
 
@@ -35,28 +35,57 @@ var ErrBehind = errors.New("the database is behind: run agentidp migrate")
 // that migrate one database at once each finds the work of the one before it.
 const lockKey = 0x6167656e74696470 // "agentidp"
 
-// Up applies the migrations that the database lacks and names their files in
-// the order applied. databaseURL is that of the database's owner, who needs
-// CREATEROLE where the roles of the first migration do not exist yet.
-func Up(ctx context.Context, databaseURL string) (applied []string, err error) {
+// Done is what [Up] has done.
+type Done struct {
+	Applied []string // files of migrations, in order
+	Mended  []string // of roles, grants, policies and triggers: what was not as it should be
+}
+
+// Up applies the migrations that the database lacks and makes roles, grants,
+// policies and triggers as they should be, also where no migration is lacking.
+// databaseURL is that of the database's owner, who needs CREATEROLE where the
+// roles do not exist yet. Those of the logins that are there may work as the server.
+func Up(ctx context.Context, databaseURL string, logins ...string) (done Done, err error) {
 	db, err := sql.Open("pgx", databaseURL)
 	if err != nil {
-		return nil, fmt.Errorf("migrate: %w", err)
+		return done, fmt.Errorf("migrate: %w", err)
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 
 	lock, err := db.Conn(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("migrate: %w", err)
+		return done, fmt.Errorf("migrate: %w", err)
 	}
 	defer lock.Close() // ends the session's lock as well: db is closed after it
 	if _, err := lock.ExecContext(ctx, "SELECT pg_advisory_lock($1)", int64(lockKey)); err != nil {
-		return nil, fmt.Errorf("migrate: wait for the lock: %w", err)
+		return done, fmt.Errorf("migrate: wait for the lock: %w", err)
 	}
+	err = lock.Raw(func(driver any) error {
+		done.Mended, err = ensureRoles(ctx, driver.(*stdlib.Conn).Conn(), logins)
+		return err
+	})
+	if err != nil {
+		return done, fmt.Errorf("migrate: %w", err)
+	}
+	if done.Applied, err = apply(ctx, db); err != nil {
+		return done, fmt.Errorf("migrate: %w", err)
+	}
+	err = lock.Raw(func(driver any) error {
+		mended, err := mend(ctx, driver.(*stdlib.Conn).Conn())
+		done.Mended = append(done.Mended, mended...)
+		return err
+	})
+	if err != nil {
+		return done, fmt.Errorf("migrate: %w", err)
+	}
+	return done, nil
+}
 
+// apply applies the migrations and names their files.
+func apply(ctx context.Context, db *sql.DB) (applied []string, err error) {
 	provider, err := goose.NewProvider(goose.DialectPostgres, db, files)
 	if err != nil {
-		return nil, fmt.Errorf("migrate: %w", err)
+		return nil, err
 	}
 	results, err := provider.Up(ctx)
 	var partial *goose.PartialError
@@ -66,10 +95,7 @@ func Up(ctx context.Context, databaseURL string) (applied []string, err error) {
 	for _, r := range results {
 		applied = append(applied, path.Base(r.Source.Path))
 	}
-	if err != nil {
-		return applied, fmt.Errorf("migrate: %w", err)
-	}
-	return applied, nil
+	return applied, err
 }
 
 // Querier is what Pending and Check read with: a pool, a connection or a
@@ -85,9 +111,8 @@ func Pending(ctx context.Context, db Querier) ([]string, error) {
 	if err == nil {
 		versions, err = pgx.CollectRows(rows, pgx.RowTo[int64])
 	}
-	var pgErr *pgconn.PgError
 	const undefinedTable = "42P01"
-	if err != nil && !(errors.As(err, &pgErr) && pgErr.Code == undefinedTable) {
+	if err != nil && !isState(err, undefinedTable) {
 		return nil, fmt.Errorf("read the schema's version: %w", err)
 	}
 	done := make(map[int64]bool, len(versions))
@@ -108,17 +133,33 @@ func Pending(ctx context.Context, db Querier) ([]string, error) {
 }
 
 // Check returns [ErrBehind], in one line that names what is missing, unless
-// the database has all migrations of this build. One that has more is fine:
+// the database has all migrations of this build, and [ErrRights] where it has
+// them and lacks what they gave to the server. A database that has more is fine:
 // migrations only add while older servers still run.
 func Check(ctx context.Context, db Querier) error {
 	pending, err := Pending(ctx, db)
+	switch {
+	case isState(err, "42501"): // it is there, and the server may not read it
+		return fmt.Errorf("%w (the server may not read the schema's version)", ErrRights)
+	case err != nil:
+		return err
+	case len(pending) > 0:
+		return fmt.Errorf("%w (it lacks %s)", ErrBehind, strings.Join(pending, ", "))
+	}
+	found, err := faults(ctx, db)
+	if isState(err, "42704") {
+		return fmt.Errorf("%w (a role is not there)", ErrRights)
+	}
 	if err != nil {
 		return err
 	}
-	if len(pending) > 0 {
-		return fmt.Errorf("%w (it lacks %s)", ErrBehind, strings.Join(pending, ", "))
-	}
-	return nil
+	return lacking(found)
+}
+
+// isState tells whether an error is the database's, with an SQLSTATE.
+func isState(err error, state string) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && refused.Code == state
 }
 
 // Fingerprint is a digest of all migrations; it changes when any of them does.

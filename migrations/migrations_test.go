@@ -34,13 +34,13 @@ func TestUpAppliesWhatIsMissingOnce(t *testing.T) {
 		!strings.Contains(err.Error(), pending[0]) || strings.Contains(err.Error(), "\n") {
 		t.Errorf("Check on an empty database = %v, want ErrBehind in one line naming what is missing", err)
 	}
-	applied, err := migrations.Up(t.Context(), db.OwnerURL)
-	if err != nil || !slices.Equal(applied, pending) {
-		t.Fatalf("Up = %v, %v, want %v", applied, err, pending)
+	done, err := migrations.Up(t.Context(), db.OwnerURL)
+	if err != nil || !slices.Equal(done.Applied, pending) {
+		t.Fatalf("Up = %v, %v, want %v", done, err, pending)
 	}
-	applied, err = migrations.Up(t.Context(), db.OwnerURL)
-	if err != nil || len(applied) != 0 {
-		t.Errorf("Up again = %v, %v, want nothing", applied, err)
+	done, err = migrations.Up(t.Context(), db.OwnerURL)
+	if err != nil || len(done.Applied) != 0 || len(done.Mended) != 0 {
+		t.Errorf("Up again = %v, %v, want nothing", done, err)
 	}
 	// The server asks with its own rights.
 	if err := migrations.Check(t.Context(), pgtest.Pool(t, db.ServerURL)); err != nil {
@@ -58,13 +58,13 @@ func TestManyProcessesMayMigrateAtOnce(t *testing.T) {
 	for range 4 {
 		for _, url := range []string{one.OwnerURL, other.OwnerURL} {
 			all.Go(func() {
-				names, err := migrations.Up(t.Context(), url)
+				done, err := migrations.Up(t.Context(), url)
 				if err != nil {
 					t.Errorf("Up: %v", err)
 				}
 				mu.Lock()
 				defer mu.Unlock()
-				applied[url] = append(applied[url], names...)
+				applied[url] = append(applied[url], done.Applied...)
 			})
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -129,18 +128,13 @@ func (v *Verifier) open(ctx context.Context, p *Projection) (*freshCopy, error) 
 			v.options.Report(RebuildState{Projection: p.Name, Stage: Filling, Position: position, Head: max(c.live, position)})
 		}
 	}
+	bare := []string{}
+	if p.Bulk != nil {
+		bare = append(bare, p.Bulk.Bare...)
+	}
 	err = pgx.BeginTxFunc(ctx, conn, c.begin, func(tx pgx.Tx) error {
-		for _, table := range p.Tables {
-			like := `CREATE TEMPORARY TABLE %[1]s (LIKE public.%[1]s INCLUDING ALL%[2]s)`
-			without := ""
-			if p.Bulk != nil && slices.Contains(p.Bulk.Bare, table) {
-				without = " EXCLUDING INDEXES"
-			}
-			if _, err := tx.Exec(ctx, fmt.Sprintf(like, pgx.Identifier{table}.Sanitize(), without)); err != nil {
-				return err
-			}
-		}
-		return nil
+		_, err := tx.Exec(ctx, `SELECT begin_verification($1, $2)`, p.Tables, bare)
+		return err
 	})
 	if err != nil {
 		lease.Discard(conn)

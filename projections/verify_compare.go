@@ -102,7 +102,7 @@ const (
 
 func (v *Verifier) compareTable(ctx context.Context, tx pgx.Tx, table string, result *Verified) error {
 	name := pgx.Identifier{table}.Sanitize()
-	if _, err := tx.Exec(ctx, `ANALYZE pg_temp.`+name); err != nil {
+	if _, err := tx.Exec(ctx, `SELECT analyze_verification($1)`, table); err != nil {
 		return err
 	}
 	var key []string

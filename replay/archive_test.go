@@ -62,6 +62,10 @@ var archiveTemplate = pgtest.Template{
 				if err := insert(ctx, tx, events); err != nil {
 					return err
 				}
+				// Row-level security holds for the owner as well.
+				if _, err := tx.Exec(ctx, `SET LOCAL ROLE agentidp_projector`); err != nil {
+					return err
+				}
 				return logAndSign(ctx, tx, events, signingKey)
 			})
 			if err != nil {

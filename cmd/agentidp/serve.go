@@ -43,19 +43,23 @@ func (c *cli) migrateCommand() *cobra.Command {
 		Long: `Bring the database's schema up to this version.
 
 Connects by MIGRATE_DATABASE_URL, or DATABASE_URL where that is not set, as the
-owner of the database. Migrations only ever go forward; running it again does
-nothing.`,
+owner of the database. Migrations only ever go forward. Roles, grants, policies
+and triggers that are not as they should be are set right each time, as after a
+restore onto another cluster. Running it again does nothing.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			settings, err := c.config()
 			if err != nil {
 				return err
 			}
-			applied, err := app.Migrate(cmd.Context(), settings)
-			for _, name := range applied {
+			done, err := app.Migrate(cmd.Context(), settings)
+			for _, name := range done.Applied {
 				fmt.Fprintln(cmd.OutOrStdout(), "applied", name)
 			}
-			if err == nil && len(applied) == 0 {
+			for _, what := range done.Mended {
+				fmt.Fprintln(cmd.OutOrStdout(), "set right:", what)
+			}
+			if err == nil && len(done.Applied)+len(done.Mended) == 0 {
 				fmt.Fprintln(cmd.OutOrStdout(), "nothing to do: the database is up to date")
 			}
 			return err

@@ -195,7 +195,8 @@ func (g *group) queueIDs(b *pgx.Batch, ids []uuid.UUID) {
 }
 
 // insert stores the rows, moves the head, notifies and commits: in one round
-// trip, or two with COPY.
+// trip, or two with COPY. A trigger has moved the head with the rows already; that
+// the writer does it as well keeps a database going whose triggers are off.
 func (w *writer) insert(ctx context.Context, g *group, last eventstore.Position) error {
 	newest := g.rows[len(g.rows)-1].Position
 	b := &pgx.Batch{}

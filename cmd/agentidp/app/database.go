@@ -52,12 +52,16 @@ func openDatabase(ctx context.Context, c config.Config, setting string, observe 
 	return pool, nil
 }
 
-// Migrate brings the schema up to date, as the owner of the database, and names
-// the migrations that were applied.
-func Migrate(ctx context.Context, c config.Config) (applied []string, err error) {
+// Migrate brings the schema up to date, as the owner of the database, lets the
+// server's login work as the server, and tells what it has done.
+func Migrate(ctx context.Context, c config.Config) (done migrations.Done, err error) {
 	options, err := pgx.ParseConfig(c.MigrateDatabaseURL)
 	if err != nil {
-		return nil, errors.New("MIGRATE_DATABASE_URL is not a PostgreSQL URL")
+		return done, errors.New("MIGRATE_DATABASE_URL is not a PostgreSQL URL")
+	}
+	server, err := pgx.ParseConfig(c.DatabaseURL)
+	if err != nil {
+		return done, errors.New("DATABASE_URL is not a PostgreSQL URL")
 	}
 	err = reach(ctx, c, "DATABASE_URL", options, func(ctx context.Context) error {
 		connection, err := pgx.ConnectConfig(ctx, options)
@@ -67,9 +71,9 @@ func Migrate(ctx context.Context, c config.Config) (applied []string, err error)
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return done, err
 	}
-	return migrations.Up(ctx, c.MigrateDatabaseURL)
+	return migrations.Up(ctx, c.MigrateDatabaseURL, server.User)
 }
 
 // reach tries a connection within the bound of the configuration. The error is
