@@ -292,7 +292,8 @@ BEGIN
     END IF;
     SELECT count(*) INTO there FROM public.events WHERE position > OLD.position AND position <= NEW.position;
     IF NEW.position < OLD.position OR there <> NEW.position - OLD.position THEN
-        RAISE EXCEPTION 'the head of the ledger cannot go from % to %: it goes forward, over events that are there without a gap', OLD.position, NEW.position
+        RAISE EXCEPTION 'the ledger is append-only: its head cannot go from % to %, but only forward, over events that are there without a gap',
+                OLD.position, NEW.position
             USING ERRCODE = 'insufficient_privilege',
                   HINT = 'Positions are 1, 2, 3, … Append with the position that follows the head''s.';
     END IF;

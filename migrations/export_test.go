@@ -4,17 +4,21 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"io/fs"
 )
 
 // ApplyAlone applies the migrations and leaves roles, grants and policies as they
 // have made them.
-func ApplyAlone(ctx context.Context, ownerURL string) (err error) {
+func ApplyAlone(ctx context.Context, ownerURL string) error { return ApplyThese(ctx, ownerURL, files) }
+
+// ApplyThese applies other migrations than the embedded ones.
+func ApplyThese(ctx context.Context, ownerURL string, these fs.FS) (err error) {
 	db, err := sql.Open("pgx", ownerURL)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	_, err = apply(ctx, db)
+	_, err = apply(ctx, db, these)
 	return err
 }
 
@@ -34,3 +38,6 @@ func Tables() (names []string) {
 	}
 	return names
 }
+
+// Names are the embedded files.
+func Names() []string { return names() }

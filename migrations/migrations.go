@@ -67,7 +67,7 @@ func Up(ctx context.Context, databaseURL string, logins ...string) (done Done, e
 	if err != nil {
 		return done, fmt.Errorf("migrate: %w", err)
 	}
-	if done.Applied, err = apply(ctx, db); err != nil {
+	if done.Applied, err = apply(ctx, db, files); err != nil {
 		return done, fmt.Errorf("migrate: %w", err)
 	}
 	err = lock.Raw(func(driver any) error {
@@ -82,7 +82,7 @@ func Up(ctx context.Context, databaseURL string, logins ...string) (done Done, e
 }
 
 // apply applies the migrations and names their files.
-func apply(ctx context.Context, db *sql.DB) (applied []string, err error) {
+func apply(ctx context.Context, db *sql.DB, files fs.FS) (applied []string, err error) {
 	provider, err := goose.NewProvider(goose.DialectPostgres, db, files)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,55 @@
+package migrations_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// locked are the migrations that databases have been made with. What was applied
+// once is never applied again, so a change to one of these would reach new
+// databases only: what is to be different is another migration.
+var locked = map[string]string{
+	"00001_ledger.sql":                 "8bfae0ad8d312318d4eef76a799d35f27c2770798737f31f51e748676cb5b0e3",
+	"00002_read_models.sql":            "6bbf75ddc3472177f7d009484063a529e09e788359bafcf5d5f5dfa27e73ef5d",
+	"00003_write_side.sql":             "284735d21b2389007a7e8e2fc09f085ad0e793fad6e75b33e58c80d4a266ed6d",
+	"00004_delegations.sql":            "1f87fce55419a446b0633e242c93acac1563f379a1028120db55480b242730b2",
+	"00005_daily_limits.sql":           "4d10fec706915bac8279d98b87ecbcc26f44102db4c3c602ae981a545de4a129",
+	"00006_transparency.sql":           "648e49779802f5ef0c2f8557ae1db625b0bf0581b5b9cd7cb919ef00a36e5117",
+	"00007_rebuilds.sql":               "50f6745f066be92e04c71eb2280f0d5fe11471daa2409c737baa120c47c3a88f",
+	"00008_compliance.sql":             "f866a7daae0c0bb8159736eef6443ec2eba60e807d5d3ce49f185e89a732c0af",
+	"00009_verifications.sql":          "41c7a31b21fd25c426b6cb697619f5398dad1ff38fdd1c6a03b1955fb55d31e4",
+	"00010_ledger_anchor.sql":          "d4e5543a81f3b96c17369e95764bdb983ce8876b62b6fc013c3e63cddfcaf646",
+	"00011_revocation_snapshot.sql":    "5289e9bcbcdd39a691e8036019ffbd954ce1c8c400209a1c095b7755b79f1358",
+	"00012_trust_nobody.sql":           "abac758fc41f722319a49a41b832bbb3b78d3d514f6e1679cda9480a34e00b1b",
+	"00013_repair_early_databases.sql": "1878cae49322a725959a8d950d9809fb4ba65d69a62384f86106d85b3e1e9f94",
+}
+
+func TestMigrationsAreLocked(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.Sum256(content)
+		switch is := hex.EncodeToString(sum[:]); locked[file] {
+		case is:
+		case "":
+			t.Errorf("%s is new: add it to locked, with %s", file, is)
+		default:
+			t.Errorf("%s was changed (its SHA-256 is %s now): databases that have it will never see that. Put it back and write another migration", file, is)
+		}
+	}
+	for file := range locked {
+		if _, err := os.Stat(file); err != nil {
+			t.Errorf("%s is gone: databases have it, and new ones need it", file)
+		}
+	}
+}
