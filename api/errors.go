@@ -87,7 +87,11 @@ func (s *Server) refusal(c *gin.Context, err error) *domain.Error {
 	case errors.Is(err, ledger.ErrTooLarge):
 		return domain.Invalid("body", "makes an event that is too large", ledger.MaxRecordSize)
 	case errors.Is(err, ledger.ErrUnavailable), errors.Is(err, projections.ErrStale), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		s.log(c, slog.LevelWarn, "unavailable", err)
+		level := slog.LevelWarn
+		if c.Request.Context().Err() != nil {
+			level = slog.LevelDebug // the caller has gone: that is no trouble of ours
+		}
+		s.log(c, level, "unavailable", err)
 		return domain.Refuse(domain.CodeUnavailable, "a service that this depends on is not available right now; try again")
 	}
 	s.log(c, slog.LevelError, "internal error", err)

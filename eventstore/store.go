@@ -10,6 +10,10 @@ import (
 
 // Store keeps the events of a ledger. It is safe for concurrent use, by many
 // goroutines and, where the engine is shared, by many processes.
+//
+// A sequence that a read yields ends without an error only where the ledger or the
+// stream does. Whatever else ends it, the context or a lost connection, is its
+// last item's error.
 type Store interface {
 	// Append adds events to the end of a stream: all of them or none.
 	//

@@ -109,6 +109,9 @@ func (v *Verifier) verify(ctx context.Context, c *freshCopy) Verified {
 		}
 	}
 	result.Events = c.events
+	if result.Err != nil { // what was not compared to the end has no differences to tell
+		result.Rows, result.Different, result.Found = 0, 0, nil
+	}
 	return result
 }
 

@@ -18,6 +18,8 @@ type Difference struct {
 	Stream   string    `json:"stream"`
 	Revision int64     `json:"revision"`
 	Detail   string    `json:"detail"`
+
+	short bool // one of the ledgers ends too soon, and that is all
 }
 
 func (d *Difference) Error() string {
@@ -26,6 +28,13 @@ func (d *Difference) Error() string {
 		place = fmt.Sprintf("the target, at event %d of the ledger,", d.Index)
 	}
 	return fmt.Sprintf("%s is no copy of the source: event %s, revision %d of %s: %s", place, d.EventID, d.Revision, d.Stream, d.Detail)
+}
+
+// ends is a difference by the length alone.
+func ends(index int64, e *eventstore.Event, detail string) *Difference {
+	d := differs(index, e, "%s", detail)
+	d.short = true
+	return d
 }
 
 func differs(index int64, e *eventstore.Event, format string, args ...any) *Difference {

@@ -55,7 +55,7 @@ func (p *copyProof) advance(ctx context.Context, through eventstore.Position, te
 			case err != nil:
 				return fmt.Errorf("read the target: %w", err)
 			case !there && through > 0:
-				return differs(p.from.whole.Size(), &source, "the target ends before it")
+				return ends(p.from.whole.Size(), &source, "the target ends before it")
 			case !there:
 				return nil
 			}
@@ -72,7 +72,7 @@ func (p *copyProof) advance(ctx context.Context, through eventstore.Position, te
 	case err != nil:
 		return fmt.Errorf("read the target: %w", err)
 	case there:
-		return differs(p.to.whole.Size(), &target, "the source does not have it")
+		return ends(p.to.whole.Size(), &target, "the source does not have it")
 	}
 	return nil
 }

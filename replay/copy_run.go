@@ -129,8 +129,19 @@ func countEvents(runs []copyRun) (n int64) {
 // prove goes on with the comparison, through a position of the source or, with
 // 0, as far as the target goes.
 func (r *copying) prove(ctx context.Context, stage CopyStage, through eventstore.Position) error {
-	return r.patiently(ctx, func() error {
+	advance := func() error {
 		return r.proof.advance(ctx, through, func(at eventstore.Position) { r.tell(stage, at) })
+	}
+	return r.patiently(ctx, func() error {
+		err := advance()
+		var difference *Difference
+		if errors.As(err, &difference) && difference.short {
+			err = advance() // what one ledger lacks at its end it is asked for twice
+		}
+		if errors.As(err, &difference) && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return err
 	})
 }
 

@@ -136,29 +136,29 @@ func (t *text) add(record []byte) {
 
 func (x *Exporter) texts(ctx context.Context, m *Manifest, log uuid.UUID, count int64) iter.Seq2[text, error] {
 	return func(yield func(text, error) bool) {
-		if count == 0 {
-			return
-		}
 		var t text
-		for e, err := range x.Store.ReadAll(ctx, 0, eventstore.Filter{Organization: log}) {
-			if err != nil {
-				yield(t, err)
-				return
-			}
-			if m.Events == 0 {
-				m.FirstPosition = e.Position
-			}
-			m.Events++
-			m.LastPosition = e.Position
-			t.add(e.Record)
-			if t.records >= memberRecords || len(t.bytes) >= memberBytes {
-				if !yield(t, nil) {
+		// Where events are lacking at the end they are asked for twice.
+		for tries := 2; tries > 0 && m.Events < count; tries-- {
+			for e, err := range x.Store.ReadAll(ctx, m.LastPosition, eventstore.Filter{Organization: log}) {
+				if err != nil {
+					yield(t, err)
 					return
 				}
-				t = text{bytes: make([]byte, 0, len(t.bytes)+len(t.bytes)/8)}
-			}
-			if m.Events == count {
-				break
+				if m.Events == 0 {
+					m.FirstPosition = e.Position
+				}
+				m.Events++
+				m.LastPosition = e.Position
+				t.add(e.Record)
+				if t.records >= memberRecords || len(t.bytes) >= memberBytes {
+					if !yield(t, nil) {
+						return
+					}
+					t = text{bytes: make([]byte, 0, len(t.bytes)+len(t.bytes)/8)}
+				}
+				if m.Events == count {
+					break
+				}
 			}
 		}
 		if t.records > 0 {

@@ -18,17 +18,28 @@ var ErrNoExtension = errors.New("the ledger does not go on from what is known of
 // ledger does not hold in itself, and else that it could not be read. Progress is
 // told of events as they are read.
 func Extends(ctx context.Context, store eventstore.Store, log *transparency.Tree, progress func(events int)) error {
+	short, err := extends(ctx, store, log, progress)
+	if short {
+		_, err = extends(ctx, store, log, progress) // looked at twice: it is a finding by the length alone
+	}
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("read the ledger: %w", ctx.Err())
+	}
+	return err
+}
+
+func extends(ctx context.Context, store eventstore.Store, log *transparency.Tree, progress func(events int)) (short bool, err error) {
 	const telling = 1000 // events
 	ledger := newCopySide("ledger", store)
 	if log.Size() == 0 {
-		return nil
+		return false, nil
 	}
 	for event, err := range store.ReadAll(ctx, 0, eventstore.Filter{}) {
 		if err != nil {
-			return fmt.Errorf("read the ledger: %w", err)
+			return false, fmt.Errorf("read the ledger: %w", err)
 		}
 		if err := ledger.check(&event); err != nil {
-			return err
+			return false, err
 		}
 		ledger.take(&event)
 		if ledger.whole.Size()%telling == 0 {
@@ -36,10 +47,10 @@ func Extends(ctx context.Context, store eventstore.Store, log *transparency.Tree
 		}
 		if ledger.whole.Size() == log.Size() {
 			if ledger.whole.Root() != log.Root() {
-				return fmt.Errorf("%w: its first %d events are others", ErrNoExtension, log.Size())
+				return false, fmt.Errorf("%w: its first %d events are others", ErrNoExtension, log.Size())
 			}
-			return nil
+			return false, nil
 		}
 	}
-	return fmt.Errorf("%w: it has %d events, %d are known", ErrNoExtension, ledger.whole.Size(), log.Size())
+	return true, fmt.Errorf("%w: it has %d events, %d are known", ErrNoExtension, ledger.whole.Size(), log.Size())
 }

@@ -9,7 +9,9 @@ import (
 // ordered does work on the items of a sequence, on several goroutines at once,
 // and yields the results in the order of the items. newWork makes what each
 // goroutine works with. At most three results for each worker exist at a time.
-// The sequence ends with the first error; its goroutines have ended with it.
+// The sequence ends with the first error; its goroutines have ended with it. It
+// ends without one only when the items have: what the context cut off ends with
+// the context's error.
 func ordered[T, R any](ctx context.Context, workers int, items iter.Seq2[T, error], newWork func() func(T) (R, error)) iter.Seq2[R, error] {
 	type answer struct {
 		result R
@@ -26,6 +28,7 @@ func ordered[T, R any](ctx context.Context, workers int, items iter.Seq2[T, erro
 		var all sync.WaitGroup
 		defer all.Wait()
 		defer stop()
+		var cut error // why there may be more items than were queued; read after queue is closed
 		all.Go(func() {
 			defer close(queue)
 			defer close(jobs)
@@ -34,6 +37,7 @@ func ordered[T, R any](ctx context.Context, workers int, items iter.Seq2[T, erro
 				select {
 				case queue <- done:
 				case <-ctx.Done():
+					cut = ctx.Err()
 					return
 				}
 				if err != nil {
@@ -43,6 +47,7 @@ func ordered[T, R any](ctx context.Context, workers int, items iter.Seq2[T, erro
 				select {
 				case jobs <- job{item, done}:
 				case <-ctx.Done():
+					done <- answer{err: ctx.Err()}
 					return
 				}
 			}
@@ -66,6 +71,10 @@ func ordered[T, R any](ctx context.Context, workers int, items iter.Seq2[T, erro
 			if !yield(a.result, a.err) || a.err != nil {
 				return
 			}
+		}
+		if cut != nil {
+			var none R
+			yield(none, cut)
 		}
 	}
 }

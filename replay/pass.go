@@ -27,6 +27,7 @@ type pass struct {
 	whole   *transparency.Tree // when it was as large as the log
 	wholeAt eventstore.Position
 	suspect *Finding // by what it stopped; what was done may be another thing
+	short   bool     // an end came sooner than it should: that of the events or that of the log
 }
 
 func (ev *evidence) newPass() *pass {
@@ -75,6 +76,7 @@ func (p *pass) take(e *inspected, log *logged) error {
 		case err != nil:
 			return fmt.Errorf("read the log at %d: %w", here.index, err)
 		case !ok:
+			p.short = true
 			p.size = here.index
 			p.keep()
 		case entry != e.reading.Hash:
@@ -112,6 +114,7 @@ func (p *pass) meet() {
 // end looks at what should have come yet.
 func (p *pass) end(log *logged) error {
 	missing := func(format string, args ...any) {
+		p.short = true
 		p.suspect = &Finding{Kind: TruncatedTail, Index: p.index, Position: p.chain.Position() + 1, Detail: fmt.Sprintf(format, args...)}
 	}
 	if p.index < p.size {
@@ -122,6 +125,7 @@ func (p *pass) end(log *logged) error {
 			missing("the log has %d entries and there are only %d events", p.size, p.index)
 			return nil
 		}
+		p.short = true
 		p.size = p.index
 		p.keep()
 	}

@@ -16,8 +16,20 @@ type Report struct {
 	Checkpoint *Checkpoint // newest that the events agree with; nil: none
 }
 
-// verify goes over the evidence, and over it again where something is wrong.
+// verify goes over the evidence, and over it again where something is wrong. It
+// tells a finding only where both came to their end.
 func (ev *evidence) verify(ctx context.Context) (Report, *pass, error) {
+	report, p, err := ev.judge(ctx)
+	if err == nil && report.Break != nil {
+		err = ctx.Err() // what was cut off proves nothing
+	}
+	if err != nil {
+		return Report{}, p, err
+	}
+	return report, p, nil
+}
+
+func (ev *evidence) judge(ctx context.Context) (Report, *pass, error) {
 	p := ev.newPass()
 	if err := p.run(ctx); err != nil {
 		return Report{}, p, err

@@ -51,11 +51,7 @@ func (v *Verifier) ReportNew(ctx context.Context) (Report, error) {
 // verifyAll is for when what was remembered does not fit, which may be because
 // of what was remembered.
 func (v *Verifier) verifyAll(ctx context.Context) (Report, error) {
-	ev, err := v.evidence(ctx, Scope{})
-	if err != nil {
-		return Report{}, fmt.Errorf("verify: %w", err)
-	}
-	report, p, err := v.verifyEvidence(ctx, Scope{}, ev)
+	report, p, err := v.verify(ctx, Scope{})
 	if err != nil || report.Break != nil || p.whole == nil {
 		return report, err
 	}

@@ -2,12 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"github.com/sentryagent/agentidp/cmd/agentidp/app"
+	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/projections/transparency"
+	"github.com/sentryagent/agentidp/replay"
 )
 
 func (c *cli) ledgerCommand() *cobra.Command {
@@ -33,7 +37,34 @@ be looked at.`,
 		c.ledgerCopyCommand(),
 		c.ledgerAdoptCommand(),
 	)
+	for _, sub := range cmd.Commands() {
+		run := sub.RunE
+		sub.RunE = func(cmd *cobra.Command, args []string) error { return answered(run(cmd, args)) }
+	}
 	return cmd
+}
+
+// answered makes exit code 1 mean that something was found. Whatever else goes
+// wrong, be it that the answer could not be printed, leaves the question open.
+func answered(err error) error {
+	var usage usageError
+	var faults config.Faults
+	if err == nil || isFinding(err) || errors.As(err, &usage) || errors.As(err, &faults) {
+		return err
+	}
+	return uncheckedError{err}
+}
+
+// isFinding reports whether an error is the answer that something is not as it
+// should be.
+func isFinding(err error) bool {
+	var unchecked uncheckedError
+	var broken brokenError
+	var refused *transparency.RefusedError
+	var difference *replay.Difference
+	var chain *eventstore.Break
+	return !errors.As(err, &unchecked) && (errors.As(err, &broken) || errors.As(err, &refused) || errors.As(err, &difference) ||
+		errors.As(err, &chain) || errors.Is(err, replay.ErrProof) || errors.Is(err, replay.ErrNoExtension) || errors.Is(err, transparency.ErrNotLogged))
 }
 
 // openLedger opens the ledger of the configuration and finds which log is meant.

@@ -71,7 +71,15 @@ func prove(ctx context.Context, ledger *app.Ledger, log uuid.UUID, verifierKey s
 	case log != transparency.Whole && event.Organization != log:
 		return nil, fmt.Errorf("event %s is not of that organization", id)
 	}
-	return replay.Prove(ctx, transparency.NewLogs(ledger.Pool), log, verifierKey, event.Position, event.Record)
+	logs := transparency.NewLogs(ledger.Pool)
+	state, err := logs.State(ctx, log)
+	switch {
+	case err != nil:
+		return nil, err
+	case state.Position < event.Position:
+		return nil, fmt.Errorf("event %s is not in its log yet: start a server, or wait until the one that runs has caught up", id)
+	}
+	return replay.Prove(ctx, logs, log, verifierKey, event.Position, event.Record)
 }
 
 // shownProof is the form for scripts.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -46,8 +47,8 @@ func tell(w io.Writer, shown shownReport, report replay.Report, json bool) (err 
 	default:
 		_, err = io.WriteString(w, shown.intact())
 	}
-	if err == nil && report.Break != nil {
-		err = brokenError{report.Break.Kind}
+	if report.Break != nil {
+		err = errors.Join(brokenError{report.Break.Kind}, err)
 	}
 	return err
 }

@@ -39,6 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) eventstore.Store) {
 		{"ReadAllFiltersAndResumes", readAllFiltersAndResumes},
 		{"TheNewestAreTheLastOfAll", theNewestAreTheLast},
 		{"AReadMayBeLeftEarly", aReadMayBeLeftEarly},
+		{"AReadThatIsCutOffSaysSo", aReadThatIsCutOffSaysSo},
 		{"OneRevisionIsWonOnce", oneRevisionIsWonOnce},
 		{"StreamsDoNotHinderEachOther", streamsDoNotHinderEachOther},
 		{"ASubscriptionNeitherSkipsNorRepeats", aSubscriptionNeitherSkipsNorRepeats},

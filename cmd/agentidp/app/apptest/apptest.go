@@ -125,7 +125,18 @@ func (w *World) Serve(tb testing.TB, settings ...string) string {
 // ServeAt is [World.Serve] with a clock of the test's own.
 func (w *World) ServeAt(tb testing.TB, now func() time.Time, settings ...string) string {
 	tb.Helper()
-	server, err := app.Start(tb.Context(), w.Config(tb, settings...), "test", slog.New(slog.DiscardHandler), app.WithClock(now))
+	return w.serve(tb, slog.New(slog.DiscardHandler), now, settings...)
+}
+
+// ServeLogged is [World.Serve] with a log that the test reads.
+func (w *World) ServeLogged(tb testing.TB, logger *slog.Logger, settings ...string) string {
+	tb.Helper()
+	return w.serve(tb, logger, time.Now, settings...)
+}
+
+func (w *World) serve(tb testing.TB, logger *slog.Logger, now func() time.Time, settings ...string) string {
+	tb.Helper()
+	server, err := app.Start(tb.Context(), w.Config(tb, settings...), "test", logger, app.WithClock(now))
 	if err != nil {
 		tb.Fatalf("start the server: %v", err)
 	}
