@@ -88,7 +88,9 @@ type accessToken struct {
 }
 
 func (t accessToken) caller() domain.Caller {
-	return domain.Caller{AgentID: t.agentID, OrganizationID: t.organization, Scopes: t.scopes, Delegation: t.delegation}
+	return domain.Caller{
+		AgentID: t.agentID, OrganizationID: t.organization, Scopes: t.scopes, CredentialID: t.credentialID, Delegation: t.delegation,
+	}
 }
 
 // ref is what the index of revocations is asked about.

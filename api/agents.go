@@ -80,7 +80,7 @@ func (s *Server) getAgent(c *gin.Context) {
 	}
 	agent, err := s.queries.Agent(c.Request.Context(), tenantOf(principal(c)), id)
 	if err != nil {
-		s.fail(c, s.notVisible(c, err, projections.AgentKind, id.UUID, domain.CodeAgentNotFound))
+		s.fail(c, notVisible(c, err, "agent", domain.CodeAgentNotFound))
 		return
 	}
 	c.Header("ETag", etag(agent.Edition))

@@ -94,11 +94,14 @@ func (s *Server) auditEvent(c *gin.Context) (projections.AuditEvent, error) {
 	if err != nil {
 		return projections.AuditEvent{}, err
 	}
-	event, err := s.queries.AuditEvent(c.Request.Context(), tenantOf(principal(c)), id, notBefore)
-	if err != nil {
-		err = s.notVisible(c, err, projections.EventKind, id, domain.CodeNotFound)
+	event, err := s.queries.AuditEvent(c.Request.Context(), tenantOf(principal(c)), id)
+	switch {
+	case err != nil:
+		return event, notVisible(c, err, "event", domain.CodeNotFound)
+	case event.Timestamp.Before(notBefore):
+		return event, domain.Refuse(domain.CodeNotFound, "the event is older than your tier shows; the ledger keeps it").With("notBefore", notBefore)
 	}
-	return event, err
+	return event, nil
 }
 
 // dates reads fromDate and toDate.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -35,9 +34,10 @@ func (s *Server) protect(endpoint string) gin.HandlerFunc {
 		}
 		caller := token.caller()
 		c.Set(principalKey, caller)
-		decision, err := s.policy.Decide(c.Request.Context(), policy.Request{
-			Endpoint: endpoint, Scopes: caller.Scopes, Relations: relations(c, caller),
-		})
+		decision, err := s.decide(c, endpoint, caller)
+		if err == nil && !decision.Allow {
+			err = namesOwnOrganization(c, caller)
+		}
 		if err != nil {
 			s.fail(c, err)
 			return
@@ -132,18 +132,47 @@ func whyRefused(err error) (reason string, refused bool) {
 	return err.Error(), errors.Is(err, errRevoked)
 }
 
+// decide asks the policy. What the caller is to the thing that the path names is
+// looked up only where its scopes do not suffice.
+func (s *Server) decide(c *gin.Context, endpoint string, caller domain.Caller) (policy.Decision, error) {
+	request := policy.Request{Endpoint: endpoint, Scopes: caller.Scopes}
+	decision, err := s.policy.Decide(c.Request.Context(), request)
+	if err != nil || decision.Allow {
+		return decision, err
+	}
+	if request.Relations, err = s.relations(c, caller); err != nil || len(request.Relations) == 0 {
+		return decision, err
+	}
+	return s.policy.Decide(c.Request.Context(), request)
+}
+
 // relations says what the caller is to the thing that the path names: nothing
-// when it acts with lent authority, which is a matter of scopes alone.
-func relations(c *gin.Context, caller domain.Caller) []string {
-	var is []string
-	if caller.IsDelegated() {
+// unless its token stands for its whole agent. It opens the door; what else such
+// a caller must be, the command decides.
+func (s *Server) relations(c *gin.Context, caller domain.Caller) ([]string, error) {
+	agent, _ := domain.ParseAgentID(c.Param("agentId"))
+	organization, _ := domain.ParseOrganizationID(c.Param("orgId"))
+	self, member := agent == caller.AgentID, organization == caller.OrganizationID
+	if !self && !member {
+		return nil, nil
+	}
+	caller, err := s.ledger.Known(c.Request.Context(), caller)
+	if err != nil || !caller.IsWhole() {
+		return nil, err
+	}
+	if self {
+		return []string{"self"}, nil
+	}
+	return []string{"member"}, nil
+}
+
+// namesOwnOrganization refuses a path with an organization that the caller has
+// no part in, whether or not it exists, before its scopes are spoken of.
+func namesOwnOrganization(c *gin.Context, caller domain.Caller) error {
+	named := c.Param("orgId")
+	if named == "" {
 		return nil
 	}
-	if id := c.Param("agentId"); id != "" && id == caller.AgentID.String() {
-		is = append(is, "self")
-	}
-	if id := c.Param("orgId"); id != "" && id == caller.OrganizationID.String() {
-		is = append(is, "member")
-	}
-	return slices.Clip(is)
+	id, _ := domain.ParseOrganizationID(named)
+	return caller.MayActIn(id)
 }

@@ -6,7 +6,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"time"
 
@@ -88,7 +87,7 @@ func (s *Server) rotateCredential(c *gin.Context) {
 		Since:        turnSince(c),
 	})
 	if err != nil {
-		s.fail(c, s.notTheAgents(c, err, credentialID))
+		s.fail(c, err)
 		return
 	}
 	rotated, _ := outcome.Events[0].(domain.CredentialRotated)
@@ -109,19 +108,10 @@ func (s *Server) revokeCredential(c *gin.Context) {
 	outcome, err := s.ledger.RevokeCredential(c.Request.Context(), s.origin(c), id,
 		domain.RevokeCredential{Caller: principal(c), CredentialID: credentialID, Reason: "revoked by request"})
 	if err != nil {
-		s.fail(c, s.notTheAgents(c, err, credentialID))
+		s.fail(c, err)
 		return
 	}
 	answer(c, http.StatusNoContent, outcome.Position, nil)
-}
-
-// notTheAgents tells a credential that the agent does not have from one that
-// belongs to another organization.
-func (s *Server) notTheAgents(c *gin.Context, err error, id domain.CredentialID) error {
-	if id.IsZero() || !errors.Is(err, &domain.Error{Code: domain.CodeCredentialNotFound}) {
-		return err
-	}
-	return s.notVisible(c, projections.ErrNotFound, projections.CredentialKind, id.UUID, domain.CodeCredentialNotFound)
 }
 
 func (s *Server) listCredentials(c *gin.Context) {
@@ -132,7 +122,7 @@ func (s *Server) listCredentials(c *gin.Context) {
 	}
 	tenant := tenantOf(principal(c))
 	if _, err := s.queries.Agent(c.Request.Context(), tenant, id); err != nil {
-		s.fail(c, s.notVisible(c, err, projections.AgentKind, id.UUID, domain.CodeAgentNotFound))
+		s.fail(c, notVisible(c, err, "agent", domain.CodeAgentNotFound))
 		return
 	}
 	page := pageOf(c)

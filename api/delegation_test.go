@@ -145,7 +145,7 @@ func TestDelegationThatIsRefused(t *testing.T) {
 		"to oneself":                  {p.ofDelegator, delegationWish(p.delegator, "agents:read"), 400, "VALIDATION_ERROR"},
 		"to another organization":     {p.ofDelegator, delegationWish(elsewhere, "agents:read"), 400, "CROSS_TENANT_DELEGATION"},
 		"by the operator to a tenant": {p.operator, delegationWish(p.delegatee, "agents:read"), 400, "CROSS_TENANT_DELEGATION"},
-		"to nobody":                   {p.ofDelegator, delegationWish(nobody, "agents:read"), 404, "AGENT_NOT_FOUND"},
+		"to nobody":                   {p.ofDelegator, delegationWish(nobody, "agents:read"), 400, "CROSS_TENANT_DELEGATION"},
 		"to one suspended":            {p.ofDelegator, delegationWish(asleep, "agents:read"), 403, "AGENT_SUSPENDED"},
 		"to one decommissioned":       {p.ofDelegator, delegationWish(gone, "agents:read"), 403, "AGENT_DECOMMISSIONED"},
 	} {
@@ -278,7 +278,7 @@ func TestWhoMayRevokeADelegation(t *testing.T) {
 			}
 		})
 	}
-	p.must(t, remove(p.ofDelegator, delegatePath+"/019a3f5e-0000-7000-8000-000000000000"), 404, "DELEGATION_NOT_FOUND")
+	p.must(t, remove(p.ofDelegator, delegatePath+"/019a3f5e-0000-7000-8000-000000000000"), 403, "AUTHORIZATION_ERROR")
 	p.must(t, remove(p.ofDelegator, delegatePath+"/mine"), 400, "VALIDATION_ERROR")
 }
 

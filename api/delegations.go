@@ -16,7 +16,7 @@ func (s *Server) delegationRoutes() []route {
 	if !s.options.Delegation {
 		return nil
 	}
-	once := []gin.HandlerFunc{s.idempotent}
+	once := []gin.HandlerFunc{s.idempotentSecret}
 	var routes []route
 	for _, base := range []string{tokenPath, "/api/v1" + tokenPath} {
 		routes = append(routes,

@@ -14,6 +14,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
+	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/ledger"
 )
 
@@ -37,7 +38,24 @@ type keptAnswer struct {
 // different next time. An answer that says that we do not know (a wait for a read
 // model that ran out, a lost commit) leaves open what has been made, so what
 // repeats the request is given the same id.
-func (s *Server) idempotent(c *gin.Context) {
+//
+// The answer is for a token with the same authority as the first one's; any
+// other asks for something else under a key that is taken.
+func (s *Server) idempotent(c *gin.Context) { s.once(c, authority(principal(c))) }
+
+// idempotentSecret is idempotent for what is answered with a secret: that is for
+// tokens of the same credential alone.
+func (s *Server) idempotentSecret(c *gin.Context) {
+	caller := principal(c)
+	s.once(c, authority(caller)+" "+caller.CredentialID.String())
+}
+
+// authority is what a token may do, as words.
+func authority(caller domain.Caller) string {
+	return caller.Delegation.String() + " [" + caller.Scopes.String() + "]"
+}
+
+func (s *Server) once(c *gin.Context, authority string) {
 	key := c.GetHeader(headerIdempotencyKey)
 	if key == "" {
 		return
@@ -48,8 +66,7 @@ func (s *Server) idempotent(c *gin.Context) {
 		return
 	}
 	c.Request.Body = io.NopCloser(bytes.NewReader(body))
-	// With lent authority the same words are another request.
-	words := c.Request.Method + " " + c.Request.URL.Path + " " + principal(c).Delegation.String() + "\n"
+	words := c.Request.Method + " " + c.Request.URL.Path + " " + authority + "\n"
 	request := sha256.Sum256(append([]byte(words), body...))
 
 	original := c.Writer

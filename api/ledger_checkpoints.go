@@ -84,12 +84,12 @@ func (s *Server) readableOrganization(c *gin.Context) (domain.OrganizationID, er
 	if err != nil {
 		return id, err
 	}
+	if err := principal(c).MayActIn(id); err != nil {
+		return id, err
+	}
 	organization, err := s.ledger.Organization(c.Request.Context(), id)
 	if err == nil && !organization.Exists() {
 		err = domain.Refuse(domain.CodeOrganizationNotFound, "there is no such organization")
-	}
-	if err == nil {
-		err = principal(c).MayActIn(id)
 	}
 	return id, err
 }

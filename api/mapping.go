@@ -102,22 +102,14 @@ func mapped[From, To any](from []From, f func(From) To) []To {
 	return to
 }
 
-// notVisible tells what is not there from what belongs to somebody else.
-func (s *Server) notVisible(c *gin.Context, err error, kind projections.Kind, id uuid.UUID, missing domain.Code) error {
+// notVisible is the answer where a query of the caller's tenant found nothing: a
+// tenant does not learn whether another one has it. What is a word for the thing,
+// missing the code for operators.
+func notVisible(c *gin.Context, err error, what string, missing domain.Code) error {
 	if !errors.Is(err, projections.ErrNotFound) {
 		return err
 	}
-	owner, err := s.queries.OrganizationOf(c.Request.Context(), kind, id)
-	switch {
-	case errors.Is(err, projections.ErrNotFound):
-		return domain.Refuse(missing, "there is nothing with this id")
-	case err != nil:
-		return err
-	}
-	if err := principal(c).MayActIn(owner); err != nil {
-		return err
-	}
-	return domain.Refuse(missing, "there is nothing with this id")
+	return principal(c).MayReach(false, domain.OrganizationID{}, what, missing)
 }
 
 func valueOf[T any](p *T) T {

@@ -53,10 +53,7 @@ func (s *Server) getOrganization(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
-	organization, err := s.ledger.Organization(c.Request.Context(), id)
-	if err == nil {
-		err = organization.AuthorizeRead(principal(c))
-	}
+	organization, err := s.ledger.ReadOrganization(c.Request.Context(), principal(c), id)
 	if err != nil {
 		s.fail(c, err)
 		return

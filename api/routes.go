@@ -21,7 +21,8 @@ type route struct {
 }
 
 func (s *Server) routes() ([]route, error) {
-	once, read, audited := []gin.HandlerFunc{s.idempotent}, []gin.HandlerFunc{s.atLeast}, []gin.HandlerFunc{s.atLeast, s.atHead}
+	once, onceSecret := []gin.HandlerFunc{s.idempotent}, []gin.HandlerFunc{s.idempotentSecret}
+	read, audited := []gin.HandlerFunc{s.atLeast}, []gin.HandlerFunc{s.atLeast, s.atHead}
 	routes := []route{
 		{http.MethodPost, "/api/v1/organizations", once, s.createOrganization, false},
 		{http.MethodGet, "/api/v1/organizations", read, s.listOrganizations, false},
@@ -38,10 +39,10 @@ func (s *Server) routes() ([]route, error) {
 		{http.MethodPatch, "/api/v1/agents/{agentId}", nil, s.updateAgent, false},
 		{http.MethodDelete, "/api/v1/agents/{agentId}", nil, s.decommissionAgent, false},
 
-		{http.MethodPost, "/api/v1/agents/{agentId}/credentials", once, s.generateCredential, false},
+		{http.MethodPost, "/api/v1/agents/{agentId}/credentials", onceSecret, s.generateCredential, false},
 		{http.MethodGet, "/api/v1/agents/{agentId}/credentials", read, s.listCredentials, false},
-		{http.MethodPost, "/api/v1/agents/{agentId}/credentials/rotate", once, s.rotateCredential, false},
-		{http.MethodPost, "/api/v1/agents/{agentId}/credentials/{credentialId}/rotate", once, s.rotateCredential, false},
+		{http.MethodPost, "/api/v1/agents/{agentId}/credentials/rotate", onceSecret, s.rotateCredential, false},
+		{http.MethodPost, "/api/v1/agents/{agentId}/credentials/{credentialId}/rotate", onceSecret, s.rotateCredential, false},
 		{http.MethodDelete, "/api/v1/agents/{agentId}/credentials/{credentialId}", nil, s.revokeCredential, false},
 
 		{http.MethodGet, "/api/v1/audit", audited, s.listAuditEvents, false},

@@ -129,8 +129,5 @@ func (a Agent) mayChange(caller Caller) error {
 }
 
 func (a Agent) mayBeSeenBy(caller Caller) error {
-	if !a.Exists() {
-		return Refuse(CodeAgentNotFound, "there is no such agent")
-	}
-	return caller.MayActIn(a.OrganizationID)
+	return caller.MayReach(a.Exists(), a.OrganizationID, "agent", CodeAgentNotFound)
 }

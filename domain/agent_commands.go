@@ -25,6 +25,9 @@ func (c RegisterAgent) Validate() error {
 	if err := validateEmail(c.Email); err != nil {
 		return err
 	}
+	if err := c.mayHaveEmail(); err != nil {
+		return err
+	}
 	if err := c.Profile.normalized().validate(); err != nil {
 		return err
 	}
@@ -136,12 +139,24 @@ func (c UpdateAgent) decideScopes(a Agent, wanted *AgentUpdated) error {
 		return err
 	}
 	added, removed := scopes.Beyond(a.Scopes), a.Scopes.Beyond(scopes)
+	if len(added)+len(removed) == 0 {
+		return nil
+	}
+	if err := a.outranks(c.Caller); err != nil {
+		return err
+	}
 	if err := c.Caller.MayGrant(added); err != nil {
 		return err
 	}
-	if len(added)+len(removed) > 0 {
-		wanted.Scopes, wanted.ScopesReduced = &scopes, len(removed) > 0
+	if len(removed) > 0 {
+		if err := a.mayBeWeakenedBy(c.Caller); err != nil {
+			return err
+		}
 	}
+	if removed.Has(ScopeAdminOrgs) && a.runsThePlatform() {
+		return errOperatorStays
+	}
+	wanted.Scopes, wanted.ScopesReduced = &scopes, len(removed) > 0
 	return nil
 }
 
@@ -164,15 +179,33 @@ func (c ChangeAgentStatus) decide(a Agent) ([]Event, error) {
 	if c.Status == a.Status {
 		return nil, nil
 	}
+	if err := validateOneOf("status", c.Status, AgentActive, AgentIsSuspended, AgentIsGone); err != nil {
+		return nil, err
+	}
+	if err := c.mayChangeStatus(a); err != nil {
+		return nil, err
+	}
 	switch c.Status {
 	case AgentIsSuspended:
 		return []Event{AgentSuspended{AgentID: a.ID, Reason: c.Reason}}, nil
 	case AgentActive:
 		return []Event{AgentReactivated{AgentID: a.ID, Reason: c.Reason}}, nil
-	case AgentIsGone:
-		return c.decommission(a), nil
 	}
-	return nil, validateOneOf("status", c.Status, AgentActive, AgentIsSuspended, AgentIsGone)
+	return c.decommission(a), nil
+}
+
+// mayChangeStatus: anybody who may change an agent may suspend it, since that
+// gives nothing and can be undone.
+func (c ChangeAgentStatus) mayChangeStatus(a Agent) error {
+	switch {
+	case c.Status == AgentActive:
+		return a.mayBeRevivedBy(c.Caller)
+	case a.runsThePlatform():
+		return errOperatorStays
+	case c.Status == AgentIsSuspended:
+		return a.outranks(c.Caller)
+	}
+	return a.mayBeWeakenedBy(c.Caller)
 }
 
 func (c ChangeAgentStatus) decommission(a Agent) []Event {

@@ -56,16 +56,6 @@ func (c GenerateCredential) decide(a Agent) ([]Event, error) {
 	}}, nil
 }
 
-// mayBeOpenedBy refuses callers who would get hold of more than is theirs:
-// whoever has a credential of an agent has all of its scopes. An agent's own
-// credentials are its own affair.
-func (a Agent) mayBeOpenedBy(caller Caller) error {
-	if caller.AgentID == a.ID && !caller.IsDelegated() {
-		return nil
-	}
-	return caller.MayGrant(a.Scopes)
-}
-
 // hasRoom refuses one more active credential when there are enough.
 func (a Agent) hasRoom(at time.Time) error {
 	if a.activeCredentials(at) >= MaxActiveCredentials {
@@ -111,8 +101,11 @@ func (c RotateCredential) decide(a Agent) ([]Event, error) {
 		return nil, err
 	}
 	credential, found := c.target(a)
+	if !found && c.CredentialID.IsZero() {
+		return nil, Refuse(CodeCredentialNotFound, "the agent has no usable credential; generate one")
+	}
 	if !found {
-		return nil, Refuse(CodeCredentialNotFound, "the agent has no such credential")
+		return nil, noSuchCredential(c.Caller)
 	}
 	if credential.Status == CredentialIsRevoked {
 		return nil, Refuse(CodeCredentialAlreadyRevoked, "the credential is revoked; generate a new one")
@@ -150,6 +143,12 @@ func (c RotateCredential) target(a Agent) (Credential, bool) {
 	return Credential{}, false
 }
 
+// noSuchCredential is the answer to a credential that the agent does not have,
+// whether another agent has it or nobody.
+func noSuchCredential(caller Caller) error {
+	return caller.MayReach(false, OrganizationID{}, "credential of this agent", CodeCredentialNotFound)
+}
+
 // RevokeCredential ends a credential and every token issued under it.
 type RevokeCredential struct {
 	Caller       Caller
@@ -164,9 +163,12 @@ func (c RevokeCredential) decide(a Agent) ([]Event, error) {
 	if err := a.mayChange(c.Caller); err != nil {
 		return nil, err
 	}
+	if err := a.mayBeWeakenedBy(c.Caller); err != nil {
+		return nil, err
+	}
 	credential, found := a.Credential(c.CredentialID)
 	if !found {
-		return nil, Refuse(CodeCredentialNotFound, "the agent has no such credential")
+		return nil, noSuchCredential(c.Caller)
 	}
 	if credential.Status == CredentialIsRevoked {
 		return nil, Refuse(CodeCredentialAlreadyRevoked, "the credential is revoked already")

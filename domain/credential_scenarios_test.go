@@ -139,9 +139,11 @@ func TestRotationSetsTheExpiryAnew(t *testing.T) {
 
 func TestCredentialsThatAreNotThereOrDead(t *testing.T) {
 	s := givenAgent(t, created(), generated(first, "s1"), revoked(first))
-	s.when(RotateCredential{Caller: colleague, CredentialID: second, Verifier: verifier("x"), At: noon}).thenRefused(CodeCredentialNotFound, "")
+	for caller, code := range map[*Caller]Code{&colleague: CodeCrossTenant, &operator: CodeCredentialNotFound} {
+		s.when(RotateCredential{Caller: *caller, CredentialID: second, Verifier: verifier("x"), At: noon}).thenRefused(code, "")
+		s.when(RevokeCredential{Caller: *caller, CredentialID: second}).thenRefused(code, "")
+	}
 	s.when(RotateCredential{Caller: colleague, CredentialID: first, Verifier: verifier("x"), At: noon}).thenRefused(CodeCredentialAlreadyRevoked, "")
-	s.when(RevokeCredential{Caller: colleague, CredentialID: second}).thenRefused(CodeCredentialNotFound, "")
 	s.when(RevokeCredential{Caller: colleague, CredentialID: first}).thenRefused(CodeCredentialAlreadyRevoked, "")
 	s.when(RevokeCredential{Caller: colleague, CredentialID: first, Reason: strings.Repeat("x", 257)}).thenRefused(CodeValidation, "reason")
 }
@@ -193,14 +195,20 @@ func TestNobodyGetsHoldOfScopesThroughACredential(t *testing.T) {
 func nobodyGetsHoldOf(t *testing.T, scopes Scopes) {
 	admin := created()
 	admin.Scopes = scopes
-	itself := Caller{AgentID: robot, OrganizationID: acme, Scopes: NewScopes(ScopeAgentsWrite)}
+	token := func(scopes ...Scope) Caller {
+		c := colleague
+		c.AgentID, c.Scopes = robot, NewScopes(scopes...)
+		return c
+	}
 	for name, test := range map[string]struct {
 		caller  Caller
 		refused bool
 	}{
-		"a colleague":      {colleague, true},
-		"the operator":     {operator, false},
-		"the agent itself": {itself, false},
+		"a colleague":                              {colleague, true},
+		"the operator":                             {operator, false},
+		"the agent itself, with a narrow token":    {token(ScopeAgentsWrite), true},
+		"the agent itself, with openid alone":      {token(ScopeOpenID), true},
+		"the agent itself, with all of its scopes": {token(scopes...), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := givenAgent(t, admin, generated(first, "s1"))

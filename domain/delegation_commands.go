@@ -74,11 +74,11 @@ func (c CreateDelegation) expiresAt() time.Time {
 }
 
 func (c CreateDelegation) checkAgents() error {
-	if !c.Delegatee.Exists() {
+	if !c.Delegatee.Exists() && c.Caller.IsOperator() {
 		return Refuse(CodeAgentNotFound, "there is no such agent").With("field", "delegateeAgentId")
 	}
-	if c.Delegatee.OrganizationID != c.Caller.OrganizationID {
-		return Refuse(CodeCrossTenantDelegation, "the delegatee belongs to another organization").With("field", "delegateeAgentId")
+	if !c.Delegatee.Exists() || c.Delegatee.OrganizationID != c.Caller.OrganizationID {
+		return Refuse(CodeCrossTenantDelegation, "the delegatee is no agent of your organization").With("field", "delegateeAgentId")
 	}
 	if err := c.Delegatee.mustBeActive("delegateeAgentId"); err != nil {
 		return err
@@ -137,23 +137,20 @@ func (c CreateDelegation) checkParent() error {
 // issued under any of them. The delegator may, as well as an admin of its
 // organization and the operator. Ending it again changes nothing.
 type RevokeDelegation struct {
-	Caller       Caller
-	Organization Organization // the caller's, as the ledger knows it now
-	Reason       string       // at most 256 characters
+	Caller Caller
+	Reason string // at most 256 characters
 }
 
 func (c RevokeDelegation) decide(d Delegation) ([]Event, error) {
 	if err := validateLine("reason", c.Reason, 0, maxReasonLength); err != nil {
 		return nil, err
 	}
-	if !d.Exists() {
-		return nil, Refuse(CodeDelegationNotFound, "there is no such delegation")
-	}
-	if err := c.Caller.MayActIn(d.OrganizationID); err != nil {
+	if err := c.Caller.MayReach(d.Exists(), d.OrganizationID, "delegation", CodeDelegationNotFound); err != nil {
 		return nil, err
 	}
 	if !c.mayRevoke(d) {
-		return nil, Refuse(CodeCrossTenant, "only the delegator, an admin of its organization or the operator can revoke this")
+		return nil, Refuse(CodeCrossTenant, "only the delegator, the operator or an admin of its organization can revoke this; "+
+			"an admin needs a token with all scopes of its agent")
 	}
 	if !d.RevokedAt.IsZero() {
 		return nil, nil
@@ -164,12 +161,12 @@ func (c RevokeDelegation) decide(d Delegation) ([]Event, error) {
 }
 
 // mayRevoke: with lent authority an agent revokes what it has lent on of that,
-// and nothing else.
+// and nothing else. With any token of its own it revokes all that it has lent,
+// since that gives nothing to anybody.
 func (c RevokeDelegation) mayRevoke(d Delegation) bool {
 	isDelegator := c.Caller.AgentID == d.DelegatorID
 	if c.Caller.IsDelegated() {
 		return isDelegator && d.ParentID == c.Caller.Delegation
 	}
-	isAdmin := c.Organization.ID == d.OrganizationID && c.Organization.IsAdmin(c.Caller.AgentID)
-	return isDelegator || isAdmin || c.Caller.IsOperator()
+	return isDelegator || c.Caller.rules(d.OrganizationID)
 }

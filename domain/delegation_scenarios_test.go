@@ -91,8 +91,8 @@ func TestDelegationIsRefused(t *testing.T) {
 		"a scope not held":              {func(c *CreateDelegation) { c.Scopes = Scopes{ScopeAgentsWrite} }, CodeScopeExceedsDelegator, "scopes"},
 		"admin:orgs not held":           {func(c *CreateDelegation) { c.Scopes = Scopes{ScopeAdminOrgs} }, CodeScopeExceedsDelegator, "scopes"},
 		"to oneself":                    {func(c *CreateDelegation) { c.DelegateeID = robot }, CodeValidation, "delegateeAgentId"},
-		"to nobody":                     {func(c *CreateDelegation) { c.Delegatee = Agent{} }, CodeAgentNotFound, "delegateeAgentId"},
-		"to who never came to life":     {func(c *CreateDelegation) { c.Delegatee.Status = agentNeverWas }, CodeAgentNotFound, "delegateeAgentId"},
+		"to nobody":                     {func(c *CreateDelegation) { c.Delegatee = Agent{} }, CodeCrossTenantDelegation, "delegateeAgentId"},
+		"to who never came to life":     {func(c *CreateDelegation) { c.Delegatee.Status = agentNeverWas }, CodeCrossTenantDelegation, "delegateeAgentId"},
 		"to another organization":       {func(c *CreateDelegation) { c.Delegatee.OrganizationID = rivals }, CodeCrossTenantDelegation, "delegateeAgentId"},
 		"to who is suspended":           {func(c *CreateDelegation) { c.Delegatee.Status = AgentIsSuspended }, CodeAgentSuspended, "delegateeAgentId"},
 		"to who is decommissioned":      {func(c *CreateDelegation) { c.Delegatee.Status = AgentIsGone }, CodeAgentDecommissioned, "delegateeAgentId"},
@@ -159,37 +159,45 @@ func TestLentAuthorityIsLentOnWithinItsBounds(t *testing.T) {
 
 func TestWhoMayRevokeADelegation(t *testing.T) {
 	admins := Organization{ID: acme, Status: OrganizationActive, Members: map[AgentID]Role{boss: RoleAdmin, helper: RoleMember}}
-	member := func(id AgentID) Caller { return Caller{AgentID: id, OrganizationID: acme} }
+	member := func(id AgentID, scopes ...Scope) Caller {
+		standing := Standing{Agent: agentOfAcme(id, AgentActive), Organization: admins}
+		return Caller{AgentID: id, OrganizationID: acme, Scopes: NewScopes(scopes...), Standing: standing}
+	}
+	all := []Scope{ScopeAgentsRead, ScopeAuditRead}
+	under := func(c Caller, id DelegationID) Caller { c.Delegation = id; return c }
 	for name, test := range map[string]struct {
 		caller  Caller
 		refused Code
 	}{
 		"the delegator":                        {lender, ""},
-		"an admin of the organization":         {member(boss), ""},
+		"the delegator with a narrow token":    {member(robot, ScopeAuditRead), ""},
+		"an admin of the organization":         {member(boss, all...), ""},
+		"an admin with a narrow token":         {member(boss, ScopeAgentsRead), CodeCrossTenant},
 		"the operator":                         {operator, ""},
-		"the delegatee":                        {member(sibling), CodeCrossTenant},
+		"the delegatee":                        {member(sibling, all...), CodeCrossTenant},
 		"the delegatee, with what it was lent": {borrower, CodeCrossTenant},
-		"a member":                             {member(helper), CodeCrossTenant},
+		"a member":                             {member(helper, all...), CodeCrossTenant},
 		"another agent":                        {member(AgentID{testUUID("0000000000b5")}), CodeCrossTenant},
 		"another organization":                 {stranger, CodeCrossTenant},
-		"an admin with lent authority":         {Caller{AgentID: boss, OrganizationID: acme, Delegation: lentTwo}, CodeCrossTenant},
-		"the delegator with lent authority":    {Caller{AgentID: robot, OrganizationID: acme, Delegation: lentTwo}, CodeCrossTenant},
+		"an admin with lent authority":         {under(member(boss, all...), lentTwo), CodeCrossTenant},
+		"the delegator with lent authority":    {under(member(robot, all...), lentTwo), CodeCrossTenant},
 	} {
 		t.Run(name, func(t *testing.T) {
-			result := givenDelegation(t, delegated()).when(RevokeDelegation{Caller: test.caller, Organization: admins, Reason: "done"})
+			result := givenDelegation(t, delegated()).when(RevokeDelegation{Caller: test.caller, Reason: "done"})
 			if test.refused != "" {
 				result.thenRefused(test.refused, "")
 				return
 			}
 			result.then(DelegationRevoked{DelegationID: lent, DelegatorID: robot, RevokedBy: test.caller.AgentID, Reason: "done"}).
-				when(RevokeDelegation{Caller: test.caller, Organization: admins}).thenNothing()
+				when(RevokeDelegation{Caller: test.caller}).thenNothing()
 		})
 	}
 	t.Run("whoever lent on, with the same authority", func(t *testing.T) {
 		givenDelegation(t, lentOn()).when(RevokeDelegation{Caller: borrower}).
 			then(DelegationRevoked{DelegationID: lentTwo, DelegatorID: sibling, RevokedBy: sibling})
 	})
-	givenDelegation(t).when(RevokeDelegation{Caller: lender}).thenRefused(CodeDelegationNotFound, "")
+	givenDelegation(t).when(RevokeDelegation{Caller: lender}).thenRefused(CodeCrossTenant, "")
+	givenDelegation(t).when(RevokeDelegation{Caller: operator}).thenRefused(CodeDelegationNotFound, "")
 	givenDelegation(t, delegated()).when(RevokeDelegation{Caller: lender, Reason: "\x00"}).thenRefused(CodeValidation, "reason")
 }
 
@@ -295,7 +303,7 @@ func TestUselessDelegationTellsNothing(t *testing.T) {
 func TestLentAuthorityOpensNoOperator(t *testing.T) {
 	root := created()
 	root.Scopes = AllScopes()
-	itself := Caller{AgentID: robot, OrganizationID: acme, Scopes: NewScopes(ScopeAgentsWrite)}
+	itself := Caller{AgentID: robot, OrganizationID: acme, Scopes: AllScopes()}
 	command := GenerateCredential{Caller: itself, CredentialID: first, Verifier: verifier("s1"), At: noon}
 	givenAgent(t, root).when(command).then(generated(first, "s1"))
 	command.Caller.Delegation = lent

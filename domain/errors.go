@@ -21,6 +21,7 @@ const (
 	CodeAgentNotFound            Code = "AGENT_NOT_FOUND"
 	CodeCredentialNotFound       Code = "CREDENTIAL_NOT_FOUND"
 	CodeOrganizationNotFound     Code = "ORG_NOT_FOUND"
+	CodeMemberNotFound           Code = "MEMBER_NOT_FOUND"
 	CodeDelegationNotFound       Code = "DELEGATION_NOT_FOUND"
 	CodeNotFound                 Code = "NOT_FOUND"
 	CodeAgentExists              Code = "AGENT_ALREADY_EXISTS"

@@ -79,6 +79,16 @@ func (o Organization) MustBeActive() error {
 	return Refuse(CodeOrganizationNotFound, "there is no such organization")
 }
 
+// withRole never writes to the members it is given: older states share them.
+func withRole(members map[AgentID]Role, agent AgentID, role Role) map[AgentID]Role {
+	members = maps.Clone(members)
+	if members == nil {
+		members = map[AgentID]Role{}
+	}
+	members[agent] = role
+	return members
+}
+
 // Evolve applies an event of the organization's stream, recorded at the given time.
 func (o Organization) Evolve(e Event, at time.Time) Organization {
 	switch e := e.(type) {
@@ -104,12 +114,12 @@ func (o Organization) Evolve(e Event, at time.Time) Organization {
 	case CreationAbandoned:
 		o.ID, o.Status = e.OrganizationID, organizationNeverWas
 	case MemberAdded:
-		members := maps.Clone(o.Members)
-		if members == nil {
-			members = map[AgentID]Role{}
-		}
-		members[e.AgentID] = e.Role
-		o.Members = members
+		o.Members = withRole(o.Members, e.AgentID, e.Role)
+	case MemberRoleChanged:
+		o.Members = withRole(o.Members, e.AgentID, e.Role)
+	case MemberRemoved:
+		o.Members = maps.Clone(o.Members)
+		delete(o.Members, e.AgentID)
 	default:
 		return o
 	}
@@ -119,17 +129,19 @@ func (o Organization) Evolve(e Event, at time.Time) Organization {
 
 // mayBeReadBy lets the operator and the organization's own admins in.
 func (o Organization) mayBeReadBy(caller Caller) error {
+	if err := caller.MayActIn(o.ID); err != nil {
+		return err
+	}
 	if !o.Exists() {
 		return Refuse(CodeOrganizationNotFound, "there is no such organization")
 	}
 	if caller.IsOperator() {
 		return nil
 	}
-	if err := caller.MayActIn(o.ID); err != nil {
-		return err
-	}
-	if !o.IsAdmin(caller.AgentID) {
-		return Refuse(CodeInsufficientScope, "this needs the scope %s, or the role admin in the organization", ScopeAdminOrgs)
+	caller.Standing.Organization = o // as it is now: the decision rests on it
+	if !caller.IsAdmin() {
+		return Refuse(CodeInsufficientScope,
+			"this needs the scope %s, or the role admin in the organization and a token with all scopes of its agent", ScopeAdminOrgs)
 	}
 	return nil
 }

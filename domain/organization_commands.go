@@ -157,6 +157,9 @@ func (c UpdateOrganization) decideStatus(o Organization) (Event, error) {
 	}
 	switch *c.Status {
 	case OrganizationIsSuspended:
+		if o.isSystem() {
+			return nil, errSystemStays
+		}
 		return OrganizationSuspended{OrganizationID: o.ID}, nil
 	case OrganizationActive:
 		return OrganizationReactivated{OrganizationID: o.ID}, nil
@@ -175,6 +178,9 @@ func (c DeleteOrganization) decide(o Organization) ([]Event, error) {
 	if err := o.mayChange(c.Caller); err != nil {
 		return nil, err
 	}
+	if o.isSystem() {
+		return nil, errSystemStays
+	}
 	return []Event{OrganizationDeleted{OrganizationID: o.ID}}, nil
 }
 
@@ -190,32 +196,6 @@ func (c AbandonCreation) decide(o Organization) ([]Event, error) {
 		return nil, nil
 	}
 	return []Event{CreationAbandoned(c)}, nil
-}
-
-// AddMember gives an agent of the organization a role in it.
-type AddMember struct {
-	Caller  Caller
-	AgentID AgentID // an agent of the organization; checked by the caller of the command
-	Role    Role
-	Again   bool // it may have been done already: then there is nothing left to do
-}
-
-func (c AddMember) decide(o Organization) ([]Event, error) {
-	if err := mustBeOperator(c.Caller); err != nil {
-		return nil, err
-	}
-	if err := o.mayChange(c.Caller); err != nil {
-		return nil, err
-	}
-	if err := validateOneOf("role", c.Role, RoleMember, RoleAdmin); err != nil {
-		return nil, err
-	}
-	if role, already := o.Members[c.AgentID]; already && c.Again && role == c.Role {
-		return nil, nil
-	} else if already {
-		return nil, Refuse(CodeAlreadyMember, "the agent is a member already").With("field", "agentId")
-	}
-	return []Event{MemberAdded{OrganizationID: o.ID, AgentID: c.AgentID, Role: c.Role}}, nil
 }
 
 func mustBeOperator(caller Caller) error {

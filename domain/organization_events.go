@@ -66,6 +66,23 @@ type MemberAdded struct {
 	Role           Role           `json:"role"`
 }
 
+// MemberRoleChanged is stored as "organization.member_role_changed", schema 1.
+type MemberRoleChanged struct {
+	OrganizationID OrganizationID `json:"organizationId"`
+	AgentID        AgentID        `json:"agentId"`
+	From           Role           `json:"from"`
+	Role           Role           `json:"role"`
+}
+
+// MemberRemoved is stored as "organization.member_removed", schema 1. Role is
+// what the agent had. It is written before an agent that has a role is
+// decommissioned, too.
+type MemberRemoved struct {
+	OrganizationID OrganizationID `json:"organizationId"`
+	AgentID        AgentID        `json:"agentId"`
+	Role           Role           `json:"role"`
+}
+
 // TierChanged is stored as "tier.changed", schema 1. Who did it is the event's actor.
 type TierChanged struct {
 	OrganizationID OrganizationID `json:"organizationId"`
@@ -81,4 +98,6 @@ func (OrganizationReactivated) EventType() Type { return "organization.reactivat
 func (OrganizationDeleted) EventType() Type     { return "organization.deleted" }
 func (CreationAbandoned) EventType() Type       { return "organization.creation_abandoned" }
 func (MemberAdded) EventType() Type             { return "organization.member_added" }
+func (MemberRoleChanged) EventType() Type       { return "organization.member_role_changed" }
+func (MemberRemoved) EventType() Type           { return "organization.member_removed" }
 func (TierChanged) EventType() Type             { return "tier.changed" }

@@ -23,7 +23,10 @@ func memberAdded(agent AgentID, role Role) MemberAdded {
 }
 
 // admin is an agent of acme that is its admin in the stories that say so.
-var admin = Caller{AgentID: sibling, OrganizationID: acme, Scopes: NewScopes(ScopeAgentsRead)}
+var admin = Caller{
+	AgentID: sibling, OrganizationID: acme, Scopes: NewScopes(ScopeAgentsRead),
+	Standing: Standing{Agent: Agent{ID: sibling, OrganizationID: acme, Status: AgentActive, Scopes: NewScopes(ScopeAgentsRead, ScopeOpenID)}},
+}
 
 func TestOperatorFoundsOrganizations(t *testing.T) {
 	s := givenOrganization(t).when(createAcme(nil)).then(acmeCreated())

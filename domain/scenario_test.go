@@ -188,7 +188,7 @@ var (
 	tokenID   = TokenID{testUUID("0000000000d1")}
 	operator  = Caller{AgentID: boss, OrganizationID: OrganizationID{testUUID("0000000000a9")}, Scopes: AllScopes()}
 	colleague = Caller{AgentID: sibling, OrganizationID: acme,
-		Scopes: NewScopes(ScopeAgentsRead, ScopeAgentsWrite, ScopeTokensRead)}
+		Scopes: NewScopes(ScopeAgentsRead, ScopeAgentsWrite, ScopeTokensRead), Standing: Standing{Organization: Organization{ID: acme}}}
 	stranger = Caller{AgentID: AgentID{testUUID("0000000000b9")}, OrganizationID: rivals,
 		Scopes: AllScopes().Without(ScopeAdminOrgs)}
 )

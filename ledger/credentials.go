@@ -7,19 +7,28 @@ import (
 )
 
 // GenerateCredential gives an agent a new credential.
-func (l *Ledger) GenerateCredential(ctx context.Context, origin Origin, id domain.AgentID, command domain.GenerateCredential) (Outcome[domain.Agent], error) {
+func (l *Ledger) GenerateCredential(ctx context.Context, origin Origin, id domain.AgentID, command domain.GenerateCredential) (_ Outcome[domain.Agent], err error) {
+	if command.Caller, err = l.admitted(ctx, command.Caller, id); err != nil {
+		return Outcome[domain.Agent]{}, err
+	}
 	return l.changeAgent(ctx, origin, id, command)
 }
 
 // RotateCredential replaces a credential's secret or key. Once it has
 // returned, no node issues a token on the old one or accepts a token issued
 // under it.
-func (l *Ledger) RotateCredential(ctx context.Context, origin Origin, id domain.AgentID, command domain.RotateCredential) (Outcome[domain.Agent], error) {
+func (l *Ledger) RotateCredential(ctx context.Context, origin Origin, id domain.AgentID, command domain.RotateCredential) (_ Outcome[domain.Agent], err error) {
+	if command.Caller, err = l.admitted(ctx, command.Caller, id); err != nil {
+		return Outcome[domain.Agent]{}, err
+	}
 	return l.changeAgent(ctx, origin, id, command)
 }
 
 // RevokeCredential ends a credential, with the same promise.
-func (l *Ledger) RevokeCredential(ctx context.Context, origin Origin, id domain.AgentID, command domain.RevokeCredential) (Outcome[domain.Agent], error) {
+func (l *Ledger) RevokeCredential(ctx context.Context, origin Origin, id domain.AgentID, command domain.RevokeCredential) (_ Outcome[domain.Agent], err error) {
+	if command.Caller, err = l.admitted(ctx, command.Caller, id); err != nil {
+		return Outcome[domain.Agent]{}, err
+	}
 	return l.changeAgent(ctx, origin, id, command)
 }
 
@@ -27,4 +36,13 @@ func (l *Ledger) RevokeCredential(ctx context.Context, origin Origin, id domain.
 // expired, each of them once.
 func (l *Ledger) ExpireCredentials(ctx context.Context, origin Origin, id domain.AgentID, command domain.ExpireCredentials) (Outcome[domain.Agent], error) {
 	return l.changeAgent(ctx, origin, id, command)
+}
+
+// admitted is a caller whose command to an agent may be decided, with its
+// standing.
+func (l *Ledger) admitted(ctx context.Context, caller domain.Caller, id domain.AgentID) (domain.Caller, error) {
+	if err := l.reachAgent(ctx, caller, id); err != nil {
+		return caller, err
+	}
+	return l.ranked(ctx, caller)
 }

@@ -42,7 +42,10 @@ func (l *Ledger) CreateDelegation(ctx context.Context, origin Origin, command do
 // it, or one below it, and no node accepts a token issued under any of them.
 func (l *Ledger) RevokeDelegation(ctx context.Context, origin Origin, id domain.DelegationID, command domain.RevokeDelegation) (_ Outcome[domain.Delegation], err error) {
 	var none Outcome[domain.Delegation]
-	if command.Organization, err = l.Organization(ctx, command.Caller.OrganizationID); err != nil {
+	if err := l.reachDelegation(ctx, command.Caller, id); err != nil {
+		return none, err
+	}
+	if command.Caller, err = l.ranked(ctx, command.Caller); err != nil {
 		return none, err
 	}
 	outcome, err := l.onDelegation(ctx, origin, id, command)

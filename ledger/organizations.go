@@ -31,27 +31,18 @@ func (l *Ledger) CreateOrganization(ctx context.Context, origin Origin, command 
 }
 
 // UpdateOrganization changes an organization, its tier and status included.
-func (l *Ledger) UpdateOrganization(ctx context.Context, origin Origin, id domain.OrganizationID, command domain.UpdateOrganization) (Outcome[domain.Organization], error) {
+func (l *Ledger) UpdateOrganization(ctx context.Context, origin Origin, id domain.OrganizationID, command domain.UpdateOrganization) (_ Outcome[domain.Organization], err error) {
+	if command.Caller, err = l.within(ctx, command.Caller, id); err != nil {
+		return Outcome[domain.Organization]{}, err
+	}
 	return l.changeOrganization(ctx, origin, id, command)
 }
 
 // ChangeTier moves an organization to another tier. Once it has returned, every
 // node decides by the new limits.
 func (l *Ledger) ChangeTier(ctx context.Context, origin Origin, id domain.OrganizationID, command domain.ChangeTier) (Outcome[domain.Organization], error) {
-	return l.changeOrganization(ctx, origin, id, command)
-}
-
-// AddMember gives an agent of the organization a role in it.
-func (l *Ledger) AddMember(ctx context.Context, origin Origin, id domain.OrganizationID, command domain.AddMember) (Outcome[domain.Organization], error) {
-	agent, err := l.Agent(ctx, command.AgentID)
-	if err != nil {
+	if err := command.Caller.MayActIn(id); err != nil {
 		return Outcome[domain.Organization]{}, err
-	}
-	if !agent.Exists() {
-		return Outcome[domain.Organization]{}, domain.Refuse(domain.CodeAgentNotFound, "there is no such agent").With("field", "agentId")
-	}
-	if agent.OrganizationID != id {
-		return Outcome[domain.Organization]{}, domain.Refuse(domain.CodeCrossTenant, "the agent belongs to another organization").With("field", "agentId")
 	}
 	return l.changeOrganization(ctx, origin, id, command)
 }
@@ -60,6 +51,9 @@ func (l *Ledger) AddMember(ctx context.Context, origin Origin, id domain.Organiz
 // are closed first, so that none can come in between.
 func (l *Ledger) DeleteOrganization(ctx context.Context, origin Origin, id domain.OrganizationID, command domain.DeleteOrganization) (Outcome[domain.Organization], error) {
 	var none Outcome[domain.Organization]
+	if err := command.Caller.MayActIn(id); err != nil {
+		return none, err
+	}
 	organization, err := l.Organization(ctx, id)
 	if err != nil {
 		return none, err
@@ -71,6 +65,28 @@ func (l *Ledger) DeleteOrganization(ctx context.Context, origin Origin, id domai
 		return none, err
 	}
 	return l.changeOrganization(ctx, origin, id, command)
+}
+
+// ReadOrganization reads an organization for a caller who may.
+func (l *Ledger) ReadOrganization(ctx context.Context, caller domain.Caller, id domain.OrganizationID) (domain.Organization, error) {
+	caller, err := l.within(ctx, caller, id)
+	if err != nil {
+		return domain.Organization{}, err
+	}
+	organization, err := l.Organization(ctx, id)
+	if err != nil {
+		return domain.Organization{}, err
+	}
+	return organization, organization.AuthorizeRead(caller)
+}
+
+// within is a caller who may name the organization, with what the ledger knows
+// of its agent; of the operator that does not count.
+func (l *Ledger) within(ctx context.Context, caller domain.Caller, id domain.OrganizationID) (domain.Caller, error) {
+	if err := caller.MayActIn(id); err != nil || caller.IsOperator() {
+		return caller, err
+	}
+	return l.Known(ctx, caller)
 }
 
 func (l *Ledger) closeSeats(ctx context.Context, origin Origin, id domain.OrganizationID) error {

@@ -7,12 +7,45 @@ import (
 )
 
 // UpdateAgent changes an agent; a change of status is part of it.
-func (l *Ledger) UpdateAgent(ctx context.Context, origin Origin, id domain.AgentID, command domain.UpdateAgent) (Outcome[domain.Agent], error) {
+func (l *Ledger) UpdateAgent(ctx context.Context, origin Origin, id domain.AgentID, command domain.UpdateAgent) (_ Outcome[domain.Agent], err error) {
+	if command.Scopes == nil && command.Status == nil { // a matter of scopes alone
+		err = l.reachAgent(ctx, command.Caller, id)
+	} else {
+		command.Caller, err = l.admitted(ctx, command.Caller, id)
+	}
+	if err != nil {
+		return Outcome[domain.Agent]{}, err
+	}
+	if command.Status != nil && *command.Status == domain.AgentIsGone {
+		return l.decommission(ctx, origin, id, command)
+	}
 	return l.changeAgent(ctx, origin, id, command)
 }
 
 // DecommissionAgent ends an agent for good and gives its seat back.
-func (l *Ledger) DecommissionAgent(ctx context.Context, origin Origin, id domain.AgentID, command domain.DecommissionAgent) (Outcome[domain.Agent], error) {
+func (l *Ledger) DecommissionAgent(ctx context.Context, origin Origin, id domain.AgentID, command domain.DecommissionAgent) (_ Outcome[domain.Agent], err error) {
+	if command.Caller, err = l.admitted(ctx, command.Caller, id); err != nil {
+		return Outcome[domain.Agent]{}, err
+	}
+	return l.decommission(ctx, origin, id, command)
+}
+
+// decommission takes the agent's role in its organization away first, since
+// only the organization's stream can tell whether it is the last admin: of two
+// admins that end each other at the same time, one stays. What comes between the
+// two steps leaves an agent without a role, and the command can be sent again.
+// The other way round it would leave an organization without an admin.
+func (l *Ledger) decommission(ctx context.Context, origin Origin, id domain.AgentID, command domain.AgentCommand) (Outcome[domain.Agent], error) {
+	agent, err := l.Agent(ctx, id)
+	if err != nil {
+		return Outcome[domain.Agent]{}, err
+	}
+	if _, err := agent.Decide(command); err != nil {
+		return Outcome[domain.Agent]{}, err
+	}
+	if err := l.retireMember(ctx, origin, agent); err != nil {
+		return Outcome[domain.Agent]{}, err
+	}
 	return l.changeAgent(ctx, origin, id, command)
 }
 

@@ -19,8 +19,6 @@ const (
 		JOIN audit_events e ON e.position = a.position ORDER BY a.position DESC`
 
 	selectAuditPlace = `SELECT a.agent_id, a.outcome, a.position, a.stream, a.revision FROM audit_events a`
-
-	selectOrganizationOfEvent = `SELECT a.organization_id FROM audit_events a`
 )
 
 // identify adds what finds an event by its id. The index of the trail has none

@@ -91,8 +91,8 @@ func withoutVerifier(data json.RawMessage) (json.RawMessage, error) {
 }
 
 // AuditEvent finds an event of the trail by its id. The error is [ErrNotFound]
-// when the tenant has none with this id, or none since notBefore.
-func (q *Queries) AuditEvent(ctx context.Context, tenant Tenant, id uuid.UUID, notBefore time.Time) (AuditEvent, error) {
+// when the tenant has none with this id.
+func (q *Queries) AuditEvent(ctx context.Context, tenant Tenant, id uuid.UUID) (AuditEvent, error) {
 	var c conditions
 	if q.ledger != nil {
 		identify(&c, id)
@@ -100,9 +100,6 @@ func (q *Queries) AuditEvent(ctx context.Context, tenant Tenant, id uuid.UUID, n
 		c.add("e.id = ?", id)
 	}
 	c.tenant(tenant, "a.organization_id")
-	if !notBefore.IsZero() {
-		c.add("a.recorded_at >= ?", notBefore)
-	}
 	if q.ledger != nil {
 		return q.elsewhere(ctx, tenant, c)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/sentryagent/agentidp/domain"
@@ -92,44 +91,4 @@ func (q *Queries) Members(ctx context.Context, tenant Tenant, id domain.Organiza
 	c.add("organization_id = ?", id.UUID)
 	c.tenant(tenant, "organization_id")
 	return list(ctx, q, tenant, scanMember, page, selectMembers, countMembers, c, newestMembers)
-}
-
-// Kind is a kind of thing that belongs to an organization.
-type Kind string
-
-const (
-	AgentKind      Kind = "agent"
-	CredentialKind Kind = "credential"
-	EventKind      Kind = "event"
-)
-
-var selectOrganizationOf = map[Kind]string{
-	AgentKind:      `SELECT organization_id FROM agents WHERE agent_id = $1`,
-	CredentialKind: `SELECT organization_id FROM credentials WHERE credential_id = $1`,
-	EventKind:      `SELECT organization_id FROM events WHERE id = $1`,
-}
-
-// OrganizationOf tells which organization something belongs to, whoever asks:
-// it is for telling "not yours" from "not there", and for nothing else. The
-// error is [ErrNotFound] when it is not there or nobody's.
-func (q *Queries) OrganizationOf(ctx context.Context, kind Kind, id uuid.UUID) (owner domain.OrganizationID, err error) {
-	if kind == EventKind && q.ledger != nil {
-		var c conditions
-		identify(&c, id)
-		owner.UUID, err = one(ctx, q, AllOrganizations, scanOwner, selectOrganizationOfEvent+c.where(), c.args...)
-		return owner, err
-	}
-	owner.UUID, err = one(ctx, q, AllOrganizations, scanOwner, selectOrganizationOf[kind], id)
-	return owner, err
-}
-
-func scanOwner(row pgx.CollectableRow) (uuid.UUID, error) {
-	var id *uuid.UUID
-	if err := row.Scan(&id); err != nil {
-		return uuid.Nil, err
-	}
-	if id == nil {
-		return uuid.Nil, ErrNotFound
-	}
-	return *id, nil
 }

@@ -3,8 +3,10 @@ package replay
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/eventstore"
 )
 
 // AgentState is who an agent was and what it could do at a moment.
@@ -49,12 +51,15 @@ func (h *History) Agent(ctx context.Context, caller domain.Caller, id domain.Age
 	if err != nil {
 		return AgentState{}, err
 	}
+	if err := h.mayBeTold(ctx, caller, id); err != nil {
+		return AgentState{}, err
+	}
 	was, err := h.agent(ctx, id, at)
 	if err != nil {
 		return AgentState{}, err
 	}
-	if err := h.mayBeTold(ctx, caller, id, was); err != nil {
-		return AgentState{}, err
+	if !was.state.Exists() {
+		return AgentState{}, neverWas(domain.CodeAgentNotFound, "agent", was.next)
 	}
 	tenant, err := h.organization(ctx, was.state.OrganizationID, at)
 	if err != nil {
@@ -70,27 +75,14 @@ func (h *History) Agent(ctx context.Context, caller domain.Caller, id domain.Age
 	return state, err
 }
 
-// mayBeTold refuses callers of another organization, whether or not the agent
-// existed at the moment, and then says when it came to life.
-func (h *History) mayBeTold(ctx context.Context, caller domain.Caller, id domain.AgentID, was past[domain.Agent]) error {
-	known := was.state
-	if !known.Exists() && was.next != nil {
-		later, err := h.agent(ctx, id, instant{position: was.next.Position})
-		if err != nil {
-			return err
-		}
-		known = later.state
+// mayBeTold refuses what is not in the caller's organization, whether or not it
+// existed at the moment, and before any of it is read but whose it is.
+func (h *History) mayBeTold(ctx context.Context, caller domain.Caller, id domain.AgentID) error {
+	owner, found, err := eventstore.Owner(ctx, h.store, domain.AgentStream(id))
+	if err != nil {
+		return fmt.Errorf("read whose the agent is: %w", err)
 	}
-	if !known.Exists() {
-		return neverWas(domain.CodeAgentNotFound, "agent", nil)
-	}
-	if err := caller.MayActIn(known.OrganizationID); err != nil {
-		return err
-	}
-	if !was.state.Exists() {
-		return neverWas(domain.CodeAgentNotFound, "agent", was.next)
-	}
-	return nil
+	return caller.MayReach(found, domain.OrganizationID{UUID: owner}, "agent", domain.CodeAgentNotFound)
 }
 
 // conclude asks the write side's own rules.

@@ -132,7 +132,7 @@ func TestAStateSaysWhenAThingCameToLife(t *testing.T) {
 		"too early":           {auditor, id, replay.Moment{Position: first}, domain.CodeAgentNotFound},
 		"too early, another":  {domain.Caller{OrganizationID: theirs}, id, replay.Moment{Position: first}, domain.CodeCrossTenant},
 		"another's":           {domain.Caller{OrganizationID: theirs}, id, replay.Moment{}, domain.CodeCrossTenant},
-		"unknown":             {auditor, domain.AgentID{UUID: uuid.New()}, replay.Moment{}, domain.CodeAgentNotFound},
+		"unknown":             {auditor, domain.AgentID{UUID: uuid.New()}, replay.Moment{}, domain.CodeCrossTenant},
 		"in the future":       {auditor, id, replay.Moment{Time: s.at.Add(time.Hour)}, domain.CodeValidation},
 		"beyond the last one": {auditor, id, replay.Moment{Position: first + 100}, domain.CodeValidation},
 	} {

@@ -83,7 +83,7 @@ func (l *Ledger) Event(ctx context.Context, id uuid.UUID) (event eventstore.Even
 	if engine, can := l.Store.(byID); can {
 		return engine.Event(ctx, id)
 	}
-	a, err := l.Queries().AuditEvent(ctx, projections.AllOrganizations, id, time.Time{})
+	a, err := l.Queries().AuditEvent(ctx, projections.AllOrganizations, id)
 	if errors.Is(err, projections.ErrNotFound) {
 		return event, false, nil
 	}

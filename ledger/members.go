@@ -1,0 +1,104 @@
+package ledger
+
+import (
+	"context"
+
+	"github.com/sentryagent/agentidp/domain"
+)
+
+// AddMember gives an agent of the organization a role in it.
+func (l *Ledger) AddMember(ctx context.Context, origin Origin, id domain.OrganizationID, command domain.AddMember) (Outcome[domain.Organization], error) {
+	var none Outcome[domain.Organization]
+	if err := command.Validate(); err != nil {
+		return none, err
+	}
+	agent, err := l.Agent(ctx, command.AgentID)
+	if err != nil {
+		return none, err
+	}
+	organization, err := l.Organization(ctx, id)
+	switch {
+	case err != nil:
+		return none, err
+	case !organization.Exists():
+		return none, domain.Refuse(domain.CodeOrganizationNotFound, "there is no such organization")
+	case !agent.Exists():
+		return none, domain.Refuse(domain.CodeAgentNotFound, "there is no such agent").With("field", "agentId")
+	case agent.OrganizationID != id:
+		return none, domain.Refuse(domain.CodeCrossTenant, "the agent belongs to another organization").With("field", "agentId")
+	case agent.Status == domain.AgentIsGone:
+		return none, domain.Refuse(domain.CodeAgentDecommissioned, "the agent is decommissioned; that is final").With("field", "agentId")
+	}
+	return l.changeOrganization(ctx, origin, id, command)
+}
+
+// ChangeMemberRole gives a member another role.
+func (l *Ledger) ChangeMemberRole(ctx context.Context, origin Origin, id domain.OrganizationID, command domain.ChangeMemberRole) (_ Outcome[domain.Organization], err error) {
+	if command.Caller, command.Gone, err = l.amongMembers(ctx, command.Caller, id, command.AgentID); err != nil {
+		return Outcome[domain.Organization]{}, err
+	}
+	return l.changeOrganization(ctx, origin, id, command)
+}
+
+// RemoveMember takes the role of a member away.
+func (l *Ledger) RemoveMember(ctx context.Context, origin Origin, id domain.OrganizationID, command domain.RemoveMember) (_ Outcome[domain.Organization], err error) {
+	if command.Caller, command.Gone, err = l.amongMembers(ctx, command.Caller, id, command.AgentID); err != nil {
+		return Outcome[domain.Organization]{}, err
+	}
+	return l.changeOrganization(ctx, origin, id, command)
+}
+
+// amongMembers looks up what a change of a member rests on beside the
+// organization's own stream. An admin that is decommissioned while this goes on
+// loses its role first, on that stream, so that the decision sees it.
+func (l *Ledger) amongMembers(ctx context.Context, caller domain.Caller, id domain.OrganizationID, member domain.AgentID) (domain.Caller, []domain.AgentID, error) {
+	caller, err := l.within(ctx, caller, id)
+	if err != nil {
+		return caller, nil, err
+	}
+	organization, err := l.Organization(ctx, id)
+	if err != nil {
+		return caller, nil, err
+	}
+	gone, err := l.goneMembers(ctx, organization, member)
+	return caller, gone, err
+}
+
+// goneMembers looks for the decommissioned: the member asked about and, where
+// that is an admin, the others. There are none but in ledgers from before roles
+// could be taken away.
+func (l *Ledger) goneMembers(ctx context.Context, organization domain.Organization, member domain.AgentID) ([]domain.AgentID, error) {
+	var gone []domain.AgentID
+	for id := range organization.Members {
+		rival := organization.IsAdmin(member) && organization.IsAdmin(id)
+		if id != member && !rival {
+			continue
+		}
+		agent, err := l.Agent(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if agent.Status == domain.AgentIsGone {
+			gone = append(gone, id)
+		}
+	}
+	return gone, nil
+}
+
+// retireMember takes the role away from an agent that is about to be
+// decommissioned.
+func (l *Ledger) retireMember(ctx context.Context, origin Origin, agent domain.Agent) error {
+	organization, err := l.Organization(ctx, agent.OrganizationID)
+	if err != nil {
+		return err
+	}
+	if _, is := organization.Members[agent.ID]; !is {
+		return nil
+	}
+	gone, err := l.goneMembers(ctx, organization, agent.ID)
+	if err != nil {
+		return err
+	}
+	_, err = l.onOrganization(ctx, origin, agent.OrganizationID, domain.RetireMember{AgentID: agent.ID, Gone: gone})
+	return err
+}
