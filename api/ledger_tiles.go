@@ -46,8 +46,10 @@ func (s *Server) ledgerRoutes() []route {
 		{http.MethodGet, "/ledger/checkpoint", public, s.serveCheckpoint, true},
 	}
 	// Large numbers are folders: x001/x234/067, and a partial tile 067.p/5.
-	for _, path := range []string{"{a}", "{a}/{b}", "{a}/{b}/{c}", "{a}/{b}/{c}/{d}", "{a}/{b}/{c}/{d}/{e}"} {
-		routes = append(routes, route{http.MethodGet, "/ledger/tile/{level}/" + path, public, s.serveTile, true})
+	path := "/ledger/tile/{level}"
+	for _, part := range []string{"/{part1}", "/{part2}", "/{part3}", "/{part4}", "/{part5}"} {
+		path += part
+		routes = append(routes, route{http.MethodGet, path, public, s.serveTile, true})
 	}
 	return routes
 }

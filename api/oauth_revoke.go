@@ -45,10 +45,7 @@ func (s *Server) revokeToken(c *gin.Context) {
 	answerRevoked(c)
 }
 
-// answerRevoked has no body, but a media type: there are clients that take an
-// answer without one for a failure.
-func answerRevoked(c *gin.Context) {
-	c.Header("Content-Type", mediaJSON)
-	c.Status(http.StatusOK)
-	c.Writer.WriteHeaderNow()
-}
+// answerRevoked says nothing, as an empty JSON object: RFC 7009 section 2.2
+// leaves the body to us, and there are clients that take an answer without a
+// media type, or JSON without a value, for a failure.
+func answerRevoked(c *gin.Context) { c.JSON(http.StatusOK, struct{}{}) }

@@ -2648,6 +2648,9 @@ type TokenIntrospected = IntrospectionResponse
 // Example: {"access_token":"eyJhbGciOiJSUzI1NiIsInR5cCI6ImF0K2p3dCJ9.e30.c2ln","expires_in":3600,"scope":"agents:read audit:read","token_type":"Bearer"}
 type TokenIssued = TokenResponse
 
+// TokenRevoked Empty: there is nothing to say.
+type TokenRevoked = map[string]interface{}
+
 // TooManyRequests Why a request was refused.
 type TooManyRequests = Error
 
