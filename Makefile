@@ -43,12 +43,18 @@ demo: build ## Tell the whole journey on a live server, and catch a forger in th
 test: bin/withservices c-compiler curl ## Run all tests, against a private PostgreSQL and Redis
 	@race=-race; \
 	command -v cc >/dev/null 2>&1 || { race=; echo >&2 '*** No C compiler: the tests run WITHOUT the race detector. ***'; }; \
+	for tool in npm mvn; do command -v $$tool >/dev/null 2>&1 || \
+		echo >&2 "*** No $$tool: client libraries that need it are NOT tested here; make test-foreign installs it. ***"; done; \
 	exec $(WITH_SERVICES) go test $$race -timeout $(TIMEOUT) $(TESTFLAGS) $(PACKAGES)
 
 .PHONY: test-race
 test-race: bin/withservices c-compiler curl ## The same, but fail where the race detector cannot run
 	@command -v cc >/dev/null 2>&1 || { echo >&2 'The race detector needs a C compiler: install gcc.'; exit 1; }
 	@exec $(WITH_SERVICES) go test -race -timeout $(TIMEOUT) $(TESTFLAGS) $(PACKAGES)
+
+.PHONY: test-foreign
+test-foreign: bin/withservices foreign-tools ## Run client libraries of other people (Node, Go, Java), pinned, against a live server
+	@exec $(WITH_SERVICES) env TEST_FOREIGN=required go test -count=1 -v -timeout $(TIMEOUT) $(TESTFLAGS) ./test/foreign
 
 .PHONY: fuzz
 fuzz: go ## Fuzz every fuzz target for FUZZTIME (10s) each
@@ -81,6 +87,7 @@ lint: go ## Check format, vet, staticcheck and the go.mod files
 	go tool -modfile=tools/go.mod staticcheck ./...
 	go mod tidy -diff
 	cd tools && go mod tidy -diff
+	cd test/foreign/go && go mod tidy -diff
 
 .PHONY: vulncheck
 vulncheck: go ## Look for known vulnerabilities in what the product is built of
@@ -135,3 +142,13 @@ curl:
 		echo >&2 'installing curl, which the README is tested with' && \
 		DEBIAN_FRONTEND=noninteractive apt-get update -qq && \
 		DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends curl >/dev/null; } || true
+
+# What the client libraries of test/foreign run on. Node.js itself comes pinned with them, npm fetches it.
+.PHONY: foreign-tools
+foreign-tools:
+	@for tool in npm mvn javac; do command -v $$tool >/dev/null 2>&1 || { \
+		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 && \
+		echo >&2 'installing npm, a JDK and Maven, for client libraries of other people' && \
+		DEBIAN_FRONTEND=noninteractive apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends npm default-jdk-headless maven >/dev/null; \
+		break; }; done || true
