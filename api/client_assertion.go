@@ -5,14 +5,12 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
-	"encoding/json"
 	"math"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/sentryagent/agentidp/domain"
 )
@@ -221,20 +219,6 @@ func algorithmsOf(key jose.JSONWebKey) []string {
 		return []string{key.Algorithm}
 	}
 	return nil
-}
-
-// signedBy reports whether the assertion was signed with the private half of a
-// key, a JWK.
-func (a assertion) signedBy(jwk json.RawMessage) bool {
-	var key jose.JSONWebKey
-	if err := key.UnmarshalJSON(jwk); err != nil || !slices.Contains(algorithmsOf(key), a.algorithm) {
-		return false
-	}
-	method := jwt.GetSigningMethod(a.algorithm)
-	if a.algorithm == "Ed25519" {
-		method = jwt.SigningMethodEdDSA
-	}
-	return method != nil && method.Verify(a.text, a.signature, key.Key) == nil
 }
 
 // claimedSubject is who an assertion says it comes from, nothing of which has

@@ -116,13 +116,12 @@ func (s *Server) identifyByAssertion(c *gin.Context) (client, error) {
 		return client{}, err
 	}
 	who := client{agentID: claimed.agentID}
-	for _, credential := range agent.Credentials {
-		if credential.Kind == domain.KeyCredential && claimed.signedBy(credential.PublicKey) {
-			who.proof = domain.Proof{CredentialID: credential.ID, PublicKey: credential.PublicKey}
-			return who, s.useOnce(c.Request.Context(), claimed)
-		}
+	signer, err := s.signingCredential(agent, claimed)
+	if err != nil {
+		return who, err
 	}
-	return who, &domain.AuthError{Reason: domain.AuthBadAssertion}
+	who.proof = domain.Proof{CredentialID: signer.ID, PublicKey: signer.PublicKey}
+	return who, s.useOnce(c.Request.Context(), claimed)
 }
 
 // useOnce refuses an assertion whose jti was used before, on any node. It is
@@ -142,24 +141,36 @@ func (s *Server) useOnce(ctx context.Context, used assertion) error {
 
 // authenticateClient is for endpoints where being the client is all that counts.
 func (s *Server) authenticateClient(c *gin.Context) (domain.Agent, error) {
+	agent, _, err := s.provenClient(c)
+	if err != nil {
+		return agent, err
+	}
+	return agent, s.admit(c, domain.Caller{AgentID: agent.ID, OrganizationID: agent.OrganizationID})
+}
+
+// provenClient is the client that a request comes from, and the credential that
+// it has proven to hold, both as the ledger knows them now. A failure has been
+// put on record.
+func (s *Server) provenClient(c *gin.Context) (domain.Agent, domain.Credential, error) {
 	who, err := s.identifyClient(c)
 	if err != nil {
-		return domain.Agent{}, s.recordFailure(c, who.agentID, err)
+		return domain.Agent{}, domain.Credential{}, s.recordFailure(c, who.agentID, err)
 	}
 	agent, err := s.ledger.Agent(c.Request.Context(), who.agentID)
 	if err != nil {
-		return agent, err
+		return agent, domain.Credential{}, err
 	}
-	if _, err := agent.Authenticate(who.proof, s.now()); err != nil {
-		return agent, s.recordFailure(c, who.agentID, err)
+	credential, err := agent.Authenticate(who.proof, s.now())
+	if err != nil {
+		return agent, credential, s.recordFailure(c, who.agentID, err)
 	}
 	if err := s.revocations.Sync(c.Request.Context()); err != nil {
-		return agent, err
+		return agent, credential, err
 	}
 	if !s.revocations.OrganizationActive(agent.OrganizationID) {
-		return agent, s.recordFailure(c, who.agentID, &domain.AuthError{Reason: domain.AuthOrganizationInactive})
+		return agent, credential, s.recordFailure(c, who.agentID, &domain.AuthError{Reason: domain.AuthOrganizationInactive})
 	}
-	return agent, s.admit(c, domain.Caller{AgentID: agent.ID, OrganizationID: agent.OrganizationID})
+	return agent, credential, nil
 }
 
 // recordFailure puts a failed authentication on record, counts it, and gives
@@ -168,6 +179,13 @@ func (s *Server) recordFailure(c *gin.Context, id domain.AgentID, err error) err
 	var failure *domain.AuthError
 	if !errors.As(err, &failure) {
 		return err
+	}
+	repeated, repeatErr := s.repeated(c)
+	if repeatErr != nil {
+		return repeatErr
+	}
+	if repeated {
+		return s.passRepeated(c, err)
 	}
 	s.metrics.authFailures.WithLabelValues(string(failure.Reason)).Inc()
 	// What is no client id may well be a secret in the wrong field.

@@ -1,16 +1,11 @@
 package api
 
 import (
-	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rsa"
 	"encoding/json"
 	"net/http"
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/go-jose/go-jose/v4"
 
 	"github.com/sentryagent/agentidp/api/gen"
 	"github.com/sentryagent/agentidp/api/timestamp"
@@ -145,48 +140,19 @@ type material struct {
 }
 
 // newMaterial takes the caller's public key, or makes a secret where none is given.
-func (s *Server) newMaterial(kind domain.CredentialKind, jwk *gen.PublicKeyJwk) (material, error) {
+func (s *Server) newMaterial(kind domain.CredentialKind, jwk *gen.NewPublicKeyJwk) (material, error) {
 	switch {
 	case kind == domain.KeyCredential && jwk == nil:
 		return material{}, domain.Invalid("publicKeyJwk", "is needed for a credential of kind private_key_jwt", nil)
 	case kind == domain.SecretCredential && jwk != nil:
 		return material{}, domain.Invalid("publicKeyJwk", "goes with a credential of kind private_key_jwt only", nil)
 	case jwk != nil:
-		key, err := checkedKey(jwk)
+		key, err := checkedKey(json.RawMessage(*jwk))
 		return material{publicKey: key}, err
 	}
 	secret := NewClientSecret()
 	keyID, mac := s.keys.CredentialVerifier(secret)
 	return material{secret: secret, verifier: &domain.Verifier{KeyID: keyID, MAC: mac}}, nil
-}
-
-const minRSABits = 2048
-
-// checkedKey is the canonical form of a public key that assertions may be
-// signed with.
-func checkedKey(jwk *gen.PublicKeyJwk) (json.RawMessage, error) {
-	text, err := json.Marshal(jwk)
-	if err != nil {
-		return nil, err
-	}
-	var key jose.JSONWebKey
-	if err := key.UnmarshalJSON(text); err != nil || !key.IsPublic() || !key.Valid() {
-		return nil, domain.Invalid("publicKeyJwk", "is not a valid public key (RFC 7517)", nil)
-	}
-	switch public := key.Key.(type) {
-	case *ecdsa.PublicKey:
-		if public.Curve != elliptic.P256() {
-			return nil, domain.Invalid("publicKeyJwk", "must be on the curve P-256", nil)
-		}
-	case *rsa.PublicKey:
-		if public.N.BitLen() < minRSABits {
-			return nil, domain.Invalid("publicKeyJwk", "has too few bits", minRSABits)
-		}
-	default:
-		return nil, domain.Invalid("publicKeyJwk", "must be of type EC or RSA", nil)
-	}
-	canonical, err := json.Marshal(jose.JSONWebKey{Key: key.Key, KeyID: key.KeyID, Algorithm: key.Algorithm, Use: key.Use})
-	return bytes.TrimSpace(canonical), err
 }
 
 // answerCredential is the one answer that ever holds the secret.

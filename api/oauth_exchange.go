@@ -23,11 +23,24 @@ const (
 
 // RFC 8693 section 2.2.2: a subject or actor token that is not valid, for
 // whatever reason, is an invalid_request.
-var errActorToken = &protocolError{"invalid_request", "actor_token is not a valid access token of the delegatee's own"}
+var (
+	errActorToken  = &protocolError{"invalid_request", "actor_token is not a valid access token of the delegatee's own"}
+	errOtherClient = &protocolError{"invalid_request", "actor_token is another's than the client that has authenticated: both must be the delegatee"}
+	errNoActor     = &protocolError{"invalid_request", "actor_token is missing: the delegatee sends an access token of its own, or authenticates as a client"}
+)
+
+// actor is who exchanges a delegation, and how it has shown who it is.
+type actor struct {
+	caller       domain.Caller
+	credentialID domain.CredentialID
+	method       domain.CredentialKind
+	// basis is up to where in the ledger the actor is known to be alive.
+	basis ledger.Position
+}
 
 // exchangeToken is the token endpoint for RFC 8693: a delegation and an access
-// token of the delegatee's own give an access token that acts for the
-// delegator. The actor token is the authentication.
+// token of the delegatee's own, or its client authentication, give an access
+// token that acts for the delegator.
 func (s *Server) exchangeToken(c *gin.Context) {
 	form := c.Request.PostForm
 	if err := checkExchange(form); err != nil {
@@ -39,20 +52,20 @@ func (s *Server) exchangeToken(c *gin.Context) {
 		s.failClient(c, err)
 		return
 	}
-	actor, err := s.actor(c.Request.Context(), form.Get("actor_token"))
+	actor, err := s.actor(c)
 	if err != nil {
 		s.failClient(c, err)
 		return
 	}
-	admission := s.admission(c, actor.agentID)
-	id, basis, err := s.usableDelegation(form.Get("subject_token"))
+	admission := s.admission(c, actor.caller.AgentID)
+	id, err := s.usableDelegation(form.Get("subject_token"), actor.basis)
 	if err != nil {
 		s.fail(c, admission.close(c, err))
 		return
 	}
-	exchanged, err := s.ledger.ExchangeDelegation(c.Request.Context(), s.clientOrigin(c, actor.agentID), id,
+	exchanged, err := s.ledger.ExchangeDelegation(c.Request.Context(), s.clientOrigin(c, actor.caller.AgentID), id,
 		domain.ExchangeDelegation{
-			Actor: actor.caller(), CredentialID: actor.credentialID,
+			Actor: actor.caller, CredentialID: actor.credentialID, AuthMethod: actor.method,
 			TokenID: command.TokenID, Scopes: command.Scopes, Audience: command.Audience,
 			Algorithm: command.Algorithm, KeyID: command.KeyID, At: command.At,
 		}, admission.take)
@@ -60,7 +73,7 @@ func (s *Server) exchangeToken(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
-	response, err := s.signExchanged(exchanged, command.At, basis)
+	response, err := s.signExchanged(exchanged, command.At.Truncate(time.Second), actor.basis)
 	if err != nil {
 		s.fail(c, err)
 		return
@@ -69,29 +82,74 @@ func (s *Server) exchangeToken(c *gin.Context) {
 	c.JSON(http.StatusOK, response)
 }
 
+// checkExchange looks at what is to be exchanged before it looks at who does: a
+// kind of exchange that is not known here is named as such.
 func checkExchange(form url.Values) error {
-	for _, name := range []string{"subject_token", "subject_token_type", "actor_token", "actor_token_type"} {
+	for _, name := range []string{"subject_token", "subject_token_type"} {
 		if form.Get(name) == "" {
 			return &protocolError{"invalid_request", name + " is missing"}
 		}
 	}
-	for name, want := range map[string]string{"subject_token_type": typeDelegationToken, "actor_token_type": typeAccessToken} {
-		if form.Get(name) != want {
-			return &protocolError{"invalid_request", name + " must be " + want}
+	for _, rule := range []struct{ name, want string }{
+		{"subject_token_type", typeDelegationToken}, {"requested_token_type", typeAccessToken}, {"actor_token_type", typeAccessToken},
+	} {
+		if given := form.Get(rule.name); given != "" && given != rule.want {
+			return &protocolError{"invalid_request", rule.name + " must be " + rule.want}
 		}
 	}
-	if requested := form.Get("requested_token_type"); requested != "" && requested != typeAccessToken {
-		return &protocolError{"invalid_request", "requested_token_type must be " + typeAccessToken}
+	if form.Has("actor_token") != form.Has("actor_token_type") {
+		return &protocolError{"invalid_request", "actor_token and actor_token_type go together"} // RFC 8693 section 2.1
 	}
 	return nil
 }
 
-// actor verifies the actor token: alive as of this call, for use at this
+// actor says who exchanges. Client authentication that is sent is checked in
+// any case (RFC 6749 section 3.2.1); without an actor token it says who the
+// actor is.
+func (s *Server) actor(c *gin.Context) (actor, error) {
+	form, ctx := c.Request.PostForm, c.Request.Context()
+	authenticates := sendsClientAuthentication(c)
+	if !authenticates && !form.Has("actor_token") {
+		return actor{}, errNoActor
+	}
+	var found actor
+	if authenticates {
+		// What ends the credential after this point ends the token too, so this
+		// comes before the credential is looked at.
+		if err := s.revocations.Sync(ctx); err != nil {
+			return found, err
+		}
+		basis := s.revocations.Position()
+		agent, credential, err := s.provenClient(c)
+		if err != nil {
+			return found, err
+		}
+		found = actor{
+			caller:       domain.Caller{AgentID: agent.ID, OrganizationID: agent.OrganizationID, Scopes: agent.Scopes},
+			credentialID: credential.ID, method: credential.Kind, basis: basis,
+		}
+	}
+	if !form.Has("actor_token") {
+		return found, nil
+	}
+	token, err := s.actorToken(ctx, form.Get("actor_token"))
+	if err != nil {
+		return found, err
+	}
+	if authenticates && token.agentID != found.caller.AgentID {
+		return found, errOtherClient
+	}
+	return actor{
+		caller: token.caller(), credentialID: token.credentialID, method: domain.ActorToken, basis: s.revocations.Position(),
+	}, nil
+}
+
+// actorToken verifies the actor token: alive as of this call, for use at this
 // server, and its agent's own; authority that was lent cannot vouch for itself.
 // The index of revocations is in step with the ledger when it returns.
-func (s *Server) actor(ctx context.Context, text string) (accessToken, error) {
+func (s *Server) actorToken(ctx context.Context, text string) (accessToken, error) {
 	token, err := s.tokens.verify(text)
-	if err != nil || token.claims.Audience != s.audience || !token.delegation.IsZero() {
+	if err != nil || !s.isOurs(token.claims.Audience) || !token.delegation.IsZero() {
 		return token, errActorToken
 	}
 	if err := s.mustBeAlive(ctx, token); errors.Is(err, errRevoked) {
@@ -102,16 +160,14 @@ func (s *Server) actor(ctx context.Context, text string) (accessToken, error) {
 	return token, nil
 }
 
-// usableDelegation reads a delegation token and says up to where in the ledger
-// its delegation is known to be alive. Call it after the index was synced and
-// before anything else that the exchange rests on is read.
-func (s *Server) usableDelegation(text string) (id domain.DelegationID, basis ledger.Position, err error) {
-	basis = s.revocations.Position()
+// usableDelegation reads a delegation token whose delegation is alive as of the
+// basis.
+func (s *Server) usableDelegation(text string, basis ledger.Position) (id domain.DelegationID, err error) {
 	id, genuine := readDelegationToken(s.keys, text)
 	if s.revocations.CheckDelegation(id, basis) != projections.Alive || !genuine {
-		return id, basis, domain.RefuseExchange()
+		return id, domain.RefuseExchange()
 	}
-	return id, basis, nil
+	return id, nil
 }
 
 func (s *Server) signExchanged(exchanged ledger.Exchanged, at time.Time, basis ledger.Position) (tokenResponse, error) {

@@ -36,7 +36,7 @@ type introspection struct {
 // authenticate as a client.
 func (s *Server) introspectToken(c *gin.Context) {
 	neverCached(c)
-	caller, ok := s.introspector(c)
+	asker, ok := s.introspector(c)
 	if !ok {
 		return
 	}
@@ -45,7 +45,7 @@ func (s *Server) introspectToken(c *gin.Context) {
 		answerOAuthError(c, http.StatusBadRequest, "invalid_request", "token is missing")
 		return
 	}
-	answer, err := s.introspect(c.Request.Context(), caller, text)
+	answer, err := s.introspect(c.Request.Context(), asker, text)
 	if err != nil {
 		s.fail(c, err)
 		return
@@ -53,25 +53,34 @@ func (s *Server) introspectToken(c *gin.Context) {
 	c.JSON(http.StatusOK, answer)
 }
 
+// introspector is who asks about a token.
+type introspector struct {
+	domain.Caller
+	ownOnly bool // it may know nothing of tokens that were issued to others
+}
+
 // introspector says on whose behalf to look; when nobody's, it has answered.
-func (s *Server) introspector(c *gin.Context) (domain.Caller, bool) {
+func (s *Server) introspector(c *gin.Context) (introspector, bool) {
 	if readAuthorization(c.Request).scheme == schemeBearer {
 		if s.protect("POST /oauth2/introspect")(c); !c.IsAborted() {
 			s.limited(c)
 		}
-		return principal(c), !c.IsAborted()
+		return introspector{Caller: principal(c)}, !c.IsAborted()
 	}
 	agent, err := s.authenticateClient(c)
 	if err != nil {
 		s.failClient(c, err)
-		return domain.Caller{}, false
+		return introspector{}, false
 	}
-	return domain.Caller{AgentID: agent.ID, OrganizationID: agent.OrganizationID}, true
+	return introspector{
+		Caller:  domain.Caller{AgentID: agent.ID, OrganizationID: agent.OrganizationID},
+		ownOnly: !agent.Scopes.Has(domain.ScopeTokensRead),
+	}, true
 }
 
-func (s *Server) introspect(ctx context.Context, caller domain.Caller, text string) (introspection, error) {
+func (s *Server) introspect(ctx context.Context, asker introspector, text string) (introspection, error) {
 	token, err := s.tokens.verify(text)
-	if err != nil || caller.MayActIn(token.organization) != nil {
+	if err != nil || asker.MayActIn(token.organization) != nil || asker.ownOnly && token.agentID != asker.AgentID {
 		return introspection{}, nil
 	}
 	if err := s.mustBeAlive(ctx, token); err != nil {

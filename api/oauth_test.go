@@ -131,7 +131,7 @@ func TestMalformedTokenRequests(t *testing.T) {
 		"relative resource":           {with("grant_type", grant, "resource", "/api"), "invalid_target"},
 		"resource with a fragment":    {with("grant_type", grant, "resource", "https://a.example/#x"), "invalid_target"},
 		"resource without a host":     {with("grant_type", grant, "resource", "urn:x"), "invalid_target"},
-		"two resources":               {with("grant_type", grant, "resource", "https://a.example", "resource", "https://b.example"), "invalid_request"},
+		"two resources":               {with("grant_type", grant, "resource", "https://a.example", "resource", "https://b.example"), "invalid_target"},
 		"scope that is not allowed":   {with("grant_type", grant, "scope", "admin:orgs"), "invalid_scope"},
 		"scope with a quotation mark": {with("grant_type", grant, "scope", `a"b\`), "invalid_scope"},
 	} {
@@ -511,9 +511,8 @@ func TestFailedAuthenticationIsRecordedOncePerBurst(t *testing.T) {
 	t.Run("burst", func(t *testing.T) { // the server stops at its end, and flushes
 		s := enter(t, world)
 		a = s.agent(t, s.organization(t, nil), tenantScopes)
-		intruder := agent{id: a.id, secret: "sk_live_guess"}
-		parallel(t, attempts, func(int) error {
-			_, err := s.want(tokenRequest(intruder, ""), 401, "invalid_client")
+		parallel(t, attempts, func(i int) error {
+			_, err := s.want(tokenRequest(agent{id: a.id, secret: fmt.Sprint("sk_live_guess", i)}, ""), 401, "invalid_client")
 			return err
 		})
 		events := s.must(t, get(s.token(t, a, ""), "/api/v1/audit?action=auth.failed"), 200, "").list("data")

@@ -74,12 +74,9 @@ func (s *Server) tokenRequest(form url.Values) (domain.IssueToken, error) {
 	default:
 		return command, &protocolError{"unsupported_grant_type", "grant_type must be one of " + strings.Join(s.grants(), ", ")}
 	}
-	audience := s.audience
-	if form.Has("resource") {
-		audience = form.Get("resource")
-		if resource, err := url.Parse(audience); err != nil || !resource.IsAbs() || resource.Host == "" || resource.Fragment != "" {
-			return command, &protocolError{"invalid_target", "resource must be an absolute URI without a fragment"} // RFC 8707 section 2
-		}
+	audience, err := s.target(form)
+	if err != nil {
+		return command, err
 	}
 	if form.Get("scope") != "" {
 		command.Scopes = domain.ParseScopes(form.Get("scope"))
@@ -90,7 +87,7 @@ func (s *Server) tokenRequest(form url.Values) (domain.IssueToken, error) {
 	}
 	command.TokenID = domain.TokenID{UUID: ledger.NewID()}
 	command.Audience, command.Algorithm, command.KeyID = audience, s.tokens.alg, kid
-	command.At = s.now().UTC().Truncate(time.Second)
+	command.At = s.now().UTC()
 	return command, nil
 }
 

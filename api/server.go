@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/go-jose/go-jose/v4"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
@@ -101,7 +103,8 @@ type Server struct {
 	logger      *slog.Logger
 	spec        *Spec
 	docs        *Docs
-	aliases     map[string]string // see metadataAliases
+	aliases     map[string]string                   // see metadataAliases
+	clientKeys  *lru.Cache[string, jose.JSONWebKey] // by their JWK, see clientKey
 	engine      *gin.Engine
 }
 
@@ -167,6 +170,10 @@ func New(parts Parts, options Options) (*Server, error) {
 		return 0
 	}))
 	s.aliases = s.metadataAliases()
+	const rememberedKeys = 4096
+	if s.clientKeys, err = lru.New[string, jose.JSONWebKey](rememberedKeys); err != nil {
+		return nil, err
+	}
 	return s, s.buildRoutes()
 }
 

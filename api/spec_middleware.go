@@ -77,7 +77,7 @@ func (o *operation) readQuery(raw string) (url.Values, *rejection) {
 	if o.lenient && len(o.query) == 0 {
 		return nil, nil
 	}
-	query, fault := readPairs(raw)
+	query, fault := readPairs(raw, nil)
 	if fault != nil {
 		return nil, rejectField("query", fault.name, fault.rule, fault.message, nil)
 	}
@@ -108,8 +108,8 @@ func (o *operation) checkHeaders(header http.Header) *rejection {
 type pairsFault struct{ name, rule, message string }
 
 // readPairs reads a query or a form (application/x-www-form-urlencoded) in
-// which every name stands at most once.
-func readPairs(raw string) (url.Values, *pairsFault) {
+// which every name stands at most once, but for those that may be repeated.
+func readPairs(raw string, repeatable map[string]bool) (url.Values, *pairsFault) {
 	if raw == "" {
 		return url.Values{}, nil
 	}
@@ -127,9 +127,9 @@ func readPairs(raw string) (url.Values, *pairsFault) {
 	slices.Sort(names)
 	for _, name := range names {
 		switch values := pairs[name]; {
-		case !isText(name), !isText(values[0]):
+		case !isText(name), !isText(strings.Join(values, "")):
 			return nil, &pairsFault{name, "text", "must be UTF-8 text without NUL characters"}
-		case len(values) > 1:
+		case len(values) > 1 && !repeatable[name]:
 			return nil, &pairsFault{name, "duplicate", "must be given only once"}
 		}
 	}

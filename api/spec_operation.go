@@ -35,7 +35,10 @@ type bodyRule struct {
 	required bool
 	form     bool // application/x-www-form-urlencoded; application/json otherwise
 	schema   *openapi3.Schema
-	options  []openapi3.SchemaValidationOption
+	// repeatable are the parameters of a form that may stand there more than
+	// once: those marked x-may-repeat.
+	repeatable map[string]bool
+	options    []openapi3.SchemaValidationOption
 }
 
 const (
@@ -93,11 +96,18 @@ func (o *operation) addBody(ref *openapi3.RequestBodyRef) error {
 	if len(media) != 1 || media[0] != mediaJSON && media[0] != mediaForm {
 		return fmt.Errorf("a body is either %s or %s, not %v", mediaJSON, mediaForm, media)
 	}
+	repeatable := map[string]bool{}
+	for name, property := range ref.Value.Content[media[0]].Schema.Value.Properties {
+		if may, _ := property.Value.Extensions["x-may-repeat"].(bool); may {
+			repeatable[name] = true
+		}
+	}
 	o.body = &bodyRule{
-		required: ref.Value.Required,
-		form:     media[0] == mediaForm,
-		schema:   ref.Value.Content[media[0]].Schema.Value,
-		options:  append(schemaOptions(), openapi3.VisitAsRequest()),
+		repeatable: repeatable,
+		required:   ref.Value.Required,
+		form:       media[0] == mediaForm,
+		schema:     ref.Value.Content[media[0]].Schema.Value,
+		options:    append(schemaOptions(), openapi3.VisitAsRequest()),
 	}
 	return nil
 }

@@ -42,6 +42,7 @@ type Credential struct {
 	Status    CredentialStatus
 	Verifier  Verifier        // of a client secret
 	PublicKey json.RawMessage `json:",omitempty"` // of a key: a JWK
+	KeyID     string          `json:",omitempty"` // the kid of that JWK; stays when the key itself is forgotten
 	CreatedAt time.Time
 	RotatedAt time.Time // zero when it never was
 	RevokedAt time.Time // zero when it is not
@@ -118,6 +119,35 @@ func (CredentialRotated) EventType() Type   { return "credential.rotated" }
 func (CredentialRevoked) EventType() Type   { return "credential.revoked" }
 func (CredentialExpired) EventType() Type   { return "credential.expired" }
 
+// keyID is the kid of a JWK, empty when it has none.
+func keyID(jwk json.RawMessage) string {
+	var named struct {
+		KeyID string `json:"kid"`
+	}
+	if len(jwk) > 0 {
+		_ = json.Unmarshal(jwk, &named) // what is no JWK has no kid
+	}
+	return named.KeyID
+}
+
+// WithoutDead is the agent without what nobody can authenticate with any more:
+// the keys of credentials that have ended, and the verifiers of revoked ones.
+// That they were there, and how they ended, stays. No decision changes by it,
+// but an agent with a long past is as quick to load and to look at as another.
+func (a Agent) WithoutDead() Agent {
+	a.Credentials = slices.Clone(a.Credentials)
+	for i := range a.Credentials {
+		c := &a.Credentials[i]
+		switch c.Status {
+		case CredentialIsRevoked:
+			c.Verifier, c.PublicKey = Verifier{}, nil
+		case CredentialIsExpired: // that an expired secret is still in use is worth a record
+			c.PublicKey = nil
+		}
+	}
+	return a
+}
+
 // evolveCredentials never writes to the slice it is given: older states share it.
 func evolveCredentials(credentials []Credential, e Event, at time.Time) []Credential {
 	credentials = slices.Clone(credentials)
@@ -130,13 +160,13 @@ func evolveCredentials(credentials []Credential, e Event, at time.Time) []Creden
 	}
 	switch e := e.(type) {
 	case CredentialGenerated:
-		c := Credential{ID: e.CredentialID, Kind: e.Kind, Status: CredentialActive, PublicKey: e.PublicKey, CreatedAt: at}
+		c := Credential{ID: e.CredentialID, Kind: e.Kind, Status: CredentialActive, PublicKey: e.PublicKey, KeyID: keyID(e.PublicKey), CreatedAt: at}
 		set(&c.Verifier, e.Verifier)
 		set(&c.ExpiresAt, e.ExpiresAt)
 		return append(credentials, c)
 	case CredentialRotated:
 		c := find(e.CredentialID)
-		c.PublicKey, c.RotatedAt, c.ExpiresAt = e.PublicKey, at, time.Time{}
+		c.PublicKey, c.KeyID, c.RotatedAt, c.ExpiresAt = e.PublicKey, keyID(e.PublicKey), at, time.Time{}
 		c.Status = CredentialActive // it may come back from expiry
 		set(&c.Verifier, e.Verifier)
 		set(&c.ExpiresAt, e.ExpiresAt)

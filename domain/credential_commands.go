@@ -9,6 +9,10 @@ import (
 // enough to rotate without downtime, few enough to keep authentication cheap.
 const MaxActiveCredentials = 20
 
+// MaxCredentials bounds how many credentials an agent may ever have, ended ones
+// included: each stays in its history for good.
+const MaxCredentials = 1000
+
 // GenerateCredential gives an agent a new credential: of a client secret
 // (Verifier) or of a public key (PublicKey), not both. Repeated after a crash
 // with the same CredentialID it rotates what the first try made: whoever
@@ -58,6 +62,14 @@ func (c GenerateCredential) decide(a Agent) ([]Event, error) {
 
 // hasRoom refuses one more active credential when there are enough.
 func (a Agent) hasRoom(at time.Time) error {
+	if len(a.Credentials) >= MaxCredentials {
+		return Invalid("credentials", "have been as many as an agent may ever have; rotate one that is there, or register another agent", MaxCredentials)
+	}
+	return a.hasRoomToRevive(at)
+}
+
+// hasRoomToRevive is hasRoom for a credential that is among them already.
+func (a Agent) hasRoomToRevive(at time.Time) error {
 	if a.activeCredentials(at) >= MaxActiveCredentials {
 		return Invalid("credentials", "are too many; revoke one first", MaxActiveCredentials)
 	}
@@ -114,7 +126,7 @@ func (c RotateCredential) decide(a Agent) ([]Event, error) {
 		return nil, Refuse(CodeUnavailable, "the credential was made or rotated meanwhile; send this again if it has to be replaced once more")
 	}
 	if !credential.UsableAt(c.At) { // it comes back from expiry
-		if err := a.hasRoom(c.At); err != nil {
+		if err := a.hasRoomToRevive(c.At); err != nil {
 			return nil, err
 		}
 	}

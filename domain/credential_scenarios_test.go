@@ -185,6 +185,35 @@ func TestActiveCredentialsAreBounded(t *testing.T) {
 	})
 }
 
+// However many an old agent has had, those that are there go on.
+func TestCredentialsEverAreBounded(t *testing.T) {
+	past := []Event{created()}
+	for i := range MaxCredentials + 1 {
+		id := CredentialID{uuid.UUID{14: byte(i >> 8), 15: byte(i), 0: 7}}
+		past = append(past, generated(id, id.String()), revoked(id))
+	}
+	one := GenerateCredential{Caller: colleague, CredentialID: first, Verifier: verifier("one more"), At: noon}
+	givenAgent(t, past[:2*MaxCredentials-1]...).when(one).then(generated(first, "one more"))
+	givenAgent(t, past[:2*MaxCredentials+1]...).when(one).thenRefused(CodeValidation, "credentials")
+	beyond := givenAgent(t, append(past, generated(first, "s1"))...)
+	beyond.when(one).then(CredentialRotated{AgentID: robot, CredentialID: first, Verifier: verifier("one more")})
+}
+
+// Of what has ended there is left that it was there.
+func TestTheDeadAreForgottenButForTheirNames(t *testing.T) {
+	agent := givenAgent(t, created(), generatedKey(), revoked(first), generated(second, "s2")).state.WithoutDead()
+	dead, found := agent.Credential(first)
+	if !found || dead.PublicKey != nil || dead.Verifier.MAC != nil || dead.Status != CredentialIsRevoked || dead.Kind != KeyCredential || dead.RevokedAt.IsZero() {
+		t.Errorf("revoked key %+v", dead)
+	}
+	if living, _ := agent.Credential(second); len(living.Verifier.MAC) == 0 {
+		t.Errorf("living secret %+v", living)
+	}
+	if _, err := agent.Authenticate(Proof{CredentialID: first, PublicKey: jwk}, noon); err == nil {
+		t.Error("a key that is gone authenticates")
+	}
+}
+
 // Whoever holds a credential of an agent holds all of its scopes.
 func TestNobodyGetsHoldOfScopesThroughACredential(t *testing.T) {
 	for _, scopes := range []Scopes{NewScopes(ScopeAdminOrgs, ScopeAgentsWrite), NewScopes(ScopeAuditRead)} {

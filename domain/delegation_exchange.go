@@ -1,6 +1,9 @@
 package domain
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // ActorToken is the method of who authenticated not with a credential but with
 // an access token of its own, as the actor of a token exchange (RFC 8693).
@@ -13,9 +16,10 @@ const ActorToken CredentialKind = "actor_token"
 // is for whoever sends the command to know, and to know again at each use of
 // the token.
 type ExchangeDelegation struct {
-	Actor        Caller       // who presents the delegation, by a token of its own
-	CredentialID CredentialID // that the actor's token was issued under
-	Subject      Agent        // the delegator at the root of the chain, as the ledger knows it now
+	Actor        Caller         // who presents the delegation, by a token of its own
+	CredentialID CredentialID   // that the actor's token was issued under, or that it authenticated with
+	AuthMethod   CredentialKind // [ActorToken] where it is left out
+	Subject      Agent          // the delegator at the root of the chain, as the ledger knows it now
 	TokenID      TokenID
 	Scopes       Scopes // wanted; nil means all that are to be had
 	Audience     string
@@ -42,7 +46,7 @@ func (c ExchangeDelegation) decide(d Delegation) ([]Event, error) {
 			With("field", "scope").With("requested", scopes).With("available", available)
 	}
 	return []Event{TokenIssued{
-		AgentID: c.Actor.AgentID, TokenID: c.TokenID, CredentialID: c.CredentialID, AuthMethod: ActorToken,
+		AgentID: c.Actor.AgentID, TokenID: c.TokenID, CredentialID: c.CredentialID, AuthMethod: cmp.Or(c.AuthMethod, ActorToken),
 		Scope: scopes.String(), Audience: c.Audience, Algorithm: c.Algorithm, KeyID: c.KeyID,
 		ExpiresAt: expiresAt, Delegation: &d.ID, Subject: &c.Subject.ID,
 	}}, nil

@@ -159,7 +159,7 @@ func (c IssueToken) decide(a Agent) ([]Event, error) {
 	return []Event{TokenIssued{
 		AgentID: a.ID, TokenID: c.TokenID, CredentialID: credential.ID, AuthMethod: credential.Kind,
 		Scope: scopes.String(), Audience: c.Audience, Algorithm: c.Algorithm, KeyID: c.KeyID,
-		ExpiresAt: asStored(c.At.Add(TokenLifetime)),
+		ExpiresAt: asStored(c.At.Truncate(time.Second).Add(TokenLifetime)), // in whole seconds, as tokens tell it
 	}}, nil
 }
 

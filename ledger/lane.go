@@ -189,7 +189,7 @@ func (r *repository[S]) decideAll(start versioned[S], batch []*pending[S]) (vers
 		}
 		state := v.state
 		for _, event := range events {
-			state = state.Evolve(event, now)
+			state = evolved(state, event, now)
 		}
 		for _, event := range events {
 			d, err := draft(p.origin, p.tenant(state), event, now)

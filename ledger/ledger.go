@@ -31,6 +31,7 @@ type Tenants interface {
 // Options tune a [Ledger]. The zero value is usable.
 type Options struct {
 	CacheSize     int           // aggregates kept in memory, each kind by itself; default 20,000
+	CacheBytes    int           // that those may take, about, each kind by itself; default 128 MiB
 	SnapshotEvery int64         // events of a stream between two snapshots; default 100
 	Grace         time.Duration // how long an unfinished registration is left alone; default 2 s
 	Now           func() time.Time
@@ -60,6 +61,9 @@ func New(store eventstore.Store, readModels ReadModels, tenants Tenants, options
 	if options.CacheSize == 0 {
 		options.CacheSize = 20_000
 	}
+	if options.CacheBytes == 0 {
+		options.CacheBytes = 128 << 20
+	}
 	if options.SnapshotEvery == 0 {
 		options.SnapshotEvery = 100
 	}
@@ -79,11 +83,11 @@ func New(store eventstore.Store, readModels ReadModels, tenants Tenants, options
 		grace:         options.Grace,
 		now:           options.Now,
 		logger:        options.Logger,
-		agents:        newRepository[domain.Agent](store, "agent/1", options),
-		organizations: newRepository[domain.Organization](store, "organization/1", options),
-		seats:         newRepository[domain.Seats](store, "seats/1", options),
-		claims:        newRepository[domain.Claim](store, "claim/1", options),
-		delegations:   newRepository[domain.Delegation](store, "delegation/1", options),
+		agents:        newRepository[domain.Agent](store, "agent/2", weighAgent, options),
+		organizations: newRepository[domain.Organization](store, "organization/1", weighOrganization, options),
+		seats:         newRepository[domain.Seats](store, "seats/1", weighSeats, options),
+		claims:        newRepository[domain.Claim](store, "claim/1", weighFixed[domain.Claim], options),
+		delegations:   newRepository[domain.Delegation](store, "delegation/1", weighFixed[domain.Delegation], options),
 		failures:      newFailureGate(),
 	}
 }

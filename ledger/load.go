@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
@@ -27,7 +28,7 @@ func (r *repository[S]) read(ctx context.Context, stream string) (versioned[S], 
 // holds for a read that broke off as well, so that a stream that takes longer
 // to read than there is time is read in the end.
 func (r *repository[S]) load(ctx context.Context, stream string) (v versioned[S], fresh bool, err error) {
-	if known, cached := r.cache.Get(stream); cached {
+	if known, cached := r.cache.get(stream); cached {
 		return known, false, nil
 	}
 	start, err := r.loadSnapshot(ctx, stream)
@@ -91,7 +92,19 @@ func apply[S aggregate[S]](v versioned[S], event eventstore.Event) (versioned[S]
 	if err != nil {
 		return v, err
 	}
-	return versioned[S]{v.state.Evolve(fact, record.Time), event.Revision, event.Position, event.Hash}, nil
+	return versioned[S]{evolved(v.state, fact, record.Time), event.Revision, event.Position, event.Hash}, nil
+}
+
+// evolved is the state after an event, without what is dead of it.
+func evolved[S aggregate[S]](state S, fact domain.Event, at time.Time) S {
+	state = state.Evolve(fact, at)
+	switch fact.(type) {
+	case domain.CredentialRevoked, domain.CredentialExpired:
+		if agent, ok := any(state).(interface{ WithoutDead() S }); ok {
+			return agent.WithoutDead()
+		}
+	}
+	return state
 }
 
 // remember keeps v unless something newer is known. Streams that do not exist
@@ -100,13 +113,11 @@ func (r *repository[S]) remember(stream string, v versioned[S]) {
 	if v.revision < 0 {
 		return
 	}
-	if known, cached := r.cache.Peek(stream); !cached || known.revision < v.revision {
-		r.cache.Add(stream, v)
-	}
+	r.cache.add(stream, v)
 }
 
 // forget drops what is known of a stream; it will be loaded anew.
-func (r *repository[S]) forget(stream string) { r.cache.Remove(stream) }
+func (r *repository[S]) forget(stream string) { r.cache.remove(stream) }
 
 // loadSnapshot gives the state of the stream's snapshot, of no position: whether
 // it fits the stream is still to be seen. Without one it is that of no event.

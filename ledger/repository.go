@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
@@ -28,7 +27,7 @@ type versioned[S any] struct {
 // repository loads, keeps and changes the aggregates of one kind.
 type repository[S aggregate[S]] struct {
 	store         eventstore.Store
-	cache         *lru.Cache[string, versioned[S]] // by stream; may be behind, never wrong
+	cache         *cache[S] // may be behind, never wrong
 	snapshots     *Snapshots
 	snapshotShape string // names the JSON shape of S; change it together with S
 	snapshotEvery int64
@@ -39,14 +38,10 @@ type repository[S aggregate[S]] struct {
 	lanes map[string]*lane[S]
 }
 
-func newRepository[S aggregate[S]](store eventstore.Store, shape string, options Options) *repository[S] {
-	cache, err := lru.New[string, versioned[S]](options.CacheSize)
-	if err != nil {
-		panic(err) // the size is not positive: a programming error
-	}
+func newRepository[S aggregate[S]](store eventstore.Store, shape string, weigh func(S) int, options Options) *repository[S] {
 	return &repository[S]{
 		store:         store,
-		cache:         cache,
+		cache:         newCache(options.CacheSize, options.CacheBytes, weigh),
 		snapshots:     options.Snapshots,
 		snapshotShape: shape,
 		snapshotEvery: options.SnapshotEvery,

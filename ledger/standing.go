@@ -50,7 +50,7 @@ func (r *repository[S]) reach(
 	if caller.IsOperator() {
 		return nil
 	}
-	if known, cached := r.cache.Get(stream); cached && owner(known.state) == caller.OrganizationID {
+	if known, cached := r.cache.get(stream); cached && owner(known.state) == caller.OrganizationID {
 		return nil
 	}
 	organization, found, err := eventstore.Owner(ctx, r.store, stream)

@@ -745,15 +745,24 @@ func (e ProtectedResourceMetadataBearerMethodsSupported) Valid() bool {
 
 // Defines values for PublicKeyJwkAlg.
 const (
-	PublicKeyJwkAlgES256 PublicKeyJwkAlg = "ES256"
-	PublicKeyJwkAlgPS256 PublicKeyJwkAlg = "PS256"
-	PublicKeyJwkAlgRS256 PublicKeyJwkAlg = "RS256"
+	PublicKeyJwkAlgES256   PublicKeyJwkAlg = "ES256"
+	PublicKeyJwkAlgES384   PublicKeyJwkAlg = "ES384"
+	PublicKeyJwkAlgEd25519 PublicKeyJwkAlg = "Ed25519"
+	PublicKeyJwkAlgEdDSA   PublicKeyJwkAlg = "EdDSA"
+	PublicKeyJwkAlgPS256   PublicKeyJwkAlg = "PS256"
+	PublicKeyJwkAlgRS256   PublicKeyJwkAlg = "RS256"
 )
 
 // Valid indicates whether the value is a known member of the PublicKeyJwkAlg enum.
 func (e PublicKeyJwkAlg) Valid() bool {
 	switch e {
 	case PublicKeyJwkAlgES256:
+		return true
+	case PublicKeyJwkAlgES384:
+		return true
+	case PublicKeyJwkAlgEd25519:
+		return true
+	case PublicKeyJwkAlgEdDSA:
 		return true
 	case PublicKeyJwkAlgPS256:
 		return true
@@ -766,13 +775,19 @@ func (e PublicKeyJwkAlg) Valid() bool {
 
 // Defines values for PublicKeyJwkCrv.
 const (
-	PublicKeyJwkCrvP256 PublicKeyJwkCrv = "P-256"
+	PublicKeyJwkCrvEd25519 PublicKeyJwkCrv = "Ed25519"
+	PublicKeyJwkCrvP256    PublicKeyJwkCrv = "P-256"
+	PublicKeyJwkCrvP384    PublicKeyJwkCrv = "P-384"
 )
 
 // Valid indicates whether the value is a known member of the PublicKeyJwkCrv enum.
 func (e PublicKeyJwkCrv) Valid() bool {
 	switch e {
+	case PublicKeyJwkCrvEd25519:
+		return true
 	case PublicKeyJwkCrvP256:
+		return true
+	case PublicKeyJwkCrvP384:
 		return true
 	default:
 		return false
@@ -797,6 +812,7 @@ func (e PublicKeyJwkKeyOps) Valid() bool {
 // Defines values for PublicKeyJwkKty.
 const (
 	PublicKeyJwkKtyEC  PublicKeyJwkKty = "EC"
+	PublicKeyJwkKtyOKP PublicKeyJwkKty = "OKP"
 	PublicKeyJwkKtyRSA PublicKeyJwkKty = "RSA"
 )
 
@@ -804,6 +820,8 @@ const (
 func (e PublicKeyJwkKty) Valid() bool {
 	switch e {
 	case PublicKeyJwkKtyEC:
+		return true
+	case PublicKeyJwkKtyOKP:
 		return true
 	case PublicKeyJwkKtyRSA:
 		return true
@@ -1574,7 +1592,7 @@ type Credential struct {
 	// Kind How the agent authenticates with it.
 	Kind CredentialKind `json:"kind"`
 
-	// PublicKeyJwk A public key as a JWK (RFC 7517), EC on P-256 (`crv`, `x`, `y`) or RSA of at least 2048 bits (`n`, `e`). Private members are refused.
+	// PublicKeyJwk A public key as a JWK (RFC 7517), as it is kept.
 	//
 	// Example: {"crv":"P-256","kty":"EC","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
 	PublicKeyJwk *PublicKeyJwk `json:"publicKeyJwk,omitempty"`
@@ -1597,10 +1615,13 @@ type CredentialCreate struct {
 	// Kind How the agent authenticates with it.
 	Kind *CredentialKind `json:"kind,omitempty"`
 
-	// PublicKeyJwk A public key as a JWK (RFC 7517), EC on P-256 (`crv`, `x`, `y`) or RSA of at least 2048 bits (`n`, `e`). Private members are refused.
+	// PublicKeyJwk A public key as a JWK (RFC 7517): EC on P-256 or P-384 (`crv`, `x`, `y`), OKP on Ed25519 (`crv`, `x`), or RSA of at
+	// least 2048 bits (`n`, `e`). With `kid` it is found by the `kid` of an assertion. Other members, such as `x5t` or
+	// `iat`, are ignored and not kept; private ones are refused.
+	//
 	//
 	// Example: {"crv":"P-256","kty":"EC","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
-	PublicKeyJwk *PublicKeyJwk `json:"publicKeyJwk,omitempty"`
+	PublicKeyJwk *NewPublicKeyJwk `json:"publicKeyJwk,omitempty"`
 }
 
 // CredentialKind How the agent authenticates with it.
@@ -1619,10 +1640,13 @@ type CredentialRotate struct {
 	// ExpiresAt In the future. Without it the credential does not expire.
 	ExpiresAt *timestamp.Milli `json:"expiresAt,omitempty"`
 
-	// PublicKeyJwk A public key as a JWK (RFC 7517), EC on P-256 (`crv`, `x`, `y`) or RSA of at least 2048 bits (`n`, `e`). Private members are refused.
+	// PublicKeyJwk A public key as a JWK (RFC 7517): EC on P-256 or P-384 (`crv`, `x`, `y`), OKP on Ed25519 (`crv`, `x`), or RSA of at
+	// least 2048 bits (`n`, `e`). With `kid` it is found by the `kid` of an assertion. Other members, such as `x5t` or
+	// `iat`, are ignored and not kept; private ones are refused.
+	//
 	//
 	// Example: {"crv":"P-256","kty":"EC","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
-	PublicKeyJwk *PublicKeyJwk `json:"publicKeyJwk,omitempty"`
+	PublicKeyJwk *NewPublicKeyJwk `json:"publicKeyJwk,omitempty"`
 }
 
 // CredentialStatus A credential is expired once its `expiresAt` has passed. Rotating brings it back.
@@ -1659,7 +1683,7 @@ type CredentialWithSecret struct {
 	// Kind How the agent authenticates with it.
 	Kind CredentialKind `json:"kind"`
 
-	// PublicKeyJwk A public key as a JWK (RFC 7517), EC on P-256 (`crv`, `x`, `y`) or RSA of at least 2048 bits (`n`, `e`). Private members are refused.
+	// PublicKeyJwk A public key as a JWK (RFC 7517), as it is kept.
 	//
 	// Example: {"crv":"P-256","kty":"EC","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
 	PublicKeyJwk *PublicKeyJwk `json:"publicKeyJwk,omitempty"`
@@ -2009,6 +2033,13 @@ type MemberRole string
 // Metadata Anything that is the caller's own; at most 8 KiB of JSON.
 type Metadata = json.RawMessage
 
+// NewPublicKeyJwk A public key as a JWK (RFC 7517): EC on P-256 or P-384 (`crv`, `x`, `y`), OKP on Ed25519 (`crv`, `x`), or RSA of at
+// least 2048 bits (`n`, `e`). With `kid` it is found by the `kid` of an assertion. Other members, such as `x5t` or
+// `iat`, are ignored and not kept; private ones are refused.
+//
+// Example: {"crv":"P-256","kty":"EC","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
+type NewPublicKeyJwk = json.RawMessage
+
 // OAuthError RFC 6749 section 5.2.
 type OAuthError struct {
 	// Error For a program.
@@ -2223,7 +2254,7 @@ type ProtectedResourceMetadata struct {
 // ProtectedResourceMetadataBearerMethodsSupported defines model for ProtectedResourceMetadata.BearerMethodsSupported.
 type ProtectedResourceMetadataBearerMethodsSupported string
 
-// PublicKeyJwk A public key as a JWK (RFC 7517), EC on P-256 (`crv`, `x`, `y`) or RSA of at least 2048 bits (`n`, `e`). Private members are refused.
+// PublicKeyJwk A public key as a JWK (RFC 7517), as it is kept.
 //
 // Example: {"crv":"P-256","kty":"EC","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
 type PublicKeyJwk struct {
@@ -2389,13 +2420,16 @@ type TierUsage struct {
 // Example: 2026-11-23T07:21:00.123Z
 type Timestamp = timestamp.Milli
 
-// TokenRequest Parameters that are not listed are ignored, and those without a value count as left out (RFC 6749 section 3.2). None may be given twice.
+// TokenRequest Parameters that are not listed are ignored, and those without a value count as left out (RFC 6749 section 3.2). None but `resource` and `audience` may be given twice.
 type TokenRequest struct {
-	// ActorToken For token exchange, an access token of the delegatee's own.
+	// ActorToken For token exchange, an access token of the delegatee's own. Not needed by a delegatee that authenticates as a client.
 	ActorToken *string `json:"actor_token,omitempty"`
 
 	// ActorTokenType `urn:ietf:params:oauth:token-type:access_token`
 	ActorTokenType *string `json:"actor_token_type,omitempty"`
+
+	// Audience The same as `resource`, by the name that RFC 8693 has for it. Where both are given they must say the same.
+	Audience *string `json:"audience,omitempty"`
 
 	// ClientAssertion For private_key_jwt (RFC 7523).
 	ClientAssertion *string `json:"client_assertion,omitempty"`
@@ -2418,7 +2452,8 @@ type TokenRequest struct {
 	// RequestedTokenType `urn:ietf:params:oauth:token-type:access_token`, which is what comes without it too.
 	RequestedTokenType *string `json:"requested_token_type,omitempty"`
 
-	// Resource The resource server the token is for, an absolute URI without fragment (RFC 8707).
+	// Resource The resource server the token is for (RFC 8707): an absolute URI, https or urn, or http on loopback, without user
+	// and fragment. Without it the token is for this API. Only one at a time: several are an `invalid_target`.
 	Resource *string `json:"resource,omitempty"`
 
 	// Scope Scopes with spaces between them.
