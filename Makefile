@@ -69,6 +69,10 @@ fuzz: go ## Fuzz every fuzz target for FUZZTIME (10s) each
 test-esdb: bin/withservices ## Run the tests of the API with the ledger in an EventStoreDB, the tests' own
 	@exec $(WITH_SERVICES) env TEST_EVENTSTORE=esdb go test -count=1 -timeout $(TIMEOUT) ./api
 
+.PHONY: test-pg
+test-pg: bin/withservices ## Run what depends on PostgreSQL with each version from 15 to 18 (POSTGRES_VERSIONS="17"), and with PgBouncer
+	@exec bash tools/test-pg.sh
+
 .PHONY: chaos
 chaos: bin/withservices c-compiler ## Kill, freeze and cut off three nodes under load for CHAOS_DURATION (5m) on each engine, then check every promise
 	@exec $(WITH_SERVICES) env CHAOS_DURATION=$(CHAOS_DURATION) CHAOS_SEED=$(CHAOS_SEED) CHAOS_ENGINE=$(CHAOS_ENGINE) \

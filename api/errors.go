@@ -80,6 +80,8 @@ func (s *Server) refusal(c *gin.Context, err error) *domain.Error {
 		return refusal
 	case errors.Is(err, projections.ErrNotFound):
 		return domain.Refuse(domain.CodeNotFound, "there is no such thing")
+	case missesSchema(err):
+		return s.refuseForSchema(c, err)
 	case errors.Is(err, projections.ErrBadCursor):
 		return domain.Invalid("cursor", "is not one that this list gave out", nil)
 	case errors.Is(err, projections.ErrBehind):

@@ -39,6 +39,7 @@ func (s *Server) probeLedger(ctx context.Context) (h ledgerHealth) {
 			}
 			return s.queries.Ping(ctx)
 		})
+		s.gradeSchema(&h.database)
 		return h
 	}
 	var answer gen.DependencyHealth
@@ -46,12 +47,20 @@ func (s *Server) probeLedger(ctx context.Context) (h ledgerHealth) {
 	both.Go(func() { answer = probe(readHead) })
 	h.database = probe(func() error { return s.queries.Ping(ctx) })
 	both.Wait()
+	s.gradeSchema(&h.database)
 	store := s.eventStore() // after the answer: it may have found out that the connection is broken
 	h.eventStore = &gen.EventStoreHealth{
 		Status: gen.EventStoreHealthStatus(answer.Status), LatencyMs: answer.LatencyMs,
 		Connection: gen.EventStoreHealthConnection(store.Connection), Since: timestamp.Of(store.Since), Failures: store.Failures,
 	}
 	return h
+}
+
+// gradeSchema has a database that answers and lacks what this build needs degraded.
+func (s *Server) gradeSchema(database *gen.DependencyHealth) {
+	if database.Status == healthy && s.schema.shows(s.now()) {
+		database.Status = degraded
+	}
 }
 
 func (h ledgerHealth) reachable() bool {

@@ -100,6 +100,7 @@ type Server struct {
 	redis       *redis.Client
 	registry    *prometheus.Registry
 	metrics     *metrics
+	schema      schemaFault
 	logger      *slog.Logger
 	spec        *Spec
 	docs        *Docs

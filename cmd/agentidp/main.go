@@ -12,6 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/internal/config"
 )
 
@@ -56,6 +57,9 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return exitBadUsage
 	}
 	fmt.Fprintf(stderr, "agentidp: %v\n", err)
+	if app.ReadOnly(err) {
+		fmt.Fprintln(stderr, "The database is read-only, as a standby is: name the primary. Reading works here: ledger verify --live, export and tail.")
+	}
 	if errors.As(err, &unchecked) {
 		return exitBadUsage
 	}

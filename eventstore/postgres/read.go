@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"math"
 
@@ -20,6 +21,8 @@ const (
 const (
 	selectHead = `SELECT position FROM ledger_head`
 
+	selectHeadAndNewest = `SELECT position, coalesce((SELECT max(position) FROM events), 0) FROM ledger_head`
+
 	selectForwards = `SELECT ` + eventColumns + ` FROM events e
 		WHERE stream = $1 AND revision >= $2 ORDER BY revision LIMIT $3`
 
@@ -34,6 +37,21 @@ func (s *Store) Head(ctx context.Context) (eventstore.Position, error) {
 	var head int64
 	err := s.pool.QueryRow(ctx, selectHead).Scan(&head)
 	return eventstore.Position(head), translate(ctx, "read the ledger's head", err)
+}
+
+// CheckHead makes sure that the head is not behind the events, which would look
+// like an end that is gone. Some ways of restoring a database leave it so.
+func (s *Store) CheckHead(ctx context.Context) error {
+	var head, newest int64
+	err := s.pool.QueryRow(ctx, selectHeadAndNewest).Scan(&head, &newest)
+	if err != nil {
+		return translate(ctx, "compare the ledger's head with the events", err)
+	}
+	if head < newest {
+		return fmt.Errorf("the head of the ledger is at %d, behind the events, which go to %d, as after a restore that left the head out: "+
+			"as the owner of the database type: UPDATE ledger_head SET position = (SELECT max(position) FROM events); then verify the ledger", head, newest)
+	}
+	return nil
 }
 
 // ReadAll implements [eventstore.Store]. The head is looked up when the

@@ -13,6 +13,12 @@ const (
 	answerTimeout  = 3 * time.Second // for statements that take no time
 )
 
+// keepAlive has the database notice within seconds when our machine is gone, and
+// end the session and its locks. It is said after connecting: a pooler refuses
+// what it does not know of the start of a session.
+const keepAlive = `SELECT set_config('tcp_keepalives_idle', '2', false), set_config('tcp_keepalives_interval', '1', false),
+	set_config('tcp_keepalives_count', '3', false)`
+
 // Connect makes a connection beside the pool, configured as the pool's own.
 // Its session lives as long as it is needed, so it must not go through a
 // pooler that shares sessions.
@@ -22,17 +28,26 @@ func Connect(ctx context.Context, pool *pgxpool.Pool, name string) (*pgx.Conn, e
 	config := pool.Config()
 	c := config.ConnConfig
 	c.RuntimeParams["application_name"] = name
-	// So that the database notices within seconds when our machine is gone, and
-	// ends the session and its locks.
-	c.RuntimeParams["tcp_keepalives_idle"] = "2"
-	c.RuntimeParams["tcp_keepalives_interval"] = "1"
-	c.RuntimeParams["tcp_keepalives_count"] = "3"
 	if config.BeforeConnect != nil {
 		if err := config.BeforeConnect(ctx, c); err != nil {
 			return nil, err
 		}
 	}
-	return pgx.ConnectConfig(ctx, c)
+	conn, err := pgx.ConnectConfig(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if config.AfterConnect != nil {
+		err = config.AfterConnect(ctx, conn)
+	}
+	if err == nil {
+		_, err = conn.Exec(ctx, keepAlive)
+	}
+	if err != nil {
+		Discard(conn)
+		return nil, err
+	}
+	return conn, nil
 }
 
 // Discard closes a connection of which nothing good is expected.

@@ -15,9 +15,21 @@ func (a *App) openLedger(ctx context.Context) (err error) {
 	if a.store, err = openEngine(ctx, a.config, a.pool, a.logger, a.registry); err != nil {
 		return err
 	}
+	if err := checkHead(ctx, a.store); err != nil {
+		return err
+	}
 	a.queries = newQueries(a.config, a.pool, a.store)
 	a.anchor = projections.NewAnchor(a.pool, a.store, a.queries)
 	return adoptFirst(a.anchor.Check(ctx))
+}
+
+// checkHead makes sure of an engine that keeps its head beside its events that the
+// two agree.
+func checkHead(ctx context.Context, store Engine) error {
+	if engine, keeps := store.(interface{ CheckHead(context.Context) error }); keeps {
+		return engine.CheckHead(ctx)
+	}
+	return nil
 }
 
 // watchLedger ends with an error when the database has been adopted by another

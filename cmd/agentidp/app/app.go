@@ -86,6 +86,9 @@ func Start(ctx context.Context, c config.Config, version string, logger *slog.Lo
 	if err := migrations.Check(ctx, a.pool); err != nil {
 		return nil, err
 	}
+	if err := a.tellWeaknesses(ctx); err != nil {
+		return nil, err
+	}
 	redisOptions, err := redis.ParseURL(c.RedisURL)
 	if err != nil {
 		return nil, errors.New("REDIS_URL is not a Redis URL")

@@ -41,6 +41,11 @@ func OpenLedger(ctx context.Context, c config.Config) (*Ledger, error) {
 		pool.Close()
 		return nil, err
 	}
+	if err := checkHead(ctx, store); err != nil {
+		store.Close()
+		pool.Close()
+		return nil, err
+	}
 	return &Ledger{Pool: pool, Store: store, c: c}, nil
 }
 

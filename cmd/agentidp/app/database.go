@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -23,7 +22,6 @@ func OpenDatabase(ctx context.Context, c config.Config) (*pgxpool.Pool, error) {
 // openDatabase measures queries where observe is not nil. Errors call the URL by
 // the name of its setting.
 func openDatabase(ctx context.Context, c config.Config, setting string, observe pgx.QueryTracer) (*pgxpool.Pool, error) {
-	const serverRole = "agentidp_server"
 	options, err := pgxpool.ParseConfig(c.DatabaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("%s is not a PostgreSQL URL", setting)
@@ -31,10 +29,12 @@ func openDatabase(ctx context.Context, c config.Config, setting string, observe 
 	options.MaxConns, options.MinConns = int32(c.DBPoolMax), int32(c.DBPoolMin)
 	options.MaxConnIdleTime = c.DBPoolIdleTimeout
 	options.ConnConfig.ConnectTimeout = c.DBPoolConnectionTimeout
-	// Whoever logs in, even the owner of the database, works with the rights
-	// of the server's role.
-	options.ConnConfig.RuntimeParams["role"] = serverRole
 	options.ConnConfig.RuntimeParams["application_name"] = "agentidp"
+	err = reach(ctx, c, setting, options.ConnConfig, func(ctx context.Context) error { return checkPooling(ctx, options.ConnConfig) })
+	if err != nil {
+		return nil, err
+	}
+	options.AfterConnect = becomeServer
 	if observe != nil {
 		options.ConnConfig.Tracer = observe
 	}
@@ -44,9 +44,6 @@ func openDatabase(ctx context.Context, c config.Config, setting string, observe 
 	}
 	if err := reach(ctx, c, setting, options.ConnConfig, pool.Ping); err != nil {
 		pool.Close()
-		if strings.Contains(err.Error(), serverRole) {
-			return nil, migrations.ErrBehind
-		}
 		return nil, err
 	}
 	return pool, nil
@@ -73,7 +70,20 @@ func Migrate(ctx context.Context, c config.Config) (done migrations.Done, err er
 	if err != nil {
 		return done, err
 	}
-	return migrations.Up(ctx, c.MigrateDatabaseURL, server.User)
+	if done, err = migrations.Up(ctx, c.MigrateDatabaseURL, server.User); ReadOnly(err) {
+		return done, fmt.Errorf("the database at %s:%d is read-only, as a standby is: migrate the primary", options.Host, options.Port)
+	}
+	return done, err
+}
+
+// tellWeaknesses tells operators of guards of the ledger that do not stand as they
+// should, as after pg_restore --disable-triggers. A server works without them.
+func (a *App) tellWeaknesses(ctx context.Context) error {
+	weak, err := migrations.Weaknesses(ctx, a.pool)
+	for _, what := range weak {
+		a.logger.WarnContext(ctx, "the database guards less than it should: run agentidp migrate, which sets it right", "found", what)
+	}
+	return err
 }
 
 // reach tries a connection within the bound of the configuration. The error is
@@ -81,7 +91,12 @@ func Migrate(ctx context.Context, c config.Config) (done migrations.Done, err er
 func reach(ctx context.Context, c config.Config, setting string, options *pgx.ConnConfig, try func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, c.DBPoolConnectionTimeout)
 	defer cancel()
-	if err := try(ctx); err != nil {
+	err := try(ctx)
+	var wrong wrongSession
+	if errors.As(err, &wrong) {
+		return wrong
+	}
+	if err != nil {
 		return fmt.Errorf("the database at %s:%d cannot be reached: check %s and that PostgreSQL runs (%s)",
 			options.Host, options.Port, setting, reason(err))
 	}
@@ -101,4 +116,11 @@ func reason(err error) string {
 		return "no answer in time"
 	}
 	return "no connection"
+}
+
+// ReadOnly tells whether the database refused to write anything at all.
+func ReadOnly(err error) bool {
+	var refused *pgconn.PgError
+	const readOnlyTransaction = "25006"
+	return errors.As(err, &refused) && refused.Code == readOnlyTransaction
 }
