@@ -242,23 +242,28 @@ func (has *protection) faults(name string) (found []fault) {
 }
 
 func functionFaults(ctx context.Context, db Querier) (found []fault, err error) {
-	const query = `SELECT p.proname, p.oid::regprocedure::text,
+	const query = `SELECT p.proname, p.oid::regprocedure::text, p.proname = ANY ($2),
 			EXISTS (SELECT FROM pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a WHERE a.grantee = 0),
 			pg_catalog.has_function_privilege($1, p.oid, 'EXECUTE')
-		FROM pg_catalog.pg_proc p WHERE p.pronamespace = 'public'::regnamespace AND p.proname = ANY ($2)`
-	rows, err := db.Query(ctx, query, ProjectorRole, functions)
+		FROM pg_catalog.pg_proc p WHERE p.pronamespace = 'public'::regnamespace AND p.proname = ANY ($2 || $3::text[])`
+	rows, err := db.Query(ctx, query, ProjectorRole, functions, inside)
 	if err != nil {
 		return nil, err
 	}
 	var name, signature string
-	var public, granted bool
-	_, err = pgx.ForEachRow(rows, []any{&name, &signature, &public, &granted}, func() error {
-		if public || !granted {
-			found = append(found, fault{
-				what: "the right to call " + name, lacking: !granted,
-				mend: []string{"REVOKE ALL ON FUNCTION " + signature + " FROM PUBLIC", "GRANT EXECUTE ON FUNCTION " + signature + " TO " + quote(ProjectorRole)},
-			})
+	var projectors, public, granted bool
+	_, err = pgx.ForEachRow(rows, []any{&name, &signature, &projectors, &public, &granted}, func() error {
+		if !public && granted == projectors {
+			return nil
 		}
+		f := fault{
+			what: "the right to call " + name, lacking: projectors && !granted,
+			mend: []string{"REVOKE ALL ON FUNCTION " + signature + " FROM PUBLIC, " + quote(ServerRole) + ", " + quote(ProjectorRole)},
+		}
+		if projectors {
+			f.mend = append(f.mend, "GRANT EXECUTE ON FUNCTION "+signature+" TO "+quote(ProjectorRole))
+		}
+		found = append(found, f)
 		return nil
 	})
 	return found, err

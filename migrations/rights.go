@@ -88,6 +88,9 @@ var functions = []string{
 	"begin_verification", "analyze_verification",
 }
 
+// inside are those that only other functions and triggers call.
+var inside = []string{"must_be_read_model", "protect_next", "move_ledger_head", "check_ledger_head"}
+
 // trigger guards the ledger. The ones that fire ALWAYS cannot be silenced by
 // session_replication_role.
 type trigger struct {

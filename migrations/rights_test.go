@@ -72,6 +72,7 @@ func TestUpMendsRights(t *testing.T) {
 		{"triggers off", []string{"ALTER TABLE events DISABLE TRIGGER ALL"}, "the trigger events_move_the_head does not guard events in every session", false},
 		{"a trigger gone", []string{"DROP TRIGGER ledger_head_stays ON ledger_head"}, "the trigger ledger_head_stays, which guards ledger_head, is gone", false},
 		{"functions for everybody", []string{"GRANT EXECUTE ON FUNCTION drop_previous TO PUBLIC"}, "the right to call drop_previous", false},
+		{"inner functions for everybody", []string{"GRANT EXECUTE ON FUNCTION protect_next TO PUBLIC"}, "the right to call protect_next", false},
 		{"functions for nobody", []string{"REVOKE ALL ON FUNCTION begin_rebuild FROM agentidp_projector"}, "the right to call begin_rebuild", true},
 		{"a closed schema", []string{"REVOKE USAGE ON SCHEMA next FROM agentidp_projector"}, "the server's roles cannot enter the schemas", true},
 		{"an open schema", []string{"GRANT CREATE ON SCHEMA public TO PUBLIC"}, "everybody may make tables in schema public", false},

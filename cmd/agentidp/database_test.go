@@ -184,7 +184,7 @@ func awaitCheckpoint(t *testing.T, w *world) {
 // rightsIn is what protects a database, as text.
 const rightsIn = `SELECT concat_ws(E'\n',
 	(SELECT string_agg(concat_ws(' ', tablename, policyname, permissive, roles, cmd, qual, with_check), E'\n' ORDER BY tablename, policyname) FROM pg_policies),
-	(SELECT string_agg(concat_ws(' ', c.relname, c.relrowsecurity, c.relforcerowsecurity, (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(c.relacl) a)), E'\n' ORDER BY c.relname)
+	(SELECT string_agg(concat_ws(' ', c.relname, c.relrowsecurity, c.relforcerowsecurity, (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(c.relacl) a WHERE a::text !~ '^agentidp_owner=')), E'\n' ORDER BY c.relname)
 		FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'),
 	(SELECT string_agg(concat_ws(' ', attrelid::regclass, attname, attacl), E'\n' ORDER BY attrelid::regclass::text, attname) FROM pg_attribute WHERE attacl IS NOT NULL AND attrelid::regclass::text !~ '^pg_'),
 	(SELECT string_agg(concat_ws(' ', proname, proowner::regrole, proconfig, (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(proacl) a)), E'\n' ORDER BY proname) FROM pg_proc WHERE pronamespace = 'public'::regnamespace),
