@@ -51,7 +51,7 @@ var everything = []string{"*"}
 var domainMayUse = []string{
 	"bytes", "cmp", "crypto/sha256", "crypto/subtle", "encoding/hex", "encoding/json", "errors", "fmt", "iter", "maps",
 	"math", "net/mail", "reflect", "regexp", "slices", "sort", "strconv", "strings", "time", "unicode", "unicode/utf8",
-	"github.com/google/uuid",
+	"github.com/google/uuid", "golang.org/x/net/idna", "golang.org/x/text/cases", "golang.org/x/text/unicode/norm",
 }
 
 // domainMayNotCall are the impure functions of packages that it may import.

@@ -3,10 +3,12 @@ package domain
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/text/unicode/norm"
 )
 
 // ClaimKind says what is unique.
@@ -18,10 +20,38 @@ const (
 )
 
 // ClaimStream is the stream that a unique value is claimed on. Letter case
-// does not tell two values apart.
+// does not tell two values apart. E-mail addresses were claimed so until they
+// became unique in their organization alone: see [EmailClaimStream].
 func ClaimStream(kind ClaimKind, value string) string {
 	digest := sha256.Sum256([]byte(strings.ToLower(value)))
 	return "claim-" + string(kind) + "-" + hex.EncodeToString(digest[:])
+}
+
+// EmailClaimStream is the stream that an organization's agent claims its e-mail
+// address on, compared as [EmailForm] says.
+func EmailClaimStream(organization OrganizationID, email string) string {
+	return ClaimStream(ClaimEmail, organization.String()+" "+EmailForm(email))
+}
+
+// FormerEmailClaimStreams are those on which the address may have been claimed
+// when addresses were unique over all organizations, and compared by letter case.
+func FormerEmailClaimStreams(email string) []string {
+	local, host := splitEmail(email)
+	var streams []string
+	for _, l := range []string{local, norm.NFC.String(local), norm.NFD.String(local), fold(local)} {
+		for _, h := range []string{host, orSame(hostNames.ToASCII, host), orSame(hostNames.ToUnicode, host)} {
+			streams = append(streams, ClaimStream(ClaimEmail, l+"@"+h))
+		}
+	}
+	slices.Sort(streams)
+	return slices.Compact(streams)
+}
+
+func orSame(convert func(string) (string, error), s string) string {
+	if converted, err := convert(s); err == nil {
+		return converted
+	}
+	return s
 }
 
 // Claim is the aggregate of one claim stream: who has the right to a unique
@@ -88,12 +118,13 @@ func (m MakeClaim) decide(c Claim) ([]Event, error) {
 	case m.From:
 		return []Event{ClaimTakenOver(m)}, nil
 	}
-	return nil, m.Kind.taken()
+	return nil, m.Kind.Taken()
 }
 
-func (k ClaimKind) taken() error {
+// Taken is the refusal of a value that another has.
+func (k ClaimKind) Taken() error {
 	if k == ClaimSlug {
 		return Refuse(CodeSlugTaken, "the slug is taken").With("field", "slug")
 	}
-	return Refuse(CodeAgentExists, "an agent with this e-mail address exists already").With("field", "email")
+	return Refuse(CodeAgentExists, "the organization has an agent with this e-mail address already; use that one, or another address").With("field", "email")
 }

@@ -1,7 +1,6 @@
 package domain
 
 import (
-	"net/mail"
 	"slices"
 	"strings"
 	"unicode"
@@ -11,7 +10,7 @@ import (
 // validateText checks the length, in characters, of text that may have several lines.
 func validateText(field, s string, least, most int) error {
 	if !utf8.ValidString(s) || strings.ContainsFunc(s, isForbidden) {
-		return Invalid(field, "must be text without control characters", nil)
+		return Invalid(field, "must be text without control and invisible characters", nil)
 	}
 	if n := utf8.RuneCountInString(s); n < least || n > most {
 		return Invalid(field, "has a length out of bounds", map[string]int{"minLength": least, "maxLength": most})
@@ -22,8 +21,8 @@ func validateText(field, s string, least, most int) error {
 // validateLine is validateText for what goes into lists and headings: one
 // line, and not blank unless it may be empty.
 func validateLine(field, s string, least, most int) error {
-	if strings.ContainsFunc(s, unicode.IsControl) {
-		return Invalid(field, "must be one line without control characters", nil)
+	if strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || isInvisible(r) }) {
+		return Invalid(field, "must be one line without control and invisible characters", nil)
 	}
 	if least > 0 && strings.TrimSpace(s) == "" {
 		return Invalid(field, "must not be blank", map[string]int{"minLength": least, "maxLength": most})
@@ -31,7 +30,22 @@ func validateLine(field, s string, least, most int) error {
 	return validateText(field, s, least, most)
 }
 
-func isForbidden(r rune) bool { return unicode.IsControl(r) && !strings.ContainsRune("\t\r\n", r) }
+// isForbidden in a text. Joiners are part of how some languages and emoji are
+// written; in what goes into lists they would make two names look the same.
+func isForbidden(r rune) bool {
+	const zeroWidthNonJoiner, zeroWidthJoiner, emojiStyle = 0x200C, 0x200D, 0xFE0F
+	switch r {
+	case '\t', '\r', '\n', zeroWidthNonJoiner, zeroWidthJoiner, emojiStyle:
+		return false
+	}
+	return unicode.IsControl(r) || isInvisible(r)
+}
+
+// isInvisible: a character that is not seen, or that changes the direction in
+// which others are shown.
+func isInvisible(r rune) bool {
+	return unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point)
+}
 
 func validateOneOf[T ~string](field string, value T, allowed ...T) error {
 	if slices.Contains(allowed, value) {
@@ -42,16 +56,4 @@ func validateOneOf[T ~string](field string, value T, allowed ...T) error {
 		words[i] = string(word)
 	}
 	return Invalid(field, "must be one of "+strings.Join(words, ", "), words)
-}
-
-// validateEmail refuses invisible characters too: two addresses that look the
-// same are the same.
-func validateEmail(email string) error {
-	invisible := func(r rune) bool { return !unicode.IsPrint(r) }
-	if len(email) <= maxEmailLength && !strings.ContainsFunc(email, invisible) {
-		if address, err := mail.ParseAddress(email); err == nil && address.Address == email {
-			return nil
-		}
-	}
-	return Invalid("email", "must be a plain e-mail address", maxEmailLength)
 }

@@ -26,12 +26,11 @@ type claimant interface {
 // to step in, never who wins: an owner that is merely slow finds itself
 // abandoned and fails.
 func (l *Ledger) claim(
-	ctx context.Context, origin Origin, value string, command domain.MakeClaim,
+	ctx context.Context, origin Origin, stream string, command domain.MakeClaim,
 	look func(context.Context, uuid.UUID) (claimant, error),
 	abandon func(context.Context, domain.Claim) error,
 ) (takenFrom domain.Claim, err error) {
 	const recheck = 10 * time.Millisecond
-	stream := domain.ClaimStream(command.Kind, value)
 	for {
 		command.From = takenFrom.Owner
 		_, err := l.claims.execute(ctx, stream, origin,
@@ -64,6 +63,30 @@ func (l *Ledger) claim(
 			}
 		}
 	}
+}
+
+// EmailClaimedBy is which agent of an organization has the right to an e-mail
+// address, the zero id when none has.
+func (l *Ledger) EmailClaimedBy(ctx context.Context, organization domain.OrganizationID, email string) (domain.AgentID, error) {
+	claim, err := l.claims.read(ctx, domain.EmailClaimStream(organization, email))
+	if owner := claim.state.Owner; err != nil || owner != uuid.Nil {
+		return domain.AgentID{UUID: owner}, err
+	}
+	former, err := l.formerEmailClaim(ctx, organization, email)
+	return domain.AgentID{UUID: former.Owner}, err
+}
+
+// formerEmailClaim is the claim that an agent of the organization made to the
+// address when addresses were unique over all organizations. Such a claim holds
+// in its own organization still, and in no other.
+func (l *Ledger) formerEmailClaim(ctx context.Context, organization domain.OrganizationID, email string) (domain.Claim, error) {
+	for _, stream := range domain.FormerEmailClaimStreams(email) {
+		claim, err := l.claims.read(ctx, stream)
+		if err != nil || claim.state.Owner != uuid.Nil && claim.state.OrganizationID == organization {
+			return claim.state, err
+		}
+	}
+	return domain.Claim{}, nil
 }
 
 // ClaimedBy is who has the right to a unique value, uuid.Nil when nobody.

@@ -15,7 +15,7 @@ func (l *Ledger) CreateOrganization(ctx context.Context, origin Origin, command 
 	if err := command.Validate(); err != nil {
 		return Outcome[domain.Organization]{}, err
 	}
-	_, err := l.claim(ctx, origin, command.Slug,
+	_, err := l.claim(ctx, origin, domain.ClaimStream(domain.ClaimSlug, command.Slug),
 		domain.MakeClaim{Kind: domain.ClaimSlug, Owner: command.OrganizationID.UUID, OrganizationID: command.OrganizationID},
 		func(ctx context.Context, id uuid.UUID) (claimant, error) {
 			return l.Organization(ctx, domain.OrganizationID{UUID: id})

@@ -25,6 +25,25 @@ func (l *Ledger) takeSeat(ctx context.Context, origin Origin, organization domai
 	return l.onSeats(ctx, origin, organization, command)
 }
 
+// mayTakeSeat refuses what [Ledger.takeSeat] is sure to refuse. It is not while
+// somebody sits who has not come to life: that seat may be given back yet.
+func (l *Ledger) mayTakeSeat(ctx context.Context, organization domain.OrganizationID, agent domain.AgentID, limit int) error {
+	seats, err := l.seats.read(ctx, domain.SeatsStream(organization))
+	if err != nil {
+		return err
+	}
+	_, err = seats.state.Decide(domain.TakeSeat{OrganizationID: organization, AgentID: agent, Cap: limit})
+	if !errors.Is(err, &domain.Error{Code: domain.CodeAgentCap}) {
+		return err
+	}
+	for id := range seats.state.Taken {
+		if seated, err := l.Agent(ctx, id); err != nil || !seated.Exists() || seated.Status == domain.AgentIsGone {
+			return err
+		}
+	}
+	return err
+}
+
 // SeatsTaken counts the agents of an organization that count towards its cap.
 func (l *Ledger) SeatsTaken(ctx context.Context, organization domain.OrganizationID) (int, error) {
 	seats, err := l.seats.read(ctx, domain.SeatsStream(organization))

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/sentryagent/agentidp/api"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/internal/config"
@@ -111,11 +109,11 @@ func (b *bootstrapper) agent(ctx context.Context, organization domain.Organizati
 	if !errors.Is(err, &domain.Error{Code: domain.CodeAgentExists}) {
 		return outcome.State, err
 	}
-	var owner uuid.UUID
-	if owner, err = b.ledger.ClaimedBy(ctx, domain.ClaimEmail, operatorEmail); err != nil {
+	owner, err := b.ledger.EmailClaimedBy(ctx, organization, operatorEmail)
+	if err != nil {
 		return domain.Agent{}, err
 	}
-	return b.ledger.Agent(ctx, domain.AgentID{UUID: owner})
+	return b.ledger.Agent(ctx, owner)
 }
 
 func hasUsableCredential(agent domain.Agent) bool {
