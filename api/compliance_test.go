@@ -91,9 +91,9 @@ func TestControlsAreComputedByJobs(t *testing.T) {
 	until(t, func() error {
 		metrics, err := s.do(get("", "/metrics"))
 		for _, want := range []string{
-			"agentidp_audit_chain_integrity 1\n", `agentidp_job_last_run_timestamp_seconds{job="ledger_verification_full"} 1`,
-			`agentidp_job_duration_seconds{job="credential_expiry"} `, `agentidp_job_failures_total{job="ledger_verification_new"} 0`,
-			`agentidp_job_failures_total{job="tls"} 1`, "agentidp_credentials_expiring_soon_total 0\n",
+			"agentidp_audit_chain_integrity 1\n", `agentidp_job_last_run_timestamp_seconds{task="ledger_verification_full"} 1`,
+			`agentidp_job_duration_seconds{task="credential_expiry"} `, `agentidp_job_failures_total{task="ledger_verification_new"} 0`,
+			`agentidp_job_failures_total{task="tls"} 1`, "agentidp_credentials_expiring_soon 0\n",
 		} {
 			if err == nil && !strings.Contains(string(metrics.body), want) {
 				err = fmt.Errorf("no %q in the metrics", want)

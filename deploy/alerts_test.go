@@ -3,6 +3,7 @@ package deploy_test
 
 import (
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -11,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sentryagent/agentidp/cmd/agentidp/app/apptest"
@@ -84,6 +88,111 @@ func TestEveryMetricOfTheAlertsIsExported(t *testing.T) {
 	}
 }
 
+// TestMetricsSurviveAScrape holds what a server serves to what Prometheus does
+// with it: a scrape gives every series the labels job and instance, and what had
+// them before has them under another name, which no rule asks for.
+func TestMetricsSurviveAScrape(t *testing.T) {
+	w := apptest.NewWorld(t)
+	base := w.Serve(t)
+	ask(t, base, w.Operator.ClientID, w.Operator.ClientSecret)
+	text := scrape(t, base)
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	labels := map[string]bool{}
+	for name, family := range families {
+		for _, metric := range family.GetMetric() {
+			for _, label := range metric.GetLabel() {
+				labels[label.GetName()] = true
+				if strings.HasPrefix(name, "agentidp_") && isTheScrapes(label.GetName()) {
+					t.Errorf("%s has the label %s, which is the scrape's", name, label.GetName())
+				}
+			}
+		}
+	}
+	problems, err := promlint.New(strings.NewReader(text)).Lint()
+	for _, problem := range problems {
+		if strings.HasPrefix(problem.Metric, "agentidp_") {
+			t.Errorf("%s: %s", problem.Metric, problem.Text)
+		}
+	}
+	if err != nil || len(families) == 0 {
+		t.Errorf("%d metrics (%v)", len(families), err)
+	}
+	used := regexp.MustCompile(`by \(([^)]*)\)|([a-z_]+)\s*(?:=|!=|=~|!~)\s*"|\$labels\.([a-z_]+)`)
+	for _, group := range rules(t).Groups {
+		for _, rule := range group.Rules {
+			for _, found := range used.FindAllStringSubmatch(rule.Expr+rule.Annotations["summary"]+rule.Annotations["description"], -1) {
+				for name := range strings.SplitSeq(strings.Join(found[1:], ""), ",") {
+					if name = strings.TrimSpace(name); isTheScrapes(name) || !labels[name] {
+						t.Errorf("%s goes by the label %s, which no metric has", rule.Alert, name)
+					}
+				}
+			}
+		}
+	}
+}
+
+func isTheScrapes(label string) bool {
+	return label == "job" || label == "instance" || strings.HasPrefix(label, "exported_")
+}
+
+// TestMetricsAreDocumented compares docs/metrics.md with the names in the code.
+func TestMetricsAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string]bool{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `(agentidp_[a-z_]+)` ").FindAllStringSubmatch(string(text), -1) {
+		if documented[row[1]] {
+			t.Errorf("%s is documented twice", row[1])
+		}
+		documented[row[1]] = false
+	}
+	named := regexp.MustCompile(`(?:Name:\s*|NewDesc\()"(agentidp_[a-z_]+)"(\s*\+)?`)
+	err = fs.WalkDir(os.DirFS(".."), ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile("../" + path)
+		for _, found := range named.FindAllSubmatch(source, -1) {
+			name := string(found[1])
+			if _, is := documented[name]; is && len(found[2]) == 0 {
+				documented[name] = true
+				continue
+			}
+			if len(found[2]) == 0 {
+				t.Errorf("%s: %s is not in docs/metrics.md", path, name)
+			}
+			for whole := range documented { // the name is put together
+				if strings.HasPrefix(whole, name) {
+					documented[whole] = true
+				}
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, exists := range documented {
+		if !exists {
+			t.Errorf("docs/metrics.md has %s, which nothing exports", name)
+		}
+	}
+	w := apptest.NewWorld(t)
+	base := w.Serve(t)
+	for name := range metrics(t, base) {
+		family := regexp.MustCompile(`_(bucket|sum|count)$`).ReplaceAllString(name, "")
+		if _, is := documented[family]; !is && strings.HasPrefix(name, "agentidp_") {
+			t.Errorf("%s is exported, and not in docs/metrics.md", name)
+		}
+	}
+}
+
 func TestEveryAlertSaysWhatItIsAbout(t *testing.T) {
 	names := map[string]bool{}
 	for _, group := range rules(t).Groups {
@@ -130,7 +239,7 @@ func ask(t *testing.T, base, client, secret string) (status int) {
 	return response.StatusCode
 }
 
-func metrics(t *testing.T, base string) map[string]bool {
+func scrape(t *testing.T, base string) string {
 	t.Helper()
 	response, err := http.Get(base + "/metrics")
 	if err != nil {
@@ -141,8 +250,14 @@ func metrics(t *testing.T, base string) map[string]bool {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return string(body)
+}
+
+// metrics are the names of the samples that a server exports.
+func metrics(t *testing.T, base string) map[string]bool {
+	t.Helper()
 	exported := map[string]bool{}
-	for line := range strings.Lines(string(body)) {
+	for line := range strings.Lines(scrape(t, base)) {
 		name, _, _ := strings.Cut(line, "{")
 		name, _, _ = strings.Cut(name, " ")
 		exported[name] = true

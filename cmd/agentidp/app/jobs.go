@@ -99,20 +99,24 @@ type jobMetrics struct {
 	known             map[string]time.Time // when the runs that are shown finished; seen is never called twice at once
 }
 
+// labelTask names the job in its metrics. It cannot be called job: that label
+// is the scrape's own, and Prometheus renames ours.
+const labelTask = "task"
+
 func newJobMetrics(registry prometheus.Registerer, list []jobs.Job, reportIntegrity func(bool)) *jobMetrics {
 	m := &jobMetrics{
 		lastRun: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "agentidp_job_last_run_timestamp_seconds", Help: "When the job last finished, on any node.",
-		}, []string{"job"}),
+		}, []string{labelTask}),
 		duration: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "agentidp_job_duration_seconds", Help: "How long the job's last run took, on any node.",
-		}, []string{"job"}),
+		}, []string{labelTask}),
 		expiring: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "agentidp_credentials_expiring_soon_total", Help: "Active credentials that expire within seven days.",
+			Name: "agentidp_credentials_expiring_soon", Help: "Active credentials that expire within seven days.",
 		}, nil),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "agentidp_job_failures_total", Help: "Runs on this node that found something wrong or could not find out.",
-		}, []string{"job"}),
+		}, []string{labelTask}),
 		signed: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "agentidp_checkpoint_signed_timestamp_seconds", Help: "When the logs were last found or made to be signed as they are, on any node.",
 		}, nil),
