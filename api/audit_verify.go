@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"net/http"
 	"time"
 
@@ -32,7 +31,7 @@ func (s *Server) verifyAudit(c *gin.Context) {
 		return
 	}
 	start := time.Now()
-	report, err := s.verify(c.Request.Context(), scope, incremental)
+	report, err := s.verifications.report(c.Request.Context(), verified{scope, incremental})
 	if err != nil {
 		s.fail(c, err)
 		return
@@ -45,13 +44,6 @@ func (s *Server) verifyAudit(c *gin.Context) {
 			"position", found.Position, "index", found.Index, "stream", found.Stream, "detail", found.Detail)
 	}
 	c.JSON(http.StatusOK, auditVerificationBody(scope, report))
-}
-
-func (s *Server) verify(ctx context.Context, scope replay.Scope, incremental bool) (replay.Report, error) {
-	if incremental {
-		return s.verifier.ReportNew(ctx)
-	}
-	return s.verifier.Verify(ctx, scope)
 }
 
 func auditVerificationBody(scope replay.Scope, report replay.Report) gen.AuditVerification {

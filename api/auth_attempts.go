@@ -13,48 +13,51 @@ import (
 // How often authentication may fail before attempts are refused unseen. Client
 // secrets are 256 random bits: nobody guesses one. What is kept small is the
 // work and the noise that trying makes, and it is kept small without a way to
-// lock somebody else out:
-//
-//   - an address that has failed often may go on for clients that have not
-//     failed, so a neighbour with a wrong secret stops nobody but itself;
-//   - a client that others fail for is refused to addresses that have failed,
-//     so it still gets in from its own.
+// lock somebody else out: a client is refused only where it has failed itself.
+// Neither a neighbour behind the same address nor an attacker elsewhere can
+// take a client's way in, however often they fail.
 const (
-	failuresOfAddress = 10
-	failuresOfClient  = 20
-	failuresForGood   = 100 // of an address: from there on whatever it tries
+	failuresHere      = 10  // of one client from one address
+	failuresOfClient  = 20  // from wherever: then one failure here is enough
+	failuresOfAddress = 100 // for whatever clients: from there on each failure is answered by 429, once it is seen to be one
 	failureWindow     = time.Minute
 )
 
-// attempts is how many authentications have failed in the last minute.
-type attempts struct{ ofAddress, ofClient int }
+// attempts is how many authentications have failed in the last minute. Where
+// the client is not known the address stands for it.
+type attempts struct {
+	here      int // of this client from this address
+	ofClient  int
+	ofAddress int // known only when a failure is counted
+}
 
-func (a attempts) tooMany() bool {
-	return a.ofAddress >= failuresForGood ||
-		a.ofAddress >= failuresOfAddress && a.ofClient > 0 ||
-		a.ofClient >= failuresOfClient && a.ofAddress > 0
+// refused: an attempt is not even looked at.
+func (a attempts) refused() bool {
+	return a.here >= failuresHere || a.ofClient >= failuresOfClient && a.here > 0
 }
 
 // mayAuthenticate refuses an attempt to authenticate before its secret is
 // looked at, when too many have failed.
 func (s *Server) mayAuthenticate(c *gin.Context) error {
 	failed, windows, outcome, err := s.failures(c, claimedClient(c), true)
-	if err != nil || !failed.tooMany() {
+	if err != nil || !failed.refused() {
 		return err
 	}
 	return s.tooManyFailures(c, windows[0], outcome.Windows[0])
 }
 
 // countFailure counts a failed attempt. The error is a refusal when there were
-// too many before it already: others at the same moment came first.
+// too many before it already: others at the same moment came first, or the
+// address has failed for many clients.
 func (s *Server) countFailure(c *gin.Context) error {
 	failed, windows, outcome, err := s.failures(c, claimedClient(c), false)
 	if err != nil || len(windows) == 0 {
 		return err
 	}
-	failed.ofAddress--
+	failed.here--
 	failed.ofClient--
-	if failed.tooMany() {
+	failed.ofAddress--
+	if failed.refused() || failed.ofAddress >= failuresOfAddress {
 		return s.tooManyFailures(c, windows[0], outcome.Windows[0])
 	}
 	c.Set(admittedKey, true)
@@ -64,32 +67,44 @@ func (s *Server) countFailure(c *gin.Context) error {
 
 func (s *Server) tooManyFailures(c *gin.Context, window limits.Window, state limits.State) error {
 	c.Set(admittedKey, true)
-	state.Count = max(state.Count, failuresOfAddress)
+	state.Count = max(state.Count, failuresHere)
 	announce(c, shownFailures(window), state)
 	return s.tooFast(scopeAuthentication, shownFailures(window), state)
 }
 
 func shownFailures(window limits.Window) limits.Window {
-	window.Max = failuresOfAddress
+	window.Max = failuresHere
 	return window
 }
 
 // failures looks at, or counts, failed attempts from this address for a client.
-// Where the client is not known the address stands for it.
+// An address is not looked at where a client is named, only counted.
 func (s *Server) failures(c *gin.Context, client domain.AgentID, look bool) (failed attempts, windows []limits.Window, outcome limits.Outcome, err error) {
-	windows = s.window("rate:failures:address:"+addressOf(c), limits.Unbounded, failureWindow)
+	address := s.addressOf(c)
+	keys := []string{"rate:failures:address:" + address}
+	if named := []string{
+		"rate:failures:here:" + client.String() + ":" + address,
+		"rate:failures:client:" + client.String(),
+	}; !client.IsZero() && look {
+		keys = named
+	} else if !client.IsZero() {
+		keys = append(named, keys...)
+	}
+	for _, key := range keys {
+		windows = append(windows, s.window(key, limits.Unbounded, failureWindow)...)
+	}
 	if len(windows) == 0 {
 		return failed, nil, outcome, nil
-	}
-	if !client.IsZero() {
-		windows = append(windows, s.window("rate:failures:client:"+client.String(), limits.Unbounded, failureWindow)...)
 	}
 	outcome, err = s.limiter.Take(c.Request.Context(), limits.Demand{Windows: windows, Look: look})
 	if err != nil {
 		return failed, windows, outcome, err
 	}
-	failed.ofAddress = outcome.Windows[0].Count
-	failed.ofClient = outcome.Windows[len(windows)-1].Count
+	failed.here = outcome.Windows[0].Count
+	if !client.IsZero() {
+		failed.ofClient = outcome.Windows[1].Count
+	}
+	failed.ofAddress = outcome.Windows[len(windows)-1].Count
 	return failed, windows, outcome, nil
 }
 

@@ -49,7 +49,7 @@ func (s *Server) attemptKey(c *gin.Context) (key string, there bool) {
 		return "", false
 	}
 	mac := hmac.New(sha256.New, verifiers[0].MAC)
-	mac.Write([]byte("agentidp failed attempt of " + client.String() + " from " + addressOf(c)))
+	mac.Write([]byte("agentidp failed attempt of " + client.String() + " from " + s.addressOf(c)))
 	return "rate:failures:same:" + hex.EncodeToString(mac.Sum(nil)[:16]), true
 }
 

@@ -427,7 +427,7 @@ func TestForwardedAddressesCountOnlyFromTrustedProxies(t *testing.T) {
 	for setting, want := range map[string]string{"TRUSTED_PROXIES=": "127.0.0.1", "TRUSTED_PROXIES=127.0.0.1/32": "192.0.2.17"} {
 		s := newScene(t, setting)
 		a := s.agent(t, s.organization(t, nil), "")
-		s.must(t, patch(s.operator, a.path(), map[string]any{"owner": "x"}).with("X-Forwarded-For", "192.0.2.17"), 200, "")
+		s.must(t, patch(s.operator, a.path(), map[string]any{"owner": "x"}).with("X-Forwarded-For", "::ffff:192.0.2.17", "X-Real-IP", "6.6.6.6"), 200, "")
 		event := s.must(t, get(s.operator, "/api/v1/audit?limit=1&agentId="+a.id+"&organizationId="+a.organization), 200, "").list("data")[0]
 		if event["ipAddress"] != want {
 			t.Errorf("%s: address %v, want %s", setting, event["ipAddress"], want)

@@ -83,7 +83,7 @@ func (s *Server) makeReport(ctx context.Context, id domain.OrganizationID) (repo
 		return report, err
 	}
 	start := time.Now()
-	proof, err := s.verifier.Verify(ctx, replay.Scope{Organization: id})
+	proof, err := s.verifications.report(ctx, verified{scope: replay.Scope{Organization: id}})
 	if err != nil {
 		return report, err
 	}

@@ -247,3 +247,19 @@ func TestMetricsAreForTheAllowedNetworksAlone(t *testing.T) {
 	s.must(t, get("", "/metrics"), 403, "AUTHORIZATION_ERROR")
 	s.must(t, get(s.operator, "/metrics").with("X-Forwarded-For", "192.0.2.7"), 403, "AUTHORIZATION_ERROR")
 }
+
+// TestMetricsAreNotServedThroughAnUntrustedProxy: on the machine of its proxy
+// a server sees every caller come from loopback.
+func TestMetricsAreNotServedThroughAnUntrustedProxy(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.must(t, get("", "/metrics"), 200, "")
+	for _, header := range []string{"X-Forwarded-For", "Forwarded", "Via", "X-Real-IP"} {
+		s.must(t, get("", "/metrics").with(header, "127.0.0.1"), 403, "AUTHORIZATION_ERROR")
+	}
+	trusting := newScene(t, "TRUSTED_PROXIES=127.0.0.1/32", "METRICS_ALLOW=127.0.0.0/8,192.0.2.0/24")
+	trusting.must(t, from(get("", "/metrics"), "192.0.2.7:4321"), 200, "")
+	trusting.must(t, from(get("", "/metrics"), "203.0.113.5:4321"), 403, "AUTHORIZATION_ERROR")
+	trusting.must(t, from(get("", "/metrics"), "203.0.113.5:4321").with("X-Real-IP", "192.0.2.9"), 403, "AUTHORIZATION_ERROR")
+	trusting.must(t, get("", "/metrics").with("Via", "1.1 proxy"), 403, "AUTHORIZATION_ERROR")
+}

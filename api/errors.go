@@ -117,18 +117,16 @@ func (s *Server) fail(c *gin.Context, err error) {
 	c.AbortWithStatusPureJSON(status, restError{Code: refusal.Code, Message: refusal.Message, Details: refusal.Details})
 }
 
-// detailResetAt is the detail that says when a limit starts anew.
+// detailResetAt is the detail that says when it is worth trying again.
 const detailResetAt = "resetAt"
 
 func (s *Server) sayWhenToRetry(c *gin.Context, status int, refusal *domain.Error) {
 	seconds := int64(retryAfterSeconds)
-	switch {
-	case status == http.StatusTooManyRequests:
-		if reset, known := refusal.Details[detailResetAt].(time.Time); known {
-			seconds = max(seconds, ceilSeconds(reset.Sub(s.now())))
-		}
-	case status != http.StatusServiceUnavailable:
+	if status != http.StatusTooManyRequests && status != http.StatusServiceUnavailable {
 		return
+	}
+	if reset, known := refusal.Details[detailResetAt].(time.Time); known {
+		seconds = max(seconds, ceilSeconds(reset.Sub(s.now())))
 	}
 	c.Header("Retry-After", strconv.FormatInt(seconds, 10))
 }

@@ -31,14 +31,43 @@ func TestBruteForceIsRefusedUnseen(t *testing.T) {
 	s.must(t, from(tokenRequest(victim, ""), home), 200, "")
 }
 
-func TestAddressThatTriesManyClientsIsRefusedForGood(t *testing.T) {
+// An address that many share may fail for as many clients as it likes: who has
+// not failed there gets in, and failures are answered by 429.
+func TestFailuresOfAnAddressLockOutNobodyElse(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "RATE_LIMIT_MAX_REQUESTS=1000", "TRUSTED_PROXIES=127.0.0.0/8")
+	organization := s.organization(t, nil)
+	a, failing := s.agent(t, organization, "agents:read"), s.agent(t, organization, "agents:read")
+	const shared, elsewhere = "198.51.100.7", "203.0.113.9"
+	unknown := func() request {
+		return from(wrongSecret(agent{id: "01930000-0000-7000-8000-" + unique()[:12]}), shared)
+	}
+	wantTally(t, tally(t, 100, func(int) (answer, error) { return s.do(unknown()) }), map[string]int{"401 invalid_client": 100})
+	wantTally(t, tally(t, 20, func(int) (answer, error) { return s.do(unknown()) }), map[string]int{"429 temporarily_unavailable": 20})
+	s.must(t, from(wrongSecret(failing), shared), 429, "temporarily_unavailable")
+	s.must(t, from(tokenRequest(a, ""), shared), 200, "")
+
+	for range 10 { // somebody else attacks that client from somewhere else, and then from everywhere
+		s.must(t, from(wrongSecret(a), elsewhere), 401, "invalid_client")
+	}
+	s.must(t, from(tokenRequest(a, ""), elsewhere), 429, "temporarily_unavailable")
+	for i := range 20 {
+		s.must(t, from(wrongSecret(a), fmt.Sprint("192.0.2.", i)), 401, "invalid_client")
+	}
+	s.must(t, from(tokenRequest(a, ""), shared), 200, "")
+}
+
+// Who names no client has nothing but an address to be known by.
+func TestAttemptsThatNameNoClientCountForTheAddress(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "RATE_LIMIT_MAX_REQUESTS=1000")
 	a := s.agent(t, s.organization(t, nil), "agents:read")
-	unknown := func() request { return wrongSecret(agent{id: "01930000-0000-7000-8000-" + unique()[:12]}) }
-	wantTally(t, tally(t, 100, func(int) (answer, error) { return s.do(unknown()) }), map[string]int{"401 invalid_client": 100})
-	s.must(t, unknown(), 429, "temporarily_unavailable")
-	s.must(t, tokenRequest(a, ""), 429, "temporarily_unavailable")
+	nobody := wrongSecret(agent{id: "nobody"})
+	for range 10 {
+		s.must(t, nobody, 401, "invalid_client")
+	}
+	s.must(t, nobody, 429, "temporarily_unavailable")
+	s.must(t, tokenRequest(a, ""), 200, "")
 }
 
 // What fails counts for the address; who gets it right does not feel it.

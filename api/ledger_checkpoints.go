@@ -26,7 +26,7 @@ const (
 
 // limitFollower counts a request for a part of the public log.
 func (s *Server) limitFollower(c *gin.Context) {
-	if err := s.take(c, scopeAddress, s.window("rate:ledger:address:"+addressOf(c), maxFollowed, followedWindow)); err != nil {
+	if err := s.take(c, scopeAddress, s.window("rate:ledger:address:"+s.addressOf(c), maxFollowed, followedWindow)); err != nil {
 		s.fail(c, err)
 	}
 }

@@ -119,13 +119,17 @@ func (s *Server) cors(c *gin.Context) {
 	}
 }
 
-// allowMetrics lets only the configured networks read the metrics.
+// allowMetrics lets only the configured networks read the metrics. Through a
+// proxy that is not trusted everybody would have the proxy's address, which is
+// loopback where it runs on the same machine.
 func (s *Server) allowMetrics(c *gin.Context) {
-	address, err := netip.ParseAddr(c.ClientIP())
-	for _, prefix := range s.options.MetricsAllow {
-		if err == nil && prefix.Contains(address.Unmap()) {
-			return
-		}
+	from := s.callerOf(c.Request)
+	if !from.certain {
+		s.fail(c, domain.Refuse(domain.CodeCrossTenant,
+			"metrics are not served through a proxy that is not trusted; ask the server itself, or name the proxy in TRUSTED_PROXIES"))
+		return
 	}
-	s.fail(c, domain.Refuse(domain.CodeCrossTenant, "metrics are not served to this address; see METRICS_ALLOW"))
+	if !slices.ContainsFunc(s.options.MetricsAllow, func(p netip.Prefix) bool { return p.Contains(from.address) }) {
+		s.fail(c, domain.Refuse(domain.CodeCrossTenant, "metrics are not served to this address; see METRICS_ALLOW"))
+	}
 }

@@ -103,10 +103,20 @@ func (s *Server) window(key string, most int, span time.Duration) []limits.Windo
 	return []limits.Window{{Key: key, Max: most, Span: span}}
 }
 
-// limitVerification lets a client verify the ledger 30 times a minute.
+// limitVerification lets an organization verify its ledger 30 times a minute:
+// more agents get it no more verifications. It is one of the client's as well.
 func (s *Server) limitVerification(c *gin.Context) {
-	key := "rate:verification:" + principal(c).AgentID.String()
-	if err := s.take(c, scopeVerification, s.window(key, maxVerifications, verificationWindow)); err != nil {
+	key := "rate:verification:organization:" + principal(c).OrganizationID.String()
+	s.limitReplay(c, s.window(key, maxVerifications, verificationWindow)...)
+}
+
+// limitStates lets a client ask 30 times a minute who somebody was,
+// verifications included.
+func (s *Server) limitStates(c *gin.Context) { s.limitReplay(c) }
+
+func (s *Server) limitReplay(c *gin.Context, also ...limits.Window) {
+	windows := s.window("rate:verification:"+principal(c).AgentID.String(), maxVerifications, verificationWindow)
+	if err := s.take(c, scopeVerification, append(windows, also...)); err != nil {
 		s.fail(c, err)
 	}
 }
@@ -114,7 +124,7 @@ func (s *Server) limitVerification(c *gin.Context) {
 // limitControls lets an address read the controls 120 times a minute.
 func (s *Server) limitControls(c *gin.Context) {
 	c.Set(admittedKey, true)
-	if err := s.take(c, scopeControls, s.window("rate:controls:"+addressOf(c), maxControlReads, controlsWindow)); err != nil {
+	if err := s.take(c, scopeControls, s.window("rate:controls:"+s.addressOf(c), maxControlReads, controlsWindow)); err != nil {
 		s.fail(c, err)
 	}
 }
@@ -127,11 +137,13 @@ func (s *Server) take(c *gin.Context, scope string, windows []limits.Window) err
 	if err != nil {
 		return err
 	}
-	announce(c, windows[0], outcome.Windows[0])
 	if outcome.Passed() {
+		announce(c, windows[0], outcome.Windows[0])
 		return nil
 	}
-	return s.tooFast(scope, windows[0], outcome.Windows[0])
+	full := max(outcome.FullWindow, 0)
+	announce(c, windows[full], outcome.Windows[full])
+	return s.tooFast(scope, windows[full], outcome.Windows[full])
 }
 
 // limitUnadmitted counts a request that is about to be refused although it has
@@ -159,7 +171,7 @@ func (s *Server) limitUnadmitted(c *gin.Context, err error) error {
 }
 
 func (s *Server) addressWindow(c *gin.Context) []limits.Window {
-	return s.window("rate:address:"+addressOf(c), s.options.RateLimit.Max, s.options.RateLimit.Window)
+	return s.window("rate:address:"+s.addressOf(c), s.options.RateLimit.Max, s.options.RateLimit.Window)
 }
 
 // isLimited: health, metrics, metadata and documentation never are.
@@ -179,13 +191,13 @@ func isCallersFault(err error) bool {
 
 // addressOf is what stands for a caller that is not known otherwise. Whoever
 // has an IPv6 address has a /64 of them.
-func addressOf(c *gin.Context) string {
+func (s *Server) addressOf(c *gin.Context) string {
 	const ipv6Site = 64
-	address, err := netip.ParseAddr(c.ClientIP())
-	if err != nil {
+	address := s.callerOf(c.Request).address
+	if !address.IsValid() {
 		return "unknown"
 	}
-	if address = address.Unmap().WithZone(""); address.Is4() {
+	if address.Is4() {
 		return address.String()
 	}
 	return netip.PrefixFrom(address, ipv6Site).Masked().String()

@@ -53,9 +53,13 @@ func (s *Server) origin(c *gin.Context) ledger.Origin {
 func (s *Server) requestRecord(c *gin.Context) ledger.Request {
 	const maxUserAgent = 256
 	agent := []rune(c.Request.UserAgent())
+	address := ""
+	if from := s.callerOf(c.Request).address; from.IsValid() {
+		address = from.String()
+	}
 	return ledger.Request{
 		ID:    requestID(c),
-		IP:    c.ClientIP(),
+		IP:    address,
 		Agent: string(agent[:min(len(agent), maxUserAgent)]),
 	}
 }

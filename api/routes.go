@@ -48,7 +48,7 @@ func (s *Server) routes() ([]route, error) {
 		{http.MethodGet, "/api/v1/audit", audited, s.listAuditEvents, false},
 		{http.MethodGet, "/api/v1/audit/verify", []gin.HandlerFunc{s.limitVerification}, s.verifyAudit, false},
 		{http.MethodGet, "/api/v1/audit/{eventId}", audited, s.getAuditEvent, false},
-		{http.MethodGet, "/api/v1/audit/state/{agentId}", []gin.HandlerFunc{s.limitVerification}, s.getAgentState, false},
+		{http.MethodGet, "/api/v1/audit/state/{agentId}", []gin.HandlerFunc{s.limitStates}, s.getAgentState, false},
 
 		{http.MethodGet, authorizePath, nil, s.authorize, true},
 		{http.MethodPost, authorizePath, nil, s.authorize, true},

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -31,7 +32,7 @@ type Options struct {
 	DID            func(domain.AgentID) string // see [DID]
 	SigningAlg     string                      // RS256 or ES256
 	CORSOrigins    []string
-	TrustedProxies []string // whose X-Forwarded-For counts
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For counts
 	HSTS           bool
 	Delegation     bool          // agents may lend each other authority
 	Compliance     bool          // the report and the agent cards are served
@@ -77,7 +78,6 @@ type Server struct {
 	issuer      string
 	audience    string
 	now         func() time.Time
-	verifier    *replay.Verifier
 	history     *replay.History
 	controls    func(context.Context) []Control
 	reports     *reportCache
@@ -107,6 +107,9 @@ type Server struct {
 	aliases     map[string]string                   // see metadataAliases
 	clientKeys  *lru.Cache[string, jose.JSONWebKey] // by their JWK, see clientKey
 	engine      *gin.Engine
+
+	verifications *verifications
+	proxyWarning  sync.Once
 }
 
 // New puts the API together. It fails when the OpenAPI document, the policy
@@ -132,7 +135,6 @@ func New(parts Parts, options Options) (*Server, error) {
 		issuer:      options.Issuer,
 		audience:    options.PublicURL,
 		now:         options.Now,
-		verifier:    parts.Verifier,
 		history:     parts.History,
 		controls:    parts.Controls,
 		reports:     newReportCache(options.Now),
@@ -157,6 +159,8 @@ func New(parts Parts, options Options) (*Server, error) {
 		logger:      parts.Logger,
 		spec:        spec,
 		docs:        docs,
+
+		verifications: newVerifications(parts.Verifier, options.Now),
 	}
 	s.quota = &quotas{
 		limiter: parts.Limiter, directory: parts.Directory, queries: parts.Queries, metrics: s.metrics,
@@ -200,10 +204,8 @@ func (s *Server) buildRoutes() error {
 	engine.HandleMethodNotAllowed = true
 	engine.RedirectTrailingSlash = false
 	engine.ContextWithFallback = true
-	if err := engine.SetTrustedProxies(s.options.TrustedProxies); err != nil {
-		return err
-	}
-	engine.Use(withRequestID, s.observed, s.withSecurityHeaders, s.cors)
+	engine.ForwardedByClientIP = false // callerOf is the judge of addresses
+	engine.Use(withRequestID, s.observed, s.warnOfProxy, s.withSecurityHeaders, s.cors)
 	engine.NoRoute(func(c *gin.Context) {
 		s.fail(c, domain.Refuse(domain.CodeNotFound, "there is nothing at this path; see /docs"))
 	})

@@ -61,6 +61,9 @@ var golden = map[string]Event{
 	},
 	"token.revoked.1.json": TokenRevoked{AgentID: robot, TokenID: tokenID, ExpiresAt: noon},
 	"auth.failed.1.json":   AuthFailed{ClientID: "not even a UUID", Reason: AuthUnknownClient, Suppressed: 41},
+	"auth.failed.1.addresses.json": AuthFailed{
+		ClientID: "(many)", Reason: AuthWrongSecret, Suppressed: 7, Addresses: []string{"203.0.113.5", "2001:db8::1"},
+	},
 	"auth.failed.1.minimal.json": AuthFailed{
 		ClientID: robot.String(), Reason: AuthWrongSecret,
 	},

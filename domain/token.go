@@ -41,6 +41,9 @@ type AuthFailed struct {
 	ClientID   string     `json:"clientId"`
 	Reason     AuthReason `json:"reason"`
 	Suppressed int        `json:"suppressed,omitempty"`
+	// Addresses are some of those that the suppressed failures came from, each
+	// once, as far as they are known.
+	Addresses []string `json:"addresses,omitempty"`
 }
 
 func (TokenIssued) EventType() Type  { return "token.issued" }

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,6 +17,7 @@ const (
 	failureWindow   = time.Second
 	maxFailureKinds = 10_000 // remembered; beyond that failures are only counted together
 	maxClientIDSize = 64
+	maxAddresses    = 5 // told of the failures that were counted together
 )
 
 // failureGate decides which failed authentications are recorded one by one
@@ -35,22 +37,48 @@ type failureKind struct {
 type failureCount struct {
 	last         time.Time // recorded
 	suppressed   int       // since then
+	addresses    []string  // some of theirs, each once
 	organization domain.OrganizationID
+}
+
+// suppress counts one more failure that is not recorded by itself.
+func (c *failureCount) suppress(address string) {
+	c.suppressed++
+	if address != "" && len(c.addresses) < maxAddresses && !slices.Contains(c.addresses, address) {
+		c.addresses = append(c.addresses, address)
+	}
+}
+
+// take gives what was counted, and counts from zero.
+func (c *failureCount) take(kind failureKind, now time.Time) failures {
+	taken := failures{kind: kind, organization: c.organization, suppressed: c.suppressed, addresses: c.addresses}
+	c.suppressed, c.addresses, c.last = 0, nil, now
+	return taken
+}
+
+// failures are what one record tells of.
+type failures struct {
+	kind         failureKind
+	organization domain.OrganizationID
+	suppressed   int
+	addresses    []string // of the suppressed
 }
 
 func newFailureGate() *failureGate {
 	return &failureGate{kinds: map[failureKind]*failureCount{}}
 }
 
-// pass reports whether to record this failure now, and how many went
-// unrecorded before it.
-func (g *failureGate) pass(kind failureKind, organization domain.OrganizationID, now time.Time) (record bool, suppressed int) {
+// pass reports whether to record this failure now, under which kind, and what
+// went unrecorded before it. Where no more kinds are remembered, failures are
+// counted together, under a name and for an organization that is nobody's: what
+// others failed at is not told to the one whose failure happens to be recorded.
+func (g *failureGate) pass(kind failureKind, organization domain.OrganizationID, address string, now time.Time) (record bool, told failures) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	count, known := g.kinds[kind]
 	if !known {
 		if len(g.kinds) >= maxFailureKinds {
-			kind = failureKind{clientID: "(many)", reason: kind.reason}
+			kind, organization = failureKind{clientID: "(many)", reason: kind.reason}, domain.OrganizationID{}
 			count, known = g.kinds[kind]
 		}
 		if !known {
@@ -62,49 +90,41 @@ func (g *failureGate) pass(kind failureKind, organization domain.OrganizationID,
 		g.window, g.recorded = now, 0
 	}
 	if now.Sub(count.last) < failureQuiet || g.recorded >= failureBurst {
-		count.suppressed++
-		return false, 0
+		count.suppress(address)
+		return false, failures{}
 	}
 	g.recorded++
-	suppressed, count.suppressed, count.last = count.suppressed, 0, now
-	return true, suppressed
+	return true, count.take(kind, now)
 }
 
 // due takes the counts that have waited long enough and forgets idle kinds.
-func (g *failureGate) due(now time.Time) []dueFailures {
+func (g *failureGate) due(now time.Time) []failures {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	var due []dueFailures
+	var due []failures
 	for kind, count := range g.kinds {
 		switch {
 		case now.Sub(count.last) < failureQuiet || len(due) == failureBurst:
 		case count.suppressed == 0:
 			delete(g.kinds, kind)
 		default:
-			due = append(due, dueFailures{kind, count.organization, count.suppressed})
-			count.suppressed, count.last = 0, now
+			due = append(due, count.take(kind, now))
 		}
 	}
 	return due
 }
 
-type dueFailures struct {
-	kind         failureKind
-	organization domain.OrganizationID
-	suppressed   int
-}
-
 // RecordAuthFailure puts a failed client authentication on record. Repetitions
-// of one client and reason within ten seconds are counted, not stored one by
-// one, so that an attacker can neither flood the ledger nor touch the victim's
+// of one client and reason within ten seconds are counted, with a few of the
+// addresses that they came from, and not stored one by one, so that an attacker can neither flood the ledger nor touch the victim's
 // own stream. Organization is the client's, zero when it is unknown.
 func (l *Ledger) RecordAuthFailure(ctx context.Context, origin Origin, organization domain.OrganizationID, clientID string, reason domain.AuthReason) error {
 	kind := failureKind{clientID: cut(clientID, maxClientIDSize), reason: reason}
-	record, suppressed := l.failures.pass(kind, organization, l.now())
+	record, told := l.failures.pass(kind, organization, origin.Request.IP, l.now())
 	if !record {
 		return nil
 	}
-	return l.appendAuthFailure(ctx, origin, organization, kind, suppressed)
+	return l.appendAuthFailure(ctx, origin, told)
 }
 
 // FlushAuthFailures records the counts of failures that were not recorded one
@@ -116,16 +136,19 @@ func (l *Ledger) FlushAuthFailures(ctx context.Context, all bool) error {
 		now = now.Add(failureQuiet)
 	}
 	for _, d := range l.failures.due(now) {
-		if err := l.appendAuthFailure(ctx, System(), d.organization, d.kind, d.suppressed-1); err != nil {
+		d.suppressed-- // the record is one of them
+		if err := l.appendAuthFailure(ctx, System(), d); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (l *Ledger) appendAuthFailure(ctx context.Context, origin Origin, organization domain.OrganizationID, kind failureKind, suppressed int) error {
+func (l *Ledger) appendAuthFailure(ctx context.Context, origin Origin, told failures) error {
 	now := l.now().UTC()
-	event, err := draft(origin, organization, domain.AuthFailed{ClientID: kind.clientID, Reason: kind.reason, Suppressed: suppressed}, now)
+	event, err := draft(origin, told.organization, domain.AuthFailed{
+		ClientID: told.kind.clientID, Reason: told.kind.reason, Suppressed: told.suppressed, Addresses: told.addresses,
+	}, now)
 	if err != nil {
 		return err
 	}

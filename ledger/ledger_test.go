@@ -272,35 +272,4 @@ func TestAnOrganizationWithAgentsCannotBeDeleted(t *testing.T) {
 	}
 }
 
-func TestFailedAuthenticationsCannotFloodTheLedger(t *testing.T) {
-	store := memory.New()
-	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	w := ledger.New(store, nil, allActive{}, ledger.Options{Now: func() time.Time { return now }})
-	const failures = 1000
-	for range failures {
-		if err := w.RecordAuthFailure(t.Context(), ledger.System(), domain.OrganizationID{}, "mallory", domain.AuthWrongSecret); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := w.FlushAuthFailures(t.Context(), true); err != nil {
-		t.Fatal(err)
-	}
-	events, counted := storetest.All(t, store), 0
-	for _, e := range events {
-		record, err := e.Decode()
-		if err != nil {
-			t.Fatal(err)
-		}
-		fact, err := domain.Decode(domain.Type(record.Type), record.Schema, record.Data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		failed, _ := fact.(domain.AuthFailed)
-		counted += 1 + failed.Suppressed
-	}
-	if len(events) != 2 || counted != failures {
-		t.Errorf("%d events for %d failures, which add up to %d; want 2 events", len(events), failures, counted)
-	}
-}
-
 func isCode(err error, code domain.Code) bool { return errors.Is(err, &domain.Error{Code: code}) }

@@ -25,6 +25,7 @@ var locked = map[string]string{
 	"00011_revocation_snapshot.sql":    "5289e9bcbcdd39a691e8036019ffbd954ce1c8c400209a1c095b7755b79f1358",
 	"00012_trust_nobody.sql":           "abac758fc41f722319a49a41b832bbb3b78d3d514f6e1679cda9480a34e00b1b",
 	"00013_repair_early_databases.sql": "1878cae49322a725959a8d950d9809fb4ba65d69a62384f86106d85b3e1e9f94",
+	"00014_organizations_events.sql":   "a6a240144399cb48696f54060ea131a167fce6c9cac28f57b83a938e1dc33a1f",
 }
 
 func TestMigrationsAreLocked(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -57,7 +58,7 @@ func Up(ctx context.Context, databaseURL string, logins ...string) (done Done, e
 		return done, fmt.Errorf("migrate: %w", err)
 	}
 	defer lock.Close() // ends the session's lock as well: db is closed after it
-	if _, err := lock.ExecContext(ctx, "SELECT pg_advisory_lock($1)", int64(lockKey)); err != nil {
+	if err := takeLock(ctx, lock); err != nil {
 		return done, fmt.Errorf("migrate: wait for the lock: %w", err)
 	}
 	err = lock.Raw(func(driver any) error {
@@ -96,6 +97,25 @@ func apply(ctx context.Context, db *sql.DB, files fs.FS) (applied []string, err 
 		applied = append(applied, path.Base(r.Source.Path))
 	}
 	return applied, err
+}
+
+// takeLock asks again and again instead of waiting in the database: a statement
+// that waits holds a snapshot, and an index that is built CONCURRENTLY waits for
+// all snapshots, so the two would wait for each other for ever.
+func takeLock(ctx context.Context, lock *sql.Conn) error {
+	const between = 50 * time.Millisecond
+	for {
+		var taken bool
+		err := lock.QueryRowContext(ctx, "SELECT pg_try_advisory_lock($1)", int64(lockKey)).Scan(&taken)
+		if err != nil || taken {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(between):
+		}
+	}
 }
 
 // Querier is what Pending and Check read with: a pool, a connection or a

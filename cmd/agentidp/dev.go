@@ -84,7 +84,7 @@ func (d *dev) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	d.welcome(settings, operator)
+	d.welcome(settings, operator, server.MetricsAddress())
 	err = server.Run(ctx)
 	d.say("stopped; the data is kept in " + d.dir)
 	return err
@@ -213,12 +213,13 @@ func writePrivate(path string, text []byte) error {
 
 func (d *dev) say(line string) { fmt.Fprintln(d.out, "→", line) }
 
-func (d *dev) welcome(settings config.Config, operator app.Operator) {
+func (d *dev) welcome(settings config.Config, operator app.Operator, metricsAddress string) {
 	fmt.Fprintf(d.out, `
 AgentIdP %s is up at %[2]s
 
   API reference   %[2]s/docs
   Health          %[2]s/health
+  Metrics         http://%[7]s/metrics
   Operator        %[3]s, its secret is in %[4]s
 
 Try it in another terminal. A token for the operator:
@@ -237,5 +238,5 @@ The proof of all that has happened:
 Ctrl-C stops everything.
 
 `, productVersion(), settings.PublicURL, operator.ClientID,
-		filepath.Join(d.dir, operatorFile), filepath.Join(d.dir, netrcFile), filepath.Join(d.dir, envFile))
+		filepath.Join(d.dir, operatorFile), filepath.Join(d.dir, netrcFile), filepath.Join(d.dir, envFile), metricsAddress)
 }

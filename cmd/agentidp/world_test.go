@@ -61,6 +61,7 @@ func emptyWorld(tb testing.TB, serverURL, ownerURL, redisURL string, settings ..
 		"REDIS_URL=" + redisURL,
 		"MASTER_KEY_FILE=" + filepath.Join(tb.TempDir(), "master.key"),
 		"LISTEN_HOST=127.0.0.1",
+		"METRICS_PORT=0",
 		"RATE_LIMIT_MAX_REQUESTS=0", // a load would meet nothing else
 		"TIER_ENFORCEMENT=false",
 		"PUBLIC_URL=http://agentidp.test",

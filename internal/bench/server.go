@@ -37,6 +37,7 @@ func (b *bench) environ(at ledgerAt, port int, alg string) []string {
 		"REDIS_URL=" + b.services.RedisURL,
 		"MASTER_KEY_FILE=" + filepath.Join(b.dir, "master.key"),
 		"LISTEN_HOST=127.0.0.1",
+		"METRICS_PORT=0",
 		"RATE_LIMIT_MAX_REQUESTS=0", // a load would meet nothing else
 		"TIER_ENFORCEMENT=false",
 		"PORT=" + strconv.Itoa(port),

@@ -24,7 +24,9 @@ type Config struct {
 
 	ListenHost     string         // LISTEN_HOST, default "": every address of the machine
 	Port           int            // PORT, default 3000, 1 to 65535
-	MetricsPort    int            // METRICS_PORT, default 0: /metrics is served on Port
+	MetricsHost    string         // METRICS_HOST, default 127.0.0.1: where MetricsPort listens
+	MetricsPort    int            // METRICS_PORT, default 9464; 0: /metrics is served on Port
+	MetricsPortSet bool           // METRICS_PORT is set: no other port will do where this one is taken
 	MetricsAllow   []netip.Prefix // METRICS_ALLOW, default loopback: who may read /metrics on Port
 	TrustedProxies []netip.Prefix // TRUSTED_PROXIES, default none: whose X-Forwarded-For is believed
 	CORSOrigins    []string       // CORS_ORIGIN, default none: exact origins, or "*" alone
@@ -97,7 +99,7 @@ func Load(environ []string, dotenvPath string) (Config, error) {
 // nothing else, so the rest may be missing. The error is always [Faults].
 func LocalAddress(environ []string, dotenvPath string) (string, error) {
 	r := newReader(environ, dotenvPath)
-	host, port := r.listenHost("LISTEN_HOST"), r.port()
+	host, port := r.listenHost("LISTEN_HOST", ""), r.port()
 	if len(r.faults) > 0 {
 		return "", r.faults
 	}
@@ -124,10 +126,12 @@ func (r *reader) services(c *Config) {
 }
 
 func (r *reader) listeners(c *Config) {
-	c.ListenHost = r.listenHost("LISTEN_HOST")
+	c.ListenHost = r.listenHost("LISTEN_HOST", "")
 	c.Port = r.port()
-	c.MetricsPort = r.integer("METRICS_PORT", 0, 0, math.MaxUint16)
-	if c.MetricsPort == c.Port {
+	c.MetricsHost = r.listenHost("METRICS_HOST", "127.0.0.1")
+	c.MetricsPortSet = r.get("METRICS_PORT", "") != ""
+	c.MetricsPort = r.integer("METRICS_PORT", 9464, 0, math.MaxUint16)
+	if c.MetricsPort == c.Port && c.MetricsPortSet {
 		r.fault("METRICS_PORT", strconv.Quote(strconv.Itoa(c.MetricsPort)), "another port than PORT",
 			"set 0 to serve /metrics beside the API")
 	}

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +44,8 @@ func TestDefaults(t *testing.T) {
 		DBPoolIdleTimeout:       30 * time.Second,
 		DBPoolConnectionTimeout: 5 * time.Second,
 		Port:                    3000,
+		MetricsHost:             "127.0.0.1",
+		MetricsPort:             9464,
 		MetricsAllow:            []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		PublicURL:               "http://localhost:3000",
 		OIDCIssuer:              "http://localhost:3000",
@@ -92,6 +95,18 @@ func TestDerivedDefaultsFollowPortAndPublicURL(t *testing.T) {
 	got := []string{byURL.OIDCIssuer, byURL.DIDWebDomain, byURL.LedgerOrigin}
 	if diff := cmp.Diff([]string{"https://id.example.com/idp", "id.example.com", "id.example.com"}, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestRangesOfMappedAddressesAreRangesOfIPv4(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load(least("TRUSTED_PROXIES=::ffff:10.1.2.3/104,2001:db8::/32"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")}
+	if !slices.Equal(c.TrustedProxies, want) {
+		t.Errorf("TrustedProxies = %v, want %v", c.TrustedProxies, want)
 	}
 }
 
@@ -150,8 +165,10 @@ func TestRefusedValues(t *testing.T) {
 		{"PORT=0", "PORT"},
 		{"PORT=3000x", "PORT"},
 		{"METRICS_PORT=3000", "METRICS_PORT"},
+		{"METRICS_HOST=127.0.0.1:9464", "METRICS_HOST"},
 		{"METRICS_ALLOW=127.0.0.1", "METRICS_ALLOW"},
 		{"TRUSTED_PROXIES=10.0.0.0/8,ten", "TRUSTED_PROXIES"},
+		{"TRUSTED_PROXIES=::ffff:10.0.0.0/90", "TRUSTED_PROXIES"},
 		{"LISTEN_HOST=127.0.0.1:3000", "LISTEN_HOST"},
 		{"PUBLIC_URL=id.example.com", "PUBLIC_URL"},
 		{"PUBLIC_URL=https://id.example.com/", "PUBLIC_URL"},

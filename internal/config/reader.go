@@ -110,17 +110,32 @@ func (r *reader) prefixes(name, fallback string) []netip.Prefix {
 				"write one address as 192.0.2.1/32 or 2001:db8::1/128")
 			continue
 		}
+		if prefix = unmapped(prefix); prefix.Addr().Is4In6() {
+			r.fault(name, strconv.Quote(item), "a comma-separated list of CIDR ranges",
+				"write IPv4 ranges as IPv4: a range of mapped addresses needs a length of 96 or more")
+			continue
+		}
 		prefixes = append(prefixes, prefix.Masked())
 	}
 	return prefixes
 }
 
-func (r *reader) listenHost(name string) string {
-	host := r.get(name, "")
+// unmapped is a range of IPv4 addresses in IPv6 form as what it is: a range in
+// the other form would contain none of the addresses that are compared with it.
+func unmapped(p netip.Prefix) netip.Prefix {
+	const mappedBits = 96
+	if p.Addr().Is4In6() && p.Bits() >= mappedBits {
+		return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-mappedBits)
+	}
+	return p
+}
+
+func (r *reader) listenHost(name, fallback string) string {
+	host := r.get(name, fallback)
 	if strings.ContainsAny(host, "/ []") || (strings.Contains(host, ":") && net.ParseIP(host) == nil) {
 		r.fault(name, strconv.Quote(host), "an address or host name without a port",
-			"leave it unset for every address, or set 127.0.0.1; the port goes into PORT")
-		return ""
+			"set 127.0.0.1 for this machine alone or 0.0.0.0 for every address; the port has a variable of its own")
+		return fallback
 	}
 	return host
 }

@@ -14,6 +14,7 @@ func (c Config) LogValue() slog.Value {
 		slog.Int("db_pool_max", c.DBPoolMax),
 		slog.String("listen_host", c.ListenHost),
 		slog.Int("port", c.Port),
+		slog.String("metrics_host", c.MetricsHost),
 		slog.Int("metrics_port", c.MetricsPort),
 		slog.String("public_url", c.PublicURL),
 		slog.String("oidc_issuer", c.OIDCIssuer),

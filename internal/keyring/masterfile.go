@@ -9,10 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // LoadMasterKey reads the master key from path: 32 bytes as base64 text in a regular file that only its owner can
-// read. Whatever else is there gives ErrMasterKeyFile; a missing file gives an error that is fs.ErrNotExist.
+// use, or its group where that is this process's own. Whatever else is there gives ErrMasterKeyFile; a missing file gives an error that is fs.ErrNotExist.
 func LoadMasterKey(path string) (*MasterKey, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -26,9 +27,9 @@ func LoadMasterKey(path string) (*MasterKey, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%w: %s is no regular file", ErrMasterKeyFile, path)
 	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return nil, fmt.Errorf("%w: %s has mode %#o, others than its owner can use it: chmod 600 it, and replace the key if they may have",
-			ErrMasterKeyFile, path, mode)
+	if mode := info.Mode().Perm(); mode&0o007 != 0 || mode&0o070 != 0 && !ownGroup(info) {
+		return nil, fmt.Errorf("%w: %s has mode %#o, others than its owner can use it: chmod 600 it, and replace the key if they may have; "+
+			"a group can use it only where that is the group this program runs as", ErrMasterKeyFile, path, mode)
 	}
 	text := make([]byte, 128)
 	n, err := file.Read(text)
@@ -40,6 +41,14 @@ func LoadMasterKey(path string) (*MasterKey, error) {
 		return nil, fmt.Errorf("%w: %s is not base64 text", ErrMasterKeyFile, path)
 	}
 	return newMasterKey(secret)
+}
+
+// ownGroup says whether a file's group is the one that this process runs as. Kubernetes gives the files of a volume to
+// the group of the pod, and the group its rights to them, whatever their mode was. A group that the process is merely a
+// member of as well may have other members.
+func ownGroup(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(stat.Gid) == os.Getegid()
 }
 
 // LoadOrCreateMasterKey is LoadMasterKey, but a missing file is made first, mode 0600 in a directory that is made with

@@ -66,8 +66,9 @@ func TestUnusableMasterKeyFilesAreRefusedAndNotQuoted(t *testing.T) {
 		name, text string
 		mode       os.FileMode
 	}{
-		{"readable by the group", good, 0o640},
 		{"readable by others", good, 0o604},
+		{"readable by everybody", good, 0o644},
+		{"writable by others", good, 0o602},
 		{"short", good[:24], 0o600},
 		{"long", good[:40] + good, 0o600},
 		{"no base64", strings.Repeat("!", 44), 0o600},
@@ -86,6 +87,51 @@ func TestUnusableMasterKeyFilesAreRefusedAndNotQuoted(t *testing.T) {
 	}
 	if _, err := keyring.LoadOrCreateMasterKey(t.TempDir()); !errors.Is(err, keyring.ErrMasterKeyFile) {
 		t.Errorf("a directory: %v, want ErrMasterKeyFile", err)
+	}
+}
+
+// TestMasterKeyOnAVolumeOpensAtEveryStart: Kubernetes adds 0660 to the mode of every file of a volume with an fsGroup,
+// or 0440 where the volume is read-only, and gives the files to that group. The manifest runs the server as that group.
+func TestMasterKeyOnAVolumeOpensAtEveryStart(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "master.key")
+	first, err := keyring.LoadOrCreateMasterKey(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, mode := range []os.FileMode{0o660, 0o440, 0o640, 0o600, 0o400} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		again, err := keyring.LoadOrCreateMasterKey(path)
+		if err != nil || again.KeyID() != first.KeyID() {
+			t.Errorf("mode %#o: %v, want the key of the first start", mode, err)
+		}
+	}
+}
+
+func TestMasterKeyOfAnotherGroupIsRefused(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "master.key")
+	if _, err := keyring.LoadOrCreateMasterKey(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(path, -1, os.Getegid()+1); err != nil {
+		t.Skipf("a file can be given to another group by root alone: %v", err)
+	}
+	for _, mode := range []os.FileMode{0o660, 0o440, 0o640, 0o620, 0o610} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := keyring.LoadMasterKey(path); !errors.Is(err, keyring.ErrMasterKeyFile) {
+			t.Errorf("mode %#o: %v, want ErrMasterKeyFile", mode, err)
+		}
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := keyring.LoadMasterKey(path); err != nil {
+		t.Errorf("mode 0600, whatever the group: %v", err)
 	}
 }
 

@@ -9,11 +9,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -76,6 +73,7 @@ func Start(ctx context.Context, c config.Config, version string, logger *slog.Lo
 			a.close()
 		}
 	}()
+	warnOfWideProxies(logger, c.TrustedProxies)
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if err := domain.CheckCatalogue(); err != nil {
 		return nil, err
@@ -193,21 +191,13 @@ func apiOptions(c config.Config, version string, now func() time.Time) api.Optio
 	return api.Options{
 		Version: version, PublicURL: c.PublicURL, Issuer: c.OIDCIssuer,
 		DID: api.DID(c.DIDWebDomain), SigningAlg: c.JWTSigningAlg,
-		CORSOrigins: c.CORSOrigins, TrustedProxies: texts(c.TrustedProxies), HSTS: strings.HasPrefix(c.PublicURL, "https://"),
+		CORSOrigins: c.CORSOrigins, TrustedProxies: c.TrustedProxies, HSTS: strings.HasPrefix(c.PublicURL, "https://"),
 		ReadWait: c.ReadWaitTimeout, RetentionDays: c.AuditRetentionDays,
 		Delegation: c.A2AEnabled, Compliance: c.ComplianceEnabled,
 		RateLimit: api.RateLimit{Max: c.RateLimitMaxRequests, Window: c.RateLimitWindow}, TierEnforcement: c.TierEnforcement,
 		Now:          now,
 		MetricsAllow: c.MetricsAllow, MetricsElsewhere: c.MetricsPort != 0,
 	}
-}
-
-func texts(prefixes []netip.Prefix) []string {
-	out := make([]string, len(prefixes))
-	for i, prefix := range prefixes {
-		out[i] = prefix.String()
-	}
-	return out
 }
 
 func recordKey(ctx context.Context, l *ledger.Ledger, key keyring.PublicKey) error {
@@ -231,28 +221,6 @@ func httpServer(handler http.Handler, logger *slog.Logger) *http.Server {
 	}
 }
 
-func (a *App) listen(ctx context.Context) (err error) {
-	if a.listener, err = listen(ctx, a.config.ListenHost, a.config.Port, "PORT"); err != nil {
-		return err
-	}
-	if a.config.MetricsPort != 0 {
-		a.metrics, err = listen(ctx, a.config.ListenHost, a.config.MetricsPort, "METRICS_PORT")
-	}
-	return err
-}
-
-func listen(ctx context.Context, host string, port int, variable string) (net.Listener, error) {
-	address := net.JoinHostPort(host, strconv.Itoa(port))
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("port %d is taken by another program: stop it or set %s to another port", port, variable)
-	}
-	return listener, err
-}
-
-// Address is where the API listens.
-func (a *App) Address() string { return a.listener.Addr().String() }
-
 // Run serves until ctx ends, then lets requests in flight finish, writes down
 // what is only in memory, and closes everything.
 func (a *App) Run(ctx context.Context) error {
@@ -274,7 +242,7 @@ func (a *App) Run(ctx context.Context) error {
 		metrics = httpServer(api.MetricsHandler(a.registry), a.logger)
 		group.Go(func() error { return a.serve(metrics, a.metrics) })
 	}
-	a.logger.Info("serving", "address", a.Address(), "url", a.config.PublicURL)
+	a.logger.Info("serving", "address", a.Address(), "url", a.config.PublicURL, "metrics", "http://"+a.MetricsAddress()+"/metrics")
 	select {
 	case <-ctx.Done():
 	case <-jobs.Done(): // one of them failed

@@ -120,6 +120,7 @@ func (s *stage) settings(ctx context.Context) (config.Config, error) {
 		"REDIS_URL=" + s.services.RedisURL,
 		"MASTER_KEY_FILE=" + filepath.Join(s.dir, "master.key"),
 		"LISTEN_HOST=127.0.0.1",
+		"METRICS_PORT=0",
 		"PORT=" + strconv.Itoa(port),
 	}, "")
 }

@@ -38,6 +38,7 @@ func NewWorld(tb testing.TB, settings ...string) *World {
 		"REDIS_URL=" + pgtest.Redis(tb),
 		"MASTER_KEY_FILE=" + filepath.Join(tb.TempDir(), "master.key"),
 		"LISTEN_HOST=127.0.0.1",
+		"METRICS_PORT=0",
 		"PUBLIC_URL=http://agentidp.test",
 		"JWT_SIGNING_ALG=ES256",
 		"RATE_LIMIT_MAX_REQUESTS=0",

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// metricsURL is where a server says that it serves its metrics.
+func (s *server) metricsURL(tb testing.TB) string {
+	tb.Helper()
+	for line := range strings.Lines(s.stderr.String()) {
+		var entry struct{ Msg, Metrics string }
+		if json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "serving" {
+			return entry.Metrics
+		}
+	}
+	tb.Fatalf("no address of the metrics in\n%s", s.stderr.String())
+	return ""
+}
+
+// TestServersOnOneMachineEachServeTheirMetrics: the second of them finds the
+// default port taken, and says where its metrics are instead.
+func TestServersOnOneMachineEachServeTheirMetrics(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	seen := map[string]bool{}
+	for range 2 {
+		s := w.serve(t, "METRICS_PORT=")
+		url := s.metricsURL(t)
+		if !strings.HasPrefix(url, "http://127.0.0.1:") || seen[url] {
+			t.Errorf("the metrics are at %s", url)
+		}
+		seen[url] = true
+		answer, err := http.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(answer.Body)
+		_ = answer.Body.Close()
+		if err != nil || answer.StatusCode != http.StatusOK || !strings.Contains(string(text), "agentidp_ledger_position ") {
+			t.Errorf("%s: %d (%v)", url, answer.StatusCode, err)
+		}
+		s.client.must(t, http.StatusNotFound, http.MethodGet, "/metrics", "", nil)
+		if other := !strings.HasSuffix(url, ":9464/metrics"); other != strings.Contains(s.stderr.String(), "the port of /metrics is taken") {
+			t.Errorf("the metrics are at %s, and the log says\n%s", url, s.stderr.String())
+		}
+	}
+}
+
+func TestTrustInProxiesIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const wide, unnamed = "TRUSTED_PROXIES trusts a wide range", "TRUSTED_PROXIES names no proxy"
+	wary := w.serve(t, "TRUSTED_PROXIES=10.1.0.0/16,192.0.2.1/32,10.0.0.0/8,fd00::/8,2001:db8:1::/48")
+	trusting := w.serve(t, "TRUSTED_PROXIES=127.0.0.1/32")
+	bare := w.serve(t)
+	for _, s := range []*server{wary, trusting, bare} {
+		for range 2 {
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.client.base+"/health/live", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Header.Set("X-Forwarded-For", "203.0.113.5")
+			answer, err := http.DefaultClient.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = answer.Body.Close()
+		}
+	}
+	for _, tc := range []struct {
+		s             *server
+		wide, unnamed int
+	}{{wary, 2, 0}, {trusting, 0, 0}, {bare, 0, 1}} {
+		log := tc.s.stderr.String()
+		if got := strings.Count(log, wide); got != tc.wide {
+			t.Errorf("%d warnings of a wide range, want %d:\n%s", got, tc.wide, log)
+		}
+		if got := strings.Count(log, unnamed); got != tc.unnamed {
+			t.Errorf("%d warnings of an unnamed proxy, want %d:\n%s", got, tc.unnamed, log)
+		}
+	}
+}
