@@ -38,7 +38,7 @@ func TestZitadelOIDC(t *testing.T) {
 		})
 	}
 	t.Run("JWT profile: introspection, revocation", func(t *testing.T) {
-		for _, algorithm := range []string{"RS256", "ES256"} {
+		for _, algorithm := range []string{"RS256", "ES256", "EdDSA"} {
 			key := s.Keys[algorithm]
 			server, err := rs.NewResourceServerJWTProfile(t.Context(), s.Issuer, key.ID, algorithm+"-key", []byte(key.PEM))
 			if err != nil {

@@ -32,6 +32,11 @@ await check('a resource', async () => {
   equal([aud].flat(), ['https://tool.example/mcp'], 'aud');
 });
 
+await check('two resources are an invalid target', async () => {
+  const error = await refused(() => configure().clientCredentials({resource: ['https://a.example', 'https://b.example']}));
+  equal(error.oauth2Code, 'invalid_target', 'code');
+});
+
 await check('a wrong secret', async () => {
   const error = await refused(() => configure({clientSecret: 'sk_live_wrong'}).clientCredentials());
   equal([error.oauth2Code, error.httpCode], ['invalid_client', 401]);

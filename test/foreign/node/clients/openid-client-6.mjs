@@ -75,6 +75,21 @@ await check('token exchange', async () => {
   equal(await status(tokens.access_token), 200, 'status of the API');
 });
 
+await check('token exchange: an audience is kept, wrong credentials are refused', async () => {
+  const config = await configure(client.ClientSecretBasic(secret));
+  const {access_token: actor} = await client.clientCredentialsGrant(config);
+  const parameters = {
+    subject_token: scene.delegation, subject_token_type: typeDelegation, actor_token: actor, actor_token_type: typeAccessToken,
+  };
+  const audience = 'https://tool.example';
+  const {access_token: token} = await client.genericGrantRequest(config, grantExchange, {...parameters, audience});
+  const {aud} = JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
+  equal([aud].flat(), [audience], 'aud');
+  const wrong = await configure(client.ClientSecretPost('sk_live_wrong'));
+  const error = await refused(() => client.genericGrantRequest(wrong, grantExchange, parameters));
+  equal(error.error, 'invalid_client', 'error');
+});
+
 await check('resource', async () => {
   const config = await configure(client.ClientSecretBasic(secret));
   const resource = 'https://tool.example/mcp';
@@ -82,6 +97,13 @@ await check('resource', async () => {
   const {aud} = JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
   equal([aud].flat(), [resource], 'aud');
   equal(await status(token), 401, 'status of our API');
+});
+
+await check('two resources are an invalid target', async () => {
+  const config = await configure(client.ClientSecretBasic(secret));
+  const parameters = new URLSearchParams([['resource', 'https://a.example'], ['resource', 'https://b.example']]);
+  const error = await refused(() => client.clientCredentialsGrant(config, parameters));
+  equal(error.error, 'invalid_target', 'error');
 });
 
 await check('a scope that is none', async () => {
