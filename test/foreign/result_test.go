@@ -30,7 +30,9 @@ func runChecks(t *testing.T, client *exec.Cmd) {
 	client.Stdout, client.Stderr = &stdout, &stderr
 	ran := client.Run()
 	failed, count := false, 0
-	for lines := bufio.NewScanner(&stdout); lines.Scan(); {
+	lines := bufio.NewScanner(&stdout)
+	lines.Buffer(nil, 1<<20) // what a library says of an error may be long
+	for lines.Scan() {
 		var result checked
 		if err := json.Unmarshal(lines.Bytes(), &result); err != nil || result.Check == "" {
 			t.Log(lines.Text())
