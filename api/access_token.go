@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/uuid"
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/sentryagent/agentidp/domain"
@@ -35,6 +36,7 @@ type accessClaims struct {
 	OrganizationID string          `json:"organization_id"`
 	CredentialID   string          `json:"credential_id"`
 	Ledger         ledger.Position `json:"ledger"`          // of the event that recorded the issuance
+	Event          string          `json:"event,omitempty"` // the id of that event; tokens of older builds have none
 	Basis          ledger.Position `json:"basis,omitempty"` // see [projections.TokenRef]
 
 	// What follows stands in tokens that act under a delegation alone. There sub
@@ -83,6 +85,7 @@ type accessToken struct {
 	credentialID domain.CredentialID
 	organization domain.OrganizationID
 	delegation   domain.DelegationID // zero when it acts under none
+	issuance     uuid.UUID           // the token.issued event; uuid.Nil where the token does not tell
 	scopes       domain.Scopes
 	expiresAt    time.Time
 }
@@ -199,6 +202,12 @@ func (t *accessToken) readClaims() error {
 	}
 	if err := t.readDelegation(); err != nil {
 		return err
+	}
+	if t.claims.Event != "" {
+		var err error
+		if t.issuance, err = uuid.Parse(t.claims.Event); err != nil {
+			return fmt.Errorf("%w: %w", errNotAccessToken, err)
+		}
 	}
 	t.scopes = domain.ParseScopes(t.claims.Scope)
 	t.expiresAt = time.Unix(t.claims.ExpiresAt, 0)

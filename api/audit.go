@@ -25,7 +25,12 @@ func (s *Server) listAuditEvents(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
-	events, err := s.queries.AuditEvents(c.Request.Context(), projections.InOrganization(organization), filter)
+	tenant := projections.InOrganization(organization)
+	if c.Query("organizationId") == "" && filter.NamesAnAgent() {
+		// An agent says where to look: the operator need not name its organization.
+		tenant = tenantOf(principal(c))
+	}
+	events, err := s.queries.AuditEvents(c.Request.Context(), tenant, filter)
 	if err != nil {
 		s.fail(c, err)
 		return
@@ -44,9 +49,18 @@ func (s *Server) auditFilter(c *gin.Context, organization domain.OrganizationID)
 		Cursor:  c.Query("cursor"),
 	}
 	var err error
-	if id := c.Query("agentId"); id != "" {
-		if filter.AgentID, err = domain.ParseAgentID(id); err != nil {
-			return filter, err
+	if filter.AgentID, err = optionalAgentID(c, "agentId"); err != nil {
+		return filter, err
+	}
+	if filter.OnBehalfOf, err = optionalAgentID(c, "onBehalfOf"); err != nil {
+		return filter, err
+	}
+	switch actor := c.Query("actor"); actor {
+	case "agent", "trust_policy", "system", "anonymous":
+		filter.ActorKind = actor
+	default:
+		if filter.Actor, err = optionalAgentID(c, "actor"); err != nil {
+			return filter, domain.Invalid("actor", "must be an agent's id, or a kind of actor", []string{"agent", "trust_policy", "system", "anonymous"})
 		}
 	}
 	if filter.From, filter.To, err = dates(c); err != nil {
@@ -57,6 +71,15 @@ func (s *Server) auditFilter(c *gin.Context, organization domain.OrganizationID)
 	}
 	filter.NotBefore, err = s.retention(c, organization)
 	return filter, err
+}
+
+// optionalAgentID reads a query parameter; the id is zero where it is absent.
+func optionalAgentID(c *gin.Context, name string) (domain.AgentID, error) {
+	text := c.Query(name)
+	if text == "" {
+		return domain.AgentID{}, nil
+	}
+	return domain.ParseAgentID(text)
 }
 
 // retention is how far back the query API shows; the ledger keeps everything.
@@ -147,6 +170,9 @@ func auditBody(e projections.AuditEvent) gen.AuditEvent {
 		AgentID:        idOrNull(e.AgentID.UUID),
 		OrganizationID: idOrNull(e.OrganizationID.UUID),
 		Actor:          gen.AuditActor{Kind: gen.AuditActorKind(e.Actor.Kind), ID: e.Actor.ID},
+		OnBehalfOf:     idOrNull(e.OnBehalfOf.UUID),
+		Delegation:     idOrNull(e.Delegation.UUID),
+		Causation:      idOrNull(e.Causation),
 		IPAddress:      textOrNull(e.Request.IP),
 		UserAgent:      textOrNull(e.Request.Agent),
 		RequestID:      textOrNull(e.Request.ID),

@@ -43,7 +43,22 @@ func agentStateBody(s replay.AgentState) gen.AgentState {
 		DelegationsTotal: s.DelegationsTotal,
 		Tokens: gen.TokensThen{
 			Possible: s.Tokens.Possible, Scopes: genScopes(s.Tokens.Scopes), Reasons: mapped(s.Tokens.Reasons, reasonBody),
+			Lent: mapped(s.Tokens.Lent, lentBody),
 		},
+		Role: roleBody(s.Role),
+	}
+}
+
+func roleBody(role *replay.Fact) *gen.Fact {
+	if role == nil {
+		return nil
+	}
+	return &gen.Fact{Value: nullable.NewNullableWithValue(role.Value), Event: eventReferenceBody(role.Event)}
+}
+
+func lentBody(l replay.Lent) gen.LentThen {
+	return gen.LentThen{
+		ChainID: l.ChainID.UUID, AgentID: l.From.UUID, Email: l.Email, Scopes: genScopes(l.Scopes), ExpiresAt: timestampOf(l.Until),
 	}
 }
 

@@ -169,12 +169,22 @@ func TestDelegationsAtAMoment(t *testing.T) {
 		"delegationsTotal": 2, "delegations.0.role": "delegatee", "delegations.0.alive": true,
 		"delegations.1.alive": false, "delegations.1.reasons.0.code": "delegation_revoked",
 		"delegations.1.reasons.0.event.eventId": revoked["eventId"], "delegations.1.facts.revokedAt.event.eventId": revoked["eventId"],
+		"tokens.scopes": "[agents:read]", "role": nil,
+		"tokens.lent.0.chainId": second.chain, "tokens.lent.0.agentId": p.delegator.id, "tokens.lent.0.email": p.delegator.email,
+		"tokens.lent.0.scopes": "[agents:read]", "tokens.lent.1": nil,
+	})
+	p.must(t, post(p.operator, "/api/v1/organizations/"+p.organization+"/members", map[string]any{"agentId": p.delegatee.id, "role": "admin"}), 201, "")
+	p.must(t, remove(p.operator, p.delegator.path()+"/credentials/"+p.delegator.credential), 204, "")
+	ended := p.newest(t, p.operator, p.delegator, "credential.revoked")
+	mustSay(t, p.stateThen(t, p.operator, p.delegatee, ""), map[string]any{
+		"delegations.0.alive": false, "delegations.0.reasons.0.code": "delegation_credential_ended", "tokens.lent": "[]",
+		"delegations.0.reasons.0.event.eventId": ended["eventId"], "role.value": "admin",
 	})
 	before, err := time.Parse(time.RFC3339Nano, made["timestamp"].(string))
 	if err != nil {
 		t.Fatal(err)
 	}
-	mustSay(t, p.stateThen(t, p.ofDelegator, p.delegator, before.Add(-time.Millisecond).Format(time.RFC3339Nano)), map[string]any{
+	mustSay(t, p.stateThen(t, p.operator, p.delegator, before.Add(-time.Millisecond).Format(time.RFC3339Nano)), map[string]any{
 		"delegationsTotal": 0, "delegations": "[]",
 	})
 }

@@ -34,6 +34,7 @@ func (s *Server) protect(endpoint string) gin.HandlerFunc {
 		}
 		caller := token.caller()
 		c.Set(principalKey, caller)
+		c.Set(bearerKey, &token)
 		decision, err := s.decide(c, endpoint, caller)
 		if err == nil && !decision.Allow {
 			err = namesOwnOrganization(c, caller)

@@ -80,6 +80,8 @@ func (s *Server) rotateCredential(c *gin.Context) {
 		ExpiresAt:    timeOf(body.ExpiresAt),
 		At:           s.now(),
 		Since:        turnSince(c),
+
+		KeepDelegations: valueOf(body.Delegations) == gen.CredentialRotateDelegationsKeep,
 	})
 	if err != nil {
 		s.fail(c, err)

@@ -219,6 +219,15 @@ func TestWhatEndsAnExchangedToken(t *testing.T) {
 		"rotation of the actor's secret": {func(p *pair, _ lent) request {
 			return post(p.operator, p.delegatee.path()+"/credentials/"+p.delegatee.credential+"/rotate", map[string]any{})
 		}, 200, false, true},
+		"revocation of the delegator's credential": {func(p *pair, _ lent) request {
+			return remove(p.operator, p.delegator.path()+"/credentials/"+p.delegator.credential)
+		}, 204, false, false},
+		"rotation of the delegator's secret": {func(p *pair, _ lent) request {
+			return post(p.operator, p.delegator.path()+"/credentials/"+p.delegator.credential+"/rotate", map[string]any{"delegations": "end"})
+		}, 200, false, false},
+		"rotation of the delegator's newest": {func(p *pair, _ lent) request {
+			return post(p.operator, p.delegator.path()+"/credentials/rotate", map[string]any{})
+		}, 200, false, false},
 		"suspension of the organization": {func(p *pair, _ lent) request {
 			return patch(p.operator, "/api/v1/organizations/"+p.organization, map[string]any{"status": "suspended"})
 		}, 200, false, false},

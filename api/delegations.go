@@ -1,6 +1,8 @@
 package api
 
 import (
+	"context"
+	"errors"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
@@ -17,7 +19,7 @@ func (s *Server) delegationRoutes() []route {
 		return nil
 	}
 	once := []gin.HandlerFunc{s.idempotentSecret}
-	var routes []route
+	routes := []route{{http.MethodGet, "/api/v1/delegations", []gin.HandlerFunc{s.atLeast}, s.listDelegations, false}}
 	for _, base := range []string{tokenPath, "/api/v1" + tokenPath} {
 		routes = append(routes,
 			route{http.MethodPost, base + "/delegate", once, s.createDelegation, false},
@@ -42,6 +44,12 @@ func (s *Server) createDelegation(c *gin.Context) {
 		TTLSeconds:   body.TTLSeconds,
 		MaxDepth:     valueOf(body.MaxDepth),
 		At:           s.now(),
+	}, func(ctx context.Context) (bool, error) {
+		err := s.mustBeAlive(ctx, bearerToken(c))
+		if errors.Is(err, errRevoked) {
+			return false, nil
+		}
+		return err == nil, err
 	})
 	if err != nil {
 		s.fail(c, err)
@@ -89,6 +97,15 @@ func (s *Server) verifyDelegation(c *gin.Context) {
 	s.metrics.delegationsVerified.Inc()
 	if !genuine || !delegation.Exists() || principal(c).MayActIn(delegation.OrganizationID) != nil {
 		delegation, verdict = domain.Delegation{}, projections.DelegationEnded
+	}
+	if verdict == projections.DelegationEnded && delegation.Exists() && delegation.RevokedAt.IsZero() {
+		// It expired, or something that it rests on ended: that is on other streams.
+		listed, err := s.queries.Delegation(c.Request.Context(), projections.InOrganization(delegation.OrganizationID), id, s.now())
+		if err != nil {
+			s.fail(c, err)
+			return
+		}
+		delegation.RevokedAt = listed.EndedAt
 	}
 	c.JSON(http.StatusOK, verificationBody(delegation, verdict == projections.Alive))
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/ledger"
@@ -34,6 +35,7 @@ type actor struct {
 	caller       domain.Caller
 	credentialID domain.CredentialID
 	method       domain.CredentialKind
+	issuance     uuid.UUID // of the actor token; uuid.Nil where there was none
 	// basis is up to where in the ledger the actor is known to be alive.
 	basis ledger.Position
 }
@@ -63,7 +65,9 @@ func (s *Server) exchangeToken(c *gin.Context) {
 		s.fail(c, admission.close(c, err))
 		return
 	}
-	exchanged, err := s.ledger.ExchangeDelegation(c.Request.Context(), s.clientOrigin(c, actor.caller.AgentID), id,
+	origin := s.clientOrigin(c, actor.caller.AgentID)
+	origin.Causation = actor.issuance
+	exchanged, err := s.ledger.ExchangeDelegation(c.Request.Context(), origin, id,
 		domain.ExchangeDelegation{
 			Actor: actor.caller, CredentialID: actor.credentialID, AuthMethod: actor.method,
 			TokenID: command.TokenID, Scopes: command.Scopes, Audience: command.Audience,
@@ -140,7 +144,8 @@ func (s *Server) actor(c *gin.Context) (actor, error) {
 		return found, errOtherClient
 	}
 	return actor{
-		caller: token.caller(), credentialID: token.credentialID, method: domain.ActorToken, basis: s.revocations.Position(),
+		caller: token.caller(), credentialID: token.credentialID, method: domain.ActorToken, issuance: token.issuance,
+		basis: s.revocations.Position(),
 	}, nil
 }
 
@@ -185,6 +190,7 @@ func (s *Server) signExchanged(exchanged ledger.Exchanged, at time.Time, basis l
 		OrganizationID: exchanged.Organization.String(),
 		CredentialID:   issued.CredentialID.String(),
 		Ledger:         exchanged.Position,
+		Event:          exchanged.EventID.String(),
 		Actor:          nested(exchanged.Actors),
 		Delegation:     issued.Delegation.String(),
 		Basis:          basis,

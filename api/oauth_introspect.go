@@ -28,7 +28,8 @@ type introspection struct {
 	Ledger         uint64 `json:"ledger,omitempty"`
 
 	Actor      *actorClaim `json:"act,omitempty"`        // RFC 8693 section 4.1
-	Delegation string      `json:"delegation,omitempty"` // that the token acts under
+	MayAct     *actorClaim `json:"may_act,omitempty"`    // section 4.4, of a delegation token
+	Delegation string      `json:"delegation,omitempty"` // that the token acts under, or stands for
 }
 
 // introspectToken tells a caller about a token of its own organization, or the
@@ -79,6 +80,9 @@ func (s *Server) introspector(c *gin.Context) (introspector, bool) {
 }
 
 func (s *Server) introspect(ctx context.Context, asker introspector, text string) (introspection, error) {
+	if id, genuine := readDelegationToken(s.keys, text); genuine {
+		return s.introspectDelegation(ctx, asker, id)
+	}
 	token, err := s.tokens.verify(text)
 	if err != nil || asker.MayActIn(token.organization) != nil || asker.ownOnly && token.agentID != asker.AgentID {
 		return introspection{}, nil

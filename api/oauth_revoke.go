@@ -24,13 +24,17 @@ func (s *Server) revokeToken(c *gin.Context) {
 		answerOAuthError(c, http.StatusBadRequest, "invalid_request", "token is missing")
 		return
 	}
+	if id, genuine := readDelegationToken(s.keys, text); genuine {
+		s.revokeDelegationToken(c, agent, id)
+		return
+	}
 	token, err := s.tokens.verify(text)
 	if err != nil {
 		answerRevoked(c)
 		return
 	}
 	if token.agentID != agent.ID {
-		answerOAuthError(c, http.StatusBadRequest, "unauthorized_client", "the token was issued to another client")
+		refuseForeignToken(c)
 		return
 	}
 	err = s.mustBeAlive(c.Request.Context(), token)

@@ -121,6 +121,7 @@ func (s *Server) signTokens(issuance ledger.Issued, nonce string) (tokenResponse
 		OrganizationID: agent.OrganizationID.String(),
 		CredentialID:   issued.CredentialID.String(),
 		Ledger:         issuance.Position,
+		Event:          issuance.EventID.String(),
 		Basis:          issuance.Basis,
 	})
 	if err != nil {

@@ -18,6 +18,7 @@ const (
 
 	requestIDKey = "requestID"
 	principalKey = "principal"
+	bearerKey    = "bearer"
 )
 
 // saneRequestID is what is taken over from a caller: short and harmless in a log.
@@ -41,13 +42,29 @@ func principal(c *gin.Context) domain.Caller {
 	return caller
 }
 
+// bearerToken is the verified token that the request came with, zero when it
+// came with none.
+func bearerToken(c *gin.Context) accessToken {
+	token, _ := c.Value(bearerKey).(*accessToken)
+	return valueOf(token)
+}
+
+// issuanceOf is the event that issued the token that the request came with.
+func issuanceOf(c *gin.Context) uuid.UUID {
+	token, _ := c.Value(bearerKey).(*accessToken)
+	if token == nil {
+		return uuid.Nil
+	}
+	return token.issuance
+}
+
 // origin says who caused the events of this request and how it came in.
 func (s *Server) origin(c *gin.Context) ledger.Origin {
 	actor := ledger.Actor{Kind: "anonymous"}
 	if caller := principal(c); !caller.AgentID.IsZero() {
 		actor = ledger.Actor{Kind: "agent", ID: caller.AgentID.String()}
 	}
-	return ledger.Origin{Actor: actor, Request: s.requestRecord(c)}
+	return ledger.Origin{Actor: actor, Request: s.requestRecord(c), Causation: issuanceOf(c)}
 }
 
 func (s *Server) requestRecord(c *gin.Context) ledger.Request {

@@ -88,17 +88,20 @@ type CredentialGenerated struct {
 }
 
 // CredentialRotated is stored as "credential.rotated", schema 1. It ends the
-// old secret and every token issued under it.
+// old secret, every token issued under it and, unless they are kept, every
+// delegation made with it.
 type CredentialRotated struct {
 	AgentID      AgentID         `json:"agentId"`
 	CredentialID CredentialID    `json:"credentialId"`
 	Verifier     *Verifier       `json:"verifier,omitempty"`
 	PublicKey    json.RawMessage `json:"publicKeyJwk,omitempty"`
 	ExpiresAt    *time.Time      `json:"expiresAt,omitempty"`
+	// DelegationsKept says that the delegations made with the credential live on.
+	DelegationsKept bool `json:"delegationsKept,omitempty"`
 }
 
 // CredentialRevoked is stored as "credential.revoked", schema 1. It ends every
-// token issued under the credential.
+// token issued under the credential, and every delegation made with it.
 type CredentialRevoked struct {
 	AgentID      AgentID      `json:"agentId"`
 	CredentialID CredentialID `json:"credentialId"`

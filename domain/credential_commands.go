@@ -41,7 +41,10 @@ func (c GenerateCredential) decide(a Agent) ([]Event, error) {
 		return nil, err
 	}
 	if _, repeated := a.Credential(c.CredentialID); repeated {
-		return RotateCredential(c).decide(a)
+		return RotateCredential{
+			Caller: c.Caller, CredentialID: c.CredentialID, Verifier: c.Verifier, PublicKey: c.PublicKey,
+			ExpiresAt: c.ExpiresAt, At: c.At, Since: c.Since,
+		}.decide(a)
 	}
 	if err := a.hasRoom(c.At); err != nil {
 		return nil, err
@@ -100,6 +103,9 @@ type RotateCredential struct {
 	ExpiresAt    *time.Time
 	At           time.Time
 	Since        time.Time
+	// KeepDelegations lets the delegations made with the credential live on. They
+	// end otherwise: who rotates a leaked credential wants nothing of the thief's left.
+	KeepDelegations bool
 }
 
 func (c RotateCredential) decide(a Agent) ([]Event, error) {
@@ -139,7 +145,7 @@ func (c RotateCredential) decide(a Agent) ([]Event, error) {
 	}
 	return []Event{CredentialRotated{
 		AgentID: a.ID, CredentialID: credential.ID,
-		Verifier: c.Verifier, PublicKey: key, ExpiresAt: storedExpiry(c.ExpiresAt),
+		Verifier: c.Verifier, PublicKey: key, ExpiresAt: storedExpiry(c.ExpiresAt), DelegationsKept: c.KeepDelegations,
 	}}, nil
 }
 
@@ -161,7 +167,8 @@ func noSuchCredential(caller Caller) error {
 	return caller.MayReach(false, OrganizationID{}, "credential of this agent", CodeCredentialNotFound)
 }
 
-// RevokeCredential ends a credential and every token issued under it.
+// RevokeCredential ends a credential, every token issued under it and every
+// delegation made with it.
 type RevokeCredential struct {
 	Caller       Caller
 	CredentialID CredentialID

@@ -60,7 +60,7 @@ func TestGenerationRepeatedAfterACrashRotates(t *testing.T) {
 func TestACommandThatWasRepeatedMeanwhileReplacesNothing(t *testing.T) {
 	before, after := noon.Add(-time.Hour), noon
 	generate := GenerateCredential{Caller: colleague, CredentialID: first, Verifier: verifier("s2"), At: noon, Since: before}
-	rotate := RotateCredential(generate)
+	rotate := RotateCredential{Caller: colleague, CredentialID: first, Verifier: verifier("s2"), At: noon, Since: before}
 	late := givenAgent(t, created(), generated(first, "s1")) // at noon
 	late.when(generate).thenRefused(CodeUnavailable, "")
 	late.when(rotate).thenRefused(CodeUnavailable, "")

@@ -16,14 +16,15 @@ const (
 // exist.
 //
 // Tokens got by exchange are events of this stream, so that none is issued on
-// a link that was revoked before. What the links above and the two agents have
-// come to is not known here: it ends tokens in use.
+// a link that was revoked before. What the links above, the two agents and the
+// credential have come to is not known here: it ends tokens in use.
 type Delegation struct {
 	ID             DelegationID
 	OrganizationID OrganizationID
 	DelegatorID    AgentID
 	DelegateeID    AgentID
 	ParentID       DelegationID // the link above; zero at the root
+	CredentialID   CredentialID // of the token it was made with; zero where that was not recorded
 	Scopes         Scopes
 	TTLSeconds     int
 	MaxDepth       int // how many links may follow below this one
@@ -54,7 +55,23 @@ func (d Delegation) usableAt(at time.Time) bool {
 	return d.Exists() && d.RevokedAt.IsZero() && at.Before(d.ExpiresAt)
 }
 
-// Evolve applies an event of the delegation's stream, recorded at the given time.
+// EndedWith is the credential whose delegations an event ends, zero when it
+// ends none. It ends those that were made before it in the ledger.
+func EndedWith(e Event) CredentialID {
+	switch e := e.(type) {
+	case CredentialRevoked:
+		return e.CredentialID
+	case CredentialRotated:
+		if !e.DelegationsKept {
+			return e.CredentialID
+		}
+	}
+	return CredentialID{}
+}
+
+// Evolve applies an event of the delegation's stream, recorded at the given
+// time. It takes the end of the delegation's credential as well, which is on
+// another stream: only who reads the whole ledger gives it that.
 func (d Delegation) Evolve(e Event, at time.Time) Delegation {
 	switch e := e.(type) {
 	case DelegationCreated:
@@ -64,8 +81,15 @@ func (d Delegation) Evolve(e Event, at time.Time) Delegation {
 			CreatedAt: at, ExpiresAt: e.ExpiresAt,
 		}
 		set(&d.ParentID, e.ParentID)
+		set(&d.CredentialID, e.CredentialID)
 	case DelegationRevoked:
-		d.RevokedAt = at
+		if d.RevokedAt.IsZero() {
+			d.RevokedAt = at
+		}
+	case CredentialRevoked, CredentialRotated:
+		if ended := EndedWith(e); !ended.IsZero() && ended == d.CredentialID && d.usableAt(at) {
+			d.RevokedAt = at
+		}
 	}
 	return d
 }

@@ -60,6 +60,9 @@ func (c CreateDelegation) decide(d Delegation) ([]Event, error) {
 		DelegatorID: c.Caller.AgentID, DelegateeID: c.DelegateeID,
 		Scopes: c.Scopes.normalized(), TTLSeconds: c.TTLSeconds, ExpiresAt: c.expiresAt(), MaxDepth: c.MaxDepth,
 	}
+	if !c.Caller.CredentialID.IsZero() {
+		created.CredentialID = &c.Caller.CredentialID
+	}
 	if c.Caller.IsDelegated() {
 		if err := c.checkParent(); err != nil {
 			return nil, err

@@ -4,7 +4,9 @@ import "time"
 
 // DelegationCreated is stored as "delegation.created", schema 1. ParentID is
 // the link that the delegator itself was lent the scopes by; absent where they
-// are its own.
+// are its own. CredentialID is that of the token it was made with: revoking or
+// rotating that credential ends the delegation. Events written before that was
+// so have none, and their delegations outlive the credential.
 type DelegationCreated struct {
 	DelegationID   DelegationID   `json:"chainId"`
 	OrganizationID OrganizationID `json:"organizationId"`
@@ -16,6 +18,7 @@ type DelegationCreated struct {
 	MaxDepth       int            `json:"maxDepth"`
 	Depth          int            `json:"depth"`
 	ParentID       *DelegationID  `json:"parentChainId,omitempty"`
+	CredentialID   *CredentialID  `json:"credentialId,omitempty"`
 }
 
 // DelegationRevoked is stored as "delegation.revoked", schema 1. It ends every

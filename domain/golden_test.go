@@ -51,6 +51,7 @@ var golden = map[string]Event{
 	"credential.generated.1.minimal.json": generated(first, "s1"),
 	"credential.rotated.1.json":           CredentialRotated{AgentID: robot, CredentialID: first, Verifier: verifier("s2"), ExpiresAt: &noon},
 	"credential.rotated.1.key.json":       CredentialRotated{AgentID: robot, CredentialID: first, PublicKey: otherJWK},
+	"credential.rotated.1.kept.json":      CredentialRotated{AgentID: robot, CredentialID: first, PublicKey: otherJWK, DelegationsKept: true},
 	"credential.revoked.1.json":           revoked(first),
 	"credential.expired.1.json":           CredentialExpired{AgentID: robot, CredentialID: first, ExpiredAt: noon},
 
@@ -72,6 +73,10 @@ var golden = map[string]Event{
 	"delegation.created.1.minimal.json": DelegationCreated{
 		DelegationID: lent, OrganizationID: acme, DelegatorID: robot, DelegateeID: sibling,
 		Scopes: NewScopes(ScopeAgentsRead), TTLSeconds: 60, ExpiresAt: noon,
+	},
+	"delegation.created.1.credential.json": DelegationCreated{
+		DelegationID: lent, OrganizationID: acme, DelegatorID: robot, DelegateeID: sibling,
+		Scopes: NewScopes(ScopeAgentsRead), TTLSeconds: 60, ExpiresAt: noon, CredentialID: &first,
 	},
 	"delegation.revoked.1.json": DelegationRevoked{DelegationID: lent, DelegatorID: robot, RevokedBy: boss, Reason: "done"},
 

@@ -118,7 +118,7 @@ func (th *thief) steal(lent bool) {
 	_, err := th.CreateDelegation(th.ctx.Context(), ledger.System(), domain.CreateDelegation{
 		Caller:       domain.Caller{AgentID: lender.ID, OrganizationID: th.organization, Scopes: lender.Scopes},
 		DelegationID: link, DelegateeID: owner.ID, Scopes: lender.Scopes, TTLSeconds: 3600, MaxDepth: 2, At: th.now,
-	})
+	}, stillGood)
 	if err != nil {
 		th.t.Fatal(err)
 	}
@@ -260,7 +260,7 @@ func (th *thief) lend(caller domain.Caller, to domain.AgentID) {
 	_, err := th.CreateDelegation(th.ctx.Context(), ledger.System(), domain.CreateDelegation{
 		Caller: caller, DelegationID: link, DelegateeID: to, Scopes: someOf(th.t, "lent", caller.Scopes),
 		TTLSeconds: rapid.SampledFrom([]int{60, 600, 86_400}).Draw(th.t, "ttl"), At: th.now,
-	})
+	}, stillGood)
 	if th.note("lend", err) {
 		th.links = append(th.links, stolenLink{link, to})
 	}

@@ -15,7 +15,15 @@ func (l *Ledger) Delegation(ctx context.Context, id domain.DelegationID) (domain
 // CreateDelegation lends authority to another agent. Both agents, and the
 // delegation that the caller acts under if it acts under one, are looked at as
 // they are now. Repeating the command with the same DelegationID is harmless.
-func (l *Ledger) CreateDelegation(ctx context.Context, origin Origin, command domain.CreateDelegation) (_ Outcome[domain.Delegation], err error) {
+//
+// Alive says whether the token that the delegation is made with is still good,
+// as the ledger is when it is called. It is called once the delegation is on
+// record: a rotation or revocation of the token's credential that is recorded
+// later ends the delegation, and one recorded earlier is seen here. So none that
+// has outlived its credential is ever handed out.
+func (l *Ledger) CreateDelegation(
+	ctx context.Context, origin Origin, command domain.CreateDelegation, alive func(context.Context) (bool, error),
+) (_ Outcome[domain.Delegation], err error) {
 	var none Outcome[domain.Delegation]
 	if err := command.Validate(); err != nil {
 		return none, err
@@ -34,6 +42,17 @@ func (l *Ledger) CreateDelegation(ctx context.Context, origin Origin, command do
 	outcome, err := l.onDelegation(ctx, origin, command.DelegationID, command)
 	if err != nil {
 		return none, err
+	}
+	good, err := alive(ctx)
+	if err != nil {
+		return none, err
+	}
+	if !good {
+		end := domain.RevokeDelegation{Caller: command.Caller, Reason: "the token it was made with had ended"}
+		if _, err := l.onDelegation(ctx, System(), command.DelegationID, end); err != nil {
+			return none, err
+		}
+		return none, domain.Refuse(domain.CodeUnauthorized, "the token that you lend with has ended meanwhile; get a new one and try again")
 	}
 	return settle(ctx, l, outcome)
 }

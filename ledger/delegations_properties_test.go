@@ -224,7 +224,7 @@ func (l *lending) lend(t *testing.T, from *lendingAgent, above *lendingLink, cal
 	}
 	outcome, err := l.CreateDelegation(t.Context(), ledger.System(), domain.CreateDelegation{
 		Caller: caller, DelegationID: link.id, DelegateeID: w.to.id, Scopes: link.scopes, TTLSeconds: w.ttl, MaxDepth: link.maxDepth, At: l.now,
-	})
+	}, stillGood)
 	if (err == nil) != allowed {
 		l.t.Fatalf("%+v below %+v: %v, want it allowed: %v", link, above, err, allowed)
 	}

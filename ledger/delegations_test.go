@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -16,12 +17,14 @@ import (
 func (w *world) lend(t *testing.T, name string) (from, to domain.Agent, link domain.DelegationID) {
 	t.Helper()
 	from, to = w.register(t, "from-"+name), w.register(t, "to-"+name)
-	outcome, err := w.CreateDelegation(t.Context(), ledger.System(), w.delegation(from, to))
+	outcome, err := w.CreateDelegation(t.Context(), ledger.System(), w.delegation(from, to), stillGood)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return from, to, outcome.State.ID
 }
+
+func stillGood(context.Context) (bool, error) { return true, nil }
 
 func (w *world) delegation(from, to domain.Agent) domain.CreateDelegation {
 	return domain.CreateDelegation{
@@ -42,7 +45,7 @@ func TestADelegationRepeatedWithItsIDIsMadeOnce(t *testing.T) {
 	from, to := w.register(t, "from@example.com"), w.register(t, "to@example.com")
 	command := w.delegation(from, to)
 	for range 3 {
-		outcome, err := w.CreateDelegation(t.Context(), ledger.System(), command)
+		outcome, err := w.CreateDelegation(t.Context(), ledger.System(), command, stillGood)
 		if err != nil || outcome.State.ID != command.DelegationID {
 			t.Fatalf("got %v, %v", outcome.State.ID, err)
 		}
@@ -129,5 +132,29 @@ func TestNothingIsExchangedForWhatNeverWas(t *testing.T) {
 	_, err := w.ExchangeDelegation(t.Context(), ledger.System(), domain.DelegationID{UUID: ledger.NewID()}, w.exchange(to), admitAll)
 	if !isCode(err, domain.CodeValidation) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A token that ends while it is used to lend leaves nothing that can be used,
+// and when that cannot be told the command can be repeated.
+func TestADelegationWhoseTokenEndsMeanwhileIsNotHandedOut(t *testing.T) {
+	w := newWorld(t, memory.New(), 10)
+	from, to := w.register(t, "from@example.com"), w.register(t, "to@example.com")
+	command := w.delegation(from, to)
+	unknown := errors.New("the ledger cannot be asked")
+	_, err := w.CreateDelegation(t.Context(), ledger.System(), command, func(context.Context) (bool, error) { return false, unknown })
+	if !errors.Is(err, unknown) {
+		t.Errorf("not known whether the token is good: %v", err)
+	}
+	if again, err := w.CreateDelegation(t.Context(), ledger.System(), command, stillGood); err != nil || !again.State.RevokedAt.IsZero() {
+		t.Errorf("repeated: %+v, %v", again.State, err)
+	}
+	command.DelegationID.UUID = ledger.NewID()
+	_, err = w.CreateDelegation(t.Context(), ledger.System(), command, func(context.Context) (bool, error) { return false, nil })
+	if !isCode(err, domain.CodeUnauthorized) {
+		t.Errorf("with a token that has ended: %v", err)
+	}
+	if left, err := w.Delegation(t.Context(), command.DelegationID); err != nil || left.RevokedAt.IsZero() {
+		t.Errorf("it left %+v, %v; want it revoked", left, err)
 	}
 }

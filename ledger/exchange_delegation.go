@@ -3,6 +3,8 @@ package ledger
 import (
 	"context"
 
+	"github.com/google/uuid"
+
 	"github.com/sentryagent/agentidp/domain"
 )
 
@@ -10,6 +12,7 @@ import (
 type Exchanged struct {
 	Issued       domain.TokenIssued
 	Position     Position // of that event
+	EventID      uuid.UUID
 	Organization domain.OrganizationID
 	// Actors are who acts for the subject: whoever holds the token, then whom
 	// each was lent the authority by, up to the first that it was lent to.
@@ -30,10 +33,7 @@ func (l *Ledger) ExchangeDelegation(
 	if err != nil {
 		return Exchanged{}, err
 	}
-	exchanged := Exchanged{Organization: links[0].OrganizationID}
-	for _, link := range links {
-		exchanged.Actors = append(exchanged.Actors, link.DelegateeID)
-	}
+	exchanged := Exchanged{Organization: links[0].OrganizationID, Actors: actorsOf(links)}
 	root := links[len(links)-1]
 	if command.Subject, err = l.agents.look(ctx, domain.AgentStream(root.DelegatorID)); err != nil {
 		return Exchanged{}, err
@@ -55,8 +55,27 @@ func (l *Ledger) ExchangeDelegation(
 		return Exchanged{}, err
 	}
 	exchanged.Issued, _ = outcome.Events[0].(domain.TokenIssued)
-	exchanged.Position = outcome.Positions[0]
+	exchanged.Position, exchanged.EventID = outcome.Positions[0], outcome.EventIDs[0]
 	return exchanged, nil
+}
+
+// DelegationParties are who take part in a delegation: for whom a token that is
+// got for it acts, as the ledger knows that agent now, and who acts then, see
+// [Exchanged].
+func (l *Ledger) DelegationParties(ctx context.Context, id domain.DelegationID) (subject domain.Agent, actors []domain.AgentID, err error) {
+	links, err := l.lineage(ctx, id)
+	if err != nil {
+		return subject, nil, err
+	}
+	subject, err = l.agents.look(ctx, domain.AgentStream(links[len(links)-1].DelegatorID))
+	return subject, actorsOf(links), err
+}
+
+func actorsOf(links []domain.Delegation) (actors []domain.AgentID) {
+	for _, link := range links {
+		actors = append(actors, link.DelegateeID)
+	}
+	return actors
 }
 
 // lineage is a delegation and those above it, up to the root. Who lent to whom

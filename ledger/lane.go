@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
 )
@@ -220,6 +222,10 @@ func (r *repository[S]) deliver(batch []*pending[S], appended eventstore.Appende
 		}
 		n := len(p.drafts)
 		p.outcome.Positions = appended.Positions[next : next+n]
+		p.outcome.EventIDs = make([]uuid.UUID, n)
+		for i, d := range p.drafts {
+			p.outcome.EventIDs[i] = d.ID
+		}
 		next += n
 		if next > 0 {
 			p.outcome.Position = appended.Positions[next-1]

@@ -97,6 +97,9 @@ func New(store eventstore.Store, readModels ReadModels, tenants Tenants, options
 type Origin struct {
 	Actor   eventstore.Actor
 	Request eventstore.Request
+	// Causation is the token.issued event of the token that the command came
+	// with; uuid.Nil where it came with none.
+	Causation uuid.UUID
 }
 
 // System is the origin of what the server does by itself.
@@ -109,6 +112,7 @@ type Outcome[S any] struct {
 	State     S                     // of the aggregate, with the command's own events applied
 	Events    []domain.Event        // what the command added; empty when there was nothing to do
 	Positions []eventstore.Position // of those events
+	EventIDs  []uuid.UUID           // likewise
 	// Position is where the ledger is known to show the state: that of the
 	// newest event the state rests on.
 	Position eventstore.Position

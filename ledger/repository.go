@@ -65,6 +65,7 @@ func draft(origin Origin, organization domain.OrganizationID, event domain.Event
 		Actor:        origin.Actor,
 		Time:         now,
 		Request:      origin.Request,
+		Causation:    origin.Causation,
 		Data:         data,
 	}, nil
 }

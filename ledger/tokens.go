@@ -3,6 +3,8 @@ package ledger
 import (
 	"context"
 
+	"github.com/google/uuid"
+
 	"github.com/sentryagent/agentidp/domain"
 )
 
@@ -10,6 +12,7 @@ import (
 type Issued struct {
 	Token    domain.TokenIssued
 	Position Position // of that event
+	EventID  uuid.UUID
 	Agent    domain.Agent
 	// Basis is up to where the organization is known to have been active. An
 	// append conflict keeps the issuance apart from what ends the agent's tokens,
@@ -54,7 +57,9 @@ func (l *Ledger) IssueToken(
 		return Issued{}, err
 	}
 	issued, _ := outcome.Events[0].(domain.TokenIssued)
-	return Issued{Token: issued, Position: outcome.Positions[0], Agent: outcome.State, Basis: basis}, nil
+	return Issued{
+		Token: issued, Position: outcome.Positions[0], EventID: outcome.EventIDs[0], Agent: outcome.State, Basis: basis,
+	}, nil
 }
 
 // RevokeToken ends one token (RFC 7009). Once it has returned, no node accepts it.

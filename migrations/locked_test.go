@@ -26,6 +26,8 @@ var locked = map[string]string{
 	"00012_trust_nobody.sql":           "abac758fc41f722319a49a41b832bbb3b78d3d514f6e1679cda9480a34e00b1b",
 	"00013_repair_early_databases.sql": "1878cae49322a725959a8d950d9809fb4ba65d69a62384f86106d85b3e1e9f94",
 	"00014_organizations_events.sql":   "a6a240144399cb48696f54060ea131a167fce6c9cac28f57b83a938e1dc33a1f",
+	"00015_delegation_credentials.sql": "df20130070452dbb1b2f633b70c940dd94f8bd02f1bf401596c1a37245c1beab",
+	"00016_audit_authority.sql":        "c2023e3ef48a48870cda3b33e0ed1464428b619e093d7745c0374b484f071cce",
 }
 
 func TestMigrationsAreLocked(t *testing.T) {

@@ -60,6 +60,7 @@ var tables = []table{
 	{name: "delegations", server: reads, projector: writes, tenant: true},
 	{name: "audit_events", server: reads, projector: writes, tenant: true},
 	{name: "audit_counts", server: reads, projector: writes, tenant: true},
+	{name: "delegated_tokens", server: reads, projector: writes, tenant: true},
 	{name: "agent_activity", server: reads, projector: writes, tenant: true},
 	{name: "token_usage", server: reads, projector: writes, tenant: true},
 	{name: "transparency_logs", server: reads, projector: writes, tenant: true},

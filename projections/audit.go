@@ -27,7 +27,7 @@ const AuditTrail = "audit"
 // being missing from the trail.
 func Audit() Projection {
 	return Projection{
-		Name: AuditTrail, Version: 1, Tables: []string{"audit_events", "audit_counts"}, Apply: applyAudit,
+		Name: AuditTrail, Version: 2, Tables: []string{"audit_events", "audit_counts", "delegated_tokens"}, Apply: applyAudit,
 		Bulk: &Bulk{Apply: copyAudit, Bare: []string{"audit_events"}},
 	}
 }
@@ -93,9 +93,10 @@ func agentOf(fact domain.Event) domain.AgentID {
 // Rows come in ledger order, so those up to the newest are there already. (ON
 // CONFLICT would say the same, with more work for each row.)
 const storeAuditRows = `INSERT INTO audit_events
-		(position, revision, recorded_at, event_id, organization_id, agent_id, action, outcome, stream)
+		(position, revision, recorded_at, event_id, organization_id, agent_id, action, outcome, stream,
+		actor_kind, actor_id, on_behalf_of, delegation)
 	SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::uuid[], $5::uuid[], $6::uuid[], $7::text[],
-		$8::text[], $9::text[]) AS e(position)
+		$8::text[], $9::text[], $10::text[], $11::uuid[], $12::uuid[], $13::uuid[]) AS e(position)
 	WHERE e.position > (SELECT coalesce(max(position), 0) FROM audit_events)`
 
 func applyAudit(ctx context.Context, tx pgx.Tx, events []Event) error {
@@ -108,6 +109,10 @@ func applyAudit(ctx context.Context, tx pgx.Tx, events []Event) error {
 	if len(rows) == 0 {
 		return nil
 	}
+	authority, err := authorities(ctx, tx, events)
+	if err != nil {
+		return err
+	}
 	batch := &pgx.Batch{}
 	position := column(rows, func(e Event) int64 { return int64(e.Position) })
 	action := column(rows, func(e Event) string { return e.Type })
@@ -119,7 +124,11 @@ func applyAudit(ctx context.Context, tx pgx.Tx, events []Event) error {
 		column(rows, func(e Event) pgtype.UUID { return dbID(e.Organization) }),
 		column(rows, func(e Event) pgtype.UUID { return dbID(agentOf(e.Fact).UUID) }),
 		action, outcome,
-		column(rows, func(e Event) string { return e.Stream }))
+		column(rows, func(e Event) string { return e.Stream }),
+		column(rows, func(e Event) string { return e.Actor.Kind }),
+		column(rows, func(e Event) pgtype.UUID { return actorOf(e) }),
+		column(rows, func(e Event) pgtype.UUID { return dbID(authority.of(e).subject.UUID) }),
+		column(rows, func(e Event) pgtype.UUID { return dbID(authority.of(e).delegation.UUID) }))
 	batch.Queue(countAudited, position,
 		column(rows, func(e Event) pgtype.UUID { return pgtype.UUID{Bytes: e.Organization, Valid: true} }),
 		column(rows, func(e Event) time.Time { return e.Time.UTC() }),

@@ -11,17 +11,22 @@ import (
 
 var auditColumns = []string{
 	"position", "revision", "recorded_at", "event_id", "organization_id", "agent_id", "action", "outcome", "stream",
+	"actor_kind", "actor_id", "on_behalf_of", "delegation",
 }
 
 // copyAudit is applyAudit for events that are all news: rows go in by COPY, and
 // what has been counted here is added to the counts.
 func copyAudit(ctx context.Context, tx pgx.Tx, events []Event) error {
-	source := &auditSource{rest: events, counts: make(tally[auditCount])}
+	authority, err := authorities(ctx, tx, events)
+	if err != nil {
+		return err
+	}
+	source := &auditSource{rest: events, counts: make(tally[auditCount]), authority: authority}
 	if _, err := tx.CopyFrom(ctx, pgx.Identifier{"audit_events"}, auditColumns, source); err != nil {
 		return err
 	}
 	keys, counts, newest := source.counts.columns()
-	_, err := tx.Exec(ctx, addAuditCounts,
+	_, err = tx.Exec(ctx, addAuditCounts,
 		column(keys, func(k auditCount) pgtype.UUID { return pgtype.UUID{Bytes: k.organization, Valid: true} }),
 		column(keys, func(k auditCount) time.Time { return dayStart(k.day) }),
 		column(keys, func(k auditCount) string { return k.action }),
@@ -47,7 +52,9 @@ type auditSource struct {
 	rest   []Event
 	counts tally[auditCount]
 	now    *Event
-	row    [9]any
+	row    [13]any
+
+	authority lentAuthority
 }
 
 var _ pgx.CopyFromSource = (*auditSource)(nil)
@@ -67,9 +74,11 @@ func (s *auditSource) Next() bool {
 func (s *auditSource) Values() ([]any, error) {
 	e, outcome := s.now, outcomeOf(s.now.Fact)
 	s.counts.count(auditCount{e.Organization, dayNumber(e.Time), e.Type, outcome}, e.Position)
-	s.row = [9]any{
+	lent := s.authority.of(*e)
+	s.row = [13]any{
 		int64(e.Position), e.Revision, e.Time, dbID(e.ID), dbID(e.Organization), dbID(agentOf(e.Fact).UUID),
 		e.Type, string(outcome), e.Stream,
+		e.Actor.Kind, actorOf(*e), dbID(lent.subject.UUID), dbID(lent.delegation.UUID),
 	}
 	return s.row[:], nil
 }

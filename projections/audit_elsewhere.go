@@ -15,10 +15,10 @@ import (
 // The audit trail where the ledger is in another database than its index: the
 // index tells the places, the store what is there.
 const (
-	selectAuditPlaces = `SELECT a.agent_id, a.outcome, e.position, e.stream, e.revision FROM (%s) a
+	selectAuditPlaces = `SELECT a.agent_id, a.outcome, a.on_behalf_of, a.delegation, e.position, e.stream, e.revision FROM (%s) a
 		JOIN audit_events e ON e.position = a.position ORDER BY a.position DESC`
 
-	selectAuditPlace = `SELECT a.agent_id, a.outcome, a.position, a.stream, a.revision FROM audit_events a`
+	selectAuditPlace = `SELECT a.agent_id, a.outcome, a.on_behalf_of, a.delegation, a.position, a.stream, a.revision FROM audit_events a`
 )
 
 // identify adds what finds an event by its id. The index of the trail has none
@@ -34,11 +34,9 @@ func identify(c *conditions, id uuid.UUID) {
 }
 
 func scanAuditPlace(row pgx.CollectableRow) (a AuditEvent, err error) {
-	var agent *uuid.UUID
-	err = row.Scan(&agent, (*string)(&a.Outcome), (*uint64)(&a.Position), &a.Stream, &a.Revision)
-	if agent != nil {
-		a.AgentID.UUID = *agent
-	}
+	var about auditAbout
+	err = row.Scan(append(about.fields(&a), (*uint64)(&a.Position), &a.Stream, &a.Revision)...)
+	about.fill(&a)
 	return a, err
 }
 

@@ -23,7 +23,10 @@ type AuditEvent struct {
 	AgentID        domain.AgentID        // zero when about none
 	OrganizationID domain.OrganizationID // zero when nobody's
 	Actor          eventstore.Actor
-	Request        eventstore.Request // zero when no request led to it
+	Causation      uuid.UUID           // the issuance of the token it was done with; uuid.Nil when with none
+	OnBehalfOf     domain.AgentID      // whose authority it was done with; zero when the actor's own
+	Delegation     domain.DelegationID // by which that was lent
+	Request        eventstore.Request  // zero when no request led to it
 	Stream         string
 	Revision       int64
 	Position       eventstore.Position
@@ -35,28 +38,44 @@ type AuditEvent struct {
 
 // The index finds the events, the ledger tells them.
 const (
-	auditPage   = `SELECT a.position, a.agent_id, a.outcome FROM audit_events a`
+	auditPage   = `SELECT a.position, a.agent_id, a.outcome, a.on_behalf_of, a.delegation FROM `
 	newestAudit = ` ORDER BY a.position DESC`
 
-	selectAudit = `SELECT a.agent_id, a.outcome, e.position, e.record, e.hash FROM (%s) a
+	selectAudit = `SELECT a.agent_id, a.outcome, a.on_behalf_of, a.delegation, e.position, e.record, e.hash FROM (%s) a
 		JOIN events e ON e.position = a.position ORDER BY a.position DESC`
 
-	selectAuditEvent = `SELECT a.agent_id, a.outcome, e.position, e.record, e.hash
+	selectAuditEvent = `SELECT a.agent_id, a.outcome, a.on_behalf_of, a.delegation, e.position, e.record, e.hash
 		FROM events e JOIN audit_events a ON a.position = e.position`
 )
 
 func scanAuditEvent(row pgx.CollectableRow) (a AuditEvent, err error) {
-	var agent *uuid.UUID
+	var about auditAbout
 	var event eventstore.Event
 	var hash []byte
-	if err := row.Scan(&agent, (*string)(&a.Outcome), (*uint64)(&event.Position), &event.Record, &hash); err != nil {
+	if err := row.Scan(append(about.fields(&a), (*uint64)(&event.Position), &event.Record, &hash)...); err != nil {
 		return a, err
 	}
 	copy(event.Hash[:], hash)
-	if agent != nil {
-		a.AgentID.UUID = *agent
-	}
+	about.fill(&a)
 	return a, a.tell(event)
+}
+
+// auditAbout is what the index knows of an event that its record does not say.
+type auditAbout struct{ agent, onBehalfOf, delegation *uuid.UUID }
+
+func (b *auditAbout) fields(a *AuditEvent) []any {
+	return []any{&b.agent, (*string)(&a.Outcome), &b.onBehalfOf, &b.delegation}
+}
+
+func (b *auditAbout) fill(a *AuditEvent) {
+	a.AgentID.UUID, a.OnBehalfOf.UUID, a.Delegation.UUID = valueOf(b.agent), valueOf(b.onBehalfOf), valueOf(b.delegation)
+}
+
+func valueOf(id *uuid.UUID) uuid.UUID {
+	if id == nil {
+		return uuid.Nil
+	}
+	return *id
 }
 
 // tell fills in what the ledger says of an event.
@@ -66,7 +85,7 @@ func (a *AuditEvent) tell(event eventstore.Event) error {
 		return fmt.Errorf("event at position %d: %w", event.Position, err)
 	}
 	a.EventID, a.Timestamp, a.Action = record.ID, record.Time, domain.Type(record.Type)
-	a.OrganizationID.UUID, a.Actor, a.Request = record.Organization, record.Actor, record.Request
+	a.OrganizationID.UUID, a.Actor, a.Request, a.Causation = record.Organization, record.Actor, record.Request, record.Causation
 	a.Record, a.Hash = event.Record, event.Hash
 	a.Stream, a.Revision, a.Position, a.PreviousHash = record.Stream, record.Revision, event.Position, record.Prev
 	a.Metadata, err = withoutVerifier(record.Data)
@@ -108,15 +127,24 @@ func (q *Queries) AuditEvent(ctx context.Context, tenant Tenant, id uuid.UUID) (
 
 // AuditFilter chooses events. Zero fields choose all.
 type AuditFilter struct {
-	AgentID   domain.AgentID
-	Action    domain.Type
-	Outcome   Outcome
-	From, To  time.Time // both included
-	NotBefore time.Time // the tenant's retention
+	AgentID domain.AgentID
+	// Actor did it: an agent, or every actor of a kind.
+	Actor      domain.AgentID
+	ActorKind  string
+	OnBehalfOf domain.AgentID
+	Action     domain.Type
+	Outcome    Outcome
+	From, To   time.Time // both included
+	NotBefore  time.Time // the tenant's retention
 
 	Page         Page
 	Cursor       string // of an earlier list; then Page.Number does not count
 	WithoutTotal bool   // spares counting
+}
+
+// NamesAnAgent reports whether the filter is for what one agent has to do with.
+func (f AuditFilter) NamesAnAgent() bool {
+	return !f.AgentID.IsZero() || !f.Actor.IsZero() || !f.OnBehalfOf.IsZero()
 }
 
 // AuditList is a part of the trail, newest first.
@@ -146,7 +174,7 @@ func (q *Queries) AuditEvents(ctx context.Context, tenant Tenant, f AuditFilter)
 	}
 	limit := f.Page.limit()
 	args := append(c.args, limit+1, offset) // one more tells whether there is more
-	page := fmt.Sprintf("%s%s%s LIMIT $%d OFFSET $%d", auditPage, c.where(), newestAudit, len(args)-1, len(args))
+	page := fmt.Sprintf("%s%s%s%s LIMIT $%d OFFSET $%d", auditPage, f.from(), c.where(), newestAudit, len(args)-1, len(args))
 	sql, scan := fmt.Sprintf(selectAudit, page), scanAuditEvent
 	if q.ledger != nil {
 		sql, scan = fmt.Sprintf(selectAuditPlaces, page), scanAuditPlace
@@ -170,8 +198,11 @@ func (q *Queries) AuditEvents(ctx context.Context, tenant Tenant, f AuditFilter)
 
 // conditions choose rows of audit_events.
 func (f AuditFilter) conditions(tenant Tenant) (c conditions) {
+	if !f.Actor.IsZero() {
+		c.args = append(c.args, f.Actor.UUID) // $1, see [AuditFilter.from]
+	}
 	f.subject(&c, tenant)
-	if from := f.from(); !from.IsZero() {
+	if from := f.since(); !from.IsZero() {
 		c.add("a.recorded_at >= ?", from)
 	}
 	if !f.To.IsZero() {
@@ -180,11 +211,30 @@ func (f AuditFilter) conditions(tenant Tenant) (c conditions) {
 	return c
 }
 
+// from is where the rows are. Those of one actor are found by two indexes: what
+// it did, and the issuances of its own tokens.
+func (f AuditFilter) from() string {
+	if f.Actor.IsZero() {
+		return `audit_events a`
+	}
+	return `(SELECT * FROM audit_events WHERE actor_id = $1 AND action <> 'token.issued'
+		UNION ALL SELECT * FROM audit_events WHERE agent_id = $1 AND actor_id = $1 AND action = 'token.issued') a`
+}
+
 // subject is what of the filter has nothing to do with time.
 func (f AuditFilter) subject(c *conditions, tenant Tenant) {
 	c.tenant(tenant, "a.organization_id")
 	if !f.AgentID.IsZero() {
 		c.add("a.agent_id = ?", f.AgentID.UUID)
+	}
+	if f.ActorKind != "" {
+		c.add("a.actor_kind = ?", f.ActorKind)
+		if f.ActorKind != "agent" {
+			c.add("a.actor_kind <> 'agent'") // true anyway, and what the index of the rare ones asks for
+		}
+	}
+	if !f.OnBehalfOf.IsZero() {
+		c.add("a.on_behalf_of = ?", f.OnBehalfOf.UUID)
 	}
 	if f.Action != "" {
 		c.add("a.action = ?", string(f.Action))
@@ -198,8 +248,8 @@ func (f AuditFilter) subject(c *conditions, tenant Tenant) {
 	}
 }
 
-// from is the earlier bound.
-func (f AuditFilter) from() time.Time {
+// since is the later of the bounds from below.
+func (f AuditFilter) since() time.Time {
 	if f.NotBefore.After(f.From) {
 		return f.NotBefore
 	}

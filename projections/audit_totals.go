@@ -7,7 +7,8 @@ import (
 
 // Events are counted by day as they come, so that the total of a list is a sum
 // over days. What is counted when it is asked for are the days that the filter
-// cuts, and the events of one agent, which have an index of their own.
+// cuts, and what has an index of its own: the events of one agent, by it, or on
+// its behalf.
 
 // countAudited adds events to the counts that are not in there already.
 const countAudited = `INSERT INTO audit_counts AS c (organization_id, day, action, outcome, count, changed_position)
@@ -19,13 +20,13 @@ const countAudited = `INSERT INTO audit_counts AS c (organization_id, day, actio
 	ON CONFLICT (organization_id, day, action, outcome) DO UPDATE
 		SET (count, changed_position) = (c.count + excluded.count, excluded.changed_position)`
 
-const countAudit = `SELECT count(*) FROM audit_events a`
+const countAudit = `SELECT count(*) FROM `
 
 // total is a query for the number of events that pass the filter.
 func (f AuditFilter) total(tenant Tenant) (sql string, args []any) {
-	if !f.AgentID.IsZero() {
+	if f.NamesAnAgent() || f.ActorKind != "" {
 		c := f.conditions(tenant)
-		return countAudit + c.where(), c.args
+		return countAudit + f.from() + c.where(), c.args
 	}
 	var days conditions
 	days.tenant(tenant, "organization_id")
@@ -35,7 +36,7 @@ func (f AuditFilter) total(tenant Tenant) (sql string, args []any) {
 	if f.Outcome != "" {
 		days.add("outcome = ?", string(f.Outcome))
 	}
-	from, to := f.from(), f.To
+	from, to := f.since(), f.To
 	if !from.IsZero() {
 		days.add("day > ?", dayOf(from))
 	}
@@ -50,7 +51,7 @@ func (f AuditFilter) total(tenant Tenant) (sql string, args []any) {
 		f.subject(&c, tenant)
 		c.add("a.recorded_at >= ?", cut.from)
 		c.add("a.recorded_at <= ?", cut.to)
-		terms = append(terms, `(`+countAudit+c.where()+`)`)
+		terms = append(terms, `(`+countAudit+f.from()+c.where()+`)`)
 		args = c.args
 	}
 	return `SELECT (` + strings.Join(terms, " + ") + `)::bigint`, args

@@ -19,7 +19,7 @@ import (
 func Delegations() Projection {
 	return Projection{
 		Name: "delegations", Version: 1, Core: true, Tables: []string{"delegations"}, Apply: applyDelegations,
-		Types: []domain.Type{"delegation.created", "delegation.revoked"},
+		Types: []domain.Type{"delegation.created", "delegation.revoked", "credential.rotated", "credential.revoked"},
 	}
 }
 
@@ -31,27 +31,53 @@ type delegationRow struct {
 }
 
 func applyDelegations(ctx context.Context, tx pgx.Tx, events []Event) error {
-	rows, err := loadDelegations(ctx, tx, column(events, func(e Event) pgtype.UUID { return dbID(delegationOf(e.Fact).UUID) }))
+	rows, err := loadDelegations(ctx, tx, events)
 	if err != nil {
 		return err
 	}
+	madeWith := make(map[domain.CredentialID][]*delegationRow)
+	for _, row := range rows {
+		madeWith[row.CredentialID] = append(madeWith[row.CredentialID], row)
+	}
 	changed := make(map[domain.DelegationID]*delegationRow)
 	for _, e := range events {
-		id := delegationOf(e.Fact)
-		row := rows[id]
-		if row == nil {
-			if _, isFirst := e.Fact.(domain.DelegationCreated); !isFirst {
-				return fmt.Errorf("%s of delegation %s: %w", e.Type, id, errNoBeginning)
+		if id := delegationOf(e.Fact); id.IsZero() {
+			for _, row := range madeWith[domain.EndedWith(e.Fact)] {
+				if ended := row.Evolve(e.Fact, e.Time); row.created < e.Position && ended.RevokedAt != row.RevokedAt && row.take(e) {
+					row.Delegation = ended
+					changed[row.ID] = row
+				}
 			}
-			row = &delegationRow{}
-			rows[id] = row
+			continue
+		}
+		row, err := changedRow(rows, e)
+		if err != nil {
+			return err
 		}
 		if row.take(e) {
 			row.Delegation = row.Evolve(e.Fact, e.Time)
-			changed[id] = row
+			changed[row.ID] = row
+		}
+		if _, isFirst := e.Fact.(domain.DelegationCreated); isFirst {
+			madeWith[row.CredentialID] = append(madeWith[row.CredentialID], row)
 		}
 	}
 	return storeDelegations(ctx, tx, slices.Collect(maps.Values(changed)))
+}
+
+// changedRow is the row of the delegation that an event is about, an empty one
+// where the event is its first.
+func changedRow(rows map[domain.DelegationID]*delegationRow, e Event) (*delegationRow, error) {
+	id := delegationOf(e.Fact)
+	row := rows[id]
+	if row == nil {
+		if _, isFirst := e.Fact.(domain.DelegationCreated); !isFirst {
+			return nil, fmt.Errorf("%s of delegation %s: %w", e.Type, id, errNoBeginning)
+		}
+		row = &delegationRow{}
+		rows[id] = row
+	}
+	return row, nil
 }
 
 // delegationOf is the delegation that an event is about.
@@ -65,15 +91,21 @@ func delegationOf(fact domain.Event) domain.DelegationID {
 	return domain.DelegationID{}
 }
 
-const selectDelegationRows = `SELECT ` + delegationColumns + ` FROM delegations WHERE chain_id = ANY($1)`
+const selectDelegationRows = `SELECT ` + delegationColumns + ` FROM delegations d
+	WHERE chain_id = ANY($1) OR credential_id = ANY($2) AND revoked_at IS NULL AND expires_at > $3`
 
-func loadDelegations(ctx context.Context, tx pgx.Tx, ids pgtype.FlatArray[pgtype.UUID]) (map[domain.DelegationID]*delegationRow, error) {
-	rows, err := tx.Query(ctx, selectDelegationRows, ids)
+// loadDelegations gives the delegations that the events are about, and those
+// that they may end with a credential.
+func loadDelegations(ctx context.Context, tx pgx.Tx, events []Event) (map[domain.DelegationID]*delegationRow, error) {
+	rows, err := tx.Query(ctx, selectDelegationRows,
+		column(events, func(e Event) pgtype.UUID { return dbID(delegationOf(e.Fact).UUID) }),
+		column(events, func(e Event) pgtype.UUID { return dbID(domain.EndedWith(e.Fact).UUID) }),
+		slices.MinFunc(events, func(a, b Event) int { return a.Time.Compare(b.Time) }).Time)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	found := make(map[domain.DelegationID]*delegationRow, len(ids))
+	found := make(map[domain.DelegationID]*delegationRow, len(events))
 	for rows.Next() {
 		d, err := scanDelegationRow(rows)
 		if err != nil {
@@ -86,11 +118,11 @@ func loadDelegations(ctx context.Context, tx pgx.Tx, ids pgtype.FlatArray[pgtype
 
 const storeDelegationRows = `INSERT INTO delegations AS d (` + delegationColumns + `)
 	SELECT e.chain_id, e.organization_id, e.delegator, e.delegatee, e.parent, string_to_array(e.scopes, ' '), e.ttl_seconds,
-		e.max_depth, e.depth, e.created_position, e.changed_position, e.created_at, e.expires_at, e.revoked_at
+		e.max_depth, e.depth, e.created_position, e.changed_position, e.created_at, e.expires_at, e.revoked_at, e.credential_id
 	FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::int[], $8::int[], $9::int[],
-		$10::bigint[], $11::bigint[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[])
+		$10::bigint[], $11::bigint[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[], $15::uuid[])
 		AS e(chain_id, organization_id, delegator, delegatee, parent, scopes, ttl_seconds, max_depth, depth,
-		created_position, changed_position, created_at, expires_at, revoked_at)
+		created_position, changed_position, created_at, expires_at, revoked_at, credential_id)
 	ON CONFLICT (chain_id) DO UPDATE
 		SET (changed_position, revoked_at) = (excluded.changed_position, excluded.revoked_at)
 	WHERE d.changed_position < excluded.changed_position`
@@ -120,6 +152,7 @@ func storeDelegations(ctx context.Context, tx pgx.Tx, rows []*delegationRow) err
 		column(rows, func(r *delegationRow) time.Time { return r.CreatedAt }),
 		column(rows, func(r *delegationRow) time.Time { return r.ExpiresAt }),
 		column(rows, func(r *delegationRow) *time.Time { return optionalTime(r.RevokedAt) }),
+		ids(func(r *delegationRow) uuid.UUID { return r.CredentialID.UUID }),
 	)
 	return err
 }

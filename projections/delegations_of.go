@@ -32,8 +32,9 @@ type DelegationIDs struct {
 }
 
 const (
-	delegationsKnown = `SELECT position FROM projection_checkpoints WHERE name = 'delegations'`
-	delegationIDs    = `SELECT chain_id FROM delegations`
+	delegationsKnown   = `SELECT position FROM projection_checkpoints WHERE name = 'delegations'`
+	delegationIDs      = `SELECT chain_id FROM delegations`
+	countDelegationIDs = `SELECT count(*) FROM delegations`
 )
 
 // DelegationsOf lists the ids of delegations. What became of each is for their
@@ -58,7 +59,7 @@ func (q *Queries) DelegationsOf(ctx context.Context, tenant Tenant, f PartIn) (f
 		}
 		return nil // it has never run
 	})
-	batch.Queue(countDelegations+c.where(), c.args...).QueryRow(func(row pgx.Row) error { return row.Scan(&found.Total) })
+	batch.Queue(countDelegationIDs+c.where(), c.args...).QueryRow(func(row pgx.Row) error { return row.Scan(&found.Total) })
 	newest := fmt.Sprintf("%s%s%s LIMIT %d", delegationIDs, c.where(), newestDelegations, f.Limit)
 	batch.Queue(newest, c.args...).Query(func(rows pgx.Rows) error {
 		ids, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"pgregory.net/rapid"
 
@@ -23,13 +24,21 @@ type history struct {
 	organizations []domain.OrganizationID
 	agents        []domain.Agent
 	delegations   []domain.Delegation
+	issuances     []uuid.UUID // of tokens, by the ids of their events
 }
 
 func (h *history) record(stream string, organization domain.OrganizationID, facts ...domain.Event) {
 	var drafts []eventstore.Draft
 	for _, f := range facts {
 		h.at = h.at.Add(time.Duration(rapid.IntRange(0, 40).Draw(h.t, "hours")) * time.Hour)
-		drafts = append(drafts, draft(h.tb, organization, h.at, f))
+		d := draft(h.tb, organization, h.at, f)
+		if n := len(h.issuances); n > 0 && rapid.Bool().Draw(h.t, "with a token") {
+			d.Causation = h.issuances[rapid.IntRange(0, n-1).Draw(h.t, "which token")]
+		}
+		if _, issues := f.(domain.TokenIssued); issues {
+			h.issuances = append(h.issuances, d.ID)
+		}
+		drafts = append(drafts, d)
 	}
 	appended, err := h.store.Append(h.tb.Context(), stream, eventstore.Any(), drafts...)
 	if err != nil {
@@ -42,7 +51,13 @@ func (h *history) record(stream string, organization domain.OrganizationID, fact
 func (h *history) agent(i int, facts ...domain.Event) {
 	for _, f := range facts {
 		h.record(domain.AgentStream(h.agents[i].ID), h.agents[i].OrganizationID, f)
-		h.agents[i] = h.agents[i].Evolve(f, h.at.UTC().Truncate(time.Microsecond))
+		at := h.at.UTC().Truncate(time.Microsecond)
+		h.agents[i] = h.agents[i].Evolve(f, at)
+		for j := range h.delegations {
+			if !domain.EndedWith(f).IsZero() {
+				h.delegations[j] = h.delegations[j].Evolve(f, at)
+			}
+		}
 	}
 }
 
@@ -86,7 +101,8 @@ func (h *history) step() {
 			Verifier: &domain.Verifier{KeyID: "k", MAC: []byte("not to be seen")}, ExpiresAt: &expiry})
 	case 10, 11:
 		if n := len(h.agents[i].Credentials); n > 0 && kind == 10 {
-			h.agent(i, domain.CredentialRotated{AgentID: id, CredentialID: h.agents[i].Credentials[pick(n)].ID})
+			h.agent(i, domain.CredentialRotated{AgentID: id, CredentialID: h.agents[i].Credentials[pick(n)].ID,
+				DelegationsKept: rapid.Bool().Draw(h.t, "kept")})
 		} else if n > 0 && rapid.Bool().Draw(h.t, "expired") {
 			h.agent(i, domain.CredentialExpired{AgentID: id, CredentialID: h.agents[i].Credentials[pick(n)].ID, ExpiredAt: h.at.UTC()})
 		} else if n > 0 {
@@ -101,6 +117,9 @@ func (h *history) step() {
 		link := delegated(h.agents[i].OrganizationID, id, h.agents[pick(len(h.agents))].ID)
 		if n := len(h.delegations); n > 0 && h.delegations[n-1].OrganizationID == link.OrganizationID {
 			link.ParentID, link.Depth = &h.delegations[n-1].ID, 1
+		}
+		if n := len(h.agents[i].Credentials); n > 0 && rapid.Bool().Draw(h.t, "with a credential") {
+			link.CredentialID = &h.agents[i].Credentials[pick(n)].ID
 		}
 		h.delegations = append(h.delegations, domain.Delegation{ID: link.DelegationID, OrganizationID: link.OrganizationID})
 		h.delegation(len(h.delegations)-1, link)
@@ -180,11 +199,11 @@ func TestRebuildEqualsLive(t *testing.T) {
 // check compares the read models with the aggregates.
 func (h *history) check(w *world) {
 	for _, want := range h.delegations {
-		got, err := w.queries.Delegation(h.tb.Context(), projections.InOrganization(want.OrganizationID), want.ID)
+		got, err := w.queries.Delegation(h.tb.Context(), projections.InOrganization(want.OrganizationID), want.ID, h.at)
 		if err != nil {
 			h.t.Fatalf("delegation %s: %v", want.ID, err)
 		}
-		if diff := cmp.Diff(want, got); diff != "" {
+		if diff := cmp.Diff(want, got.Delegation); diff != "" {
 			h.t.Fatalf("delegation (-aggregate +read model):\n%s", diff)
 		}
 	}

@@ -43,6 +43,8 @@ type fate struct {
 	Dead bool                `json:"dead,omitempty"` // now
 	Cut  eventstore.Position `json:"cut"`            // tokens issued up to here are dead, whatever it is now
 	At   time.Time           `json:"at"`             // when that was
+	// Lent is of a credential: delegations made with it up to here are dead.
+	Lent eventstore.Position `json:"lent,omitempty"`
 }
 
 // RevocationsOptions tune [Revocations]; the zero value is good.
@@ -55,8 +57,8 @@ type RevocationsOptions struct {
 	Timeout time.Duration
 	// LoadTimeout bounds the first read. Default: 10 minutes.
 	LoadTimeout time.Duration
-	// Keep is how long the cut of a living owner is remembered: longer than any
-	// token lives. Default: two hours.
+	// Keep is how long at least is remembered what became of an agent or a
+	// credential: longer than any token lives. Default: two hours.
 	Keep time.Duration
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
@@ -184,28 +186,29 @@ func (r *Revocations) Run(ctx context.Context) {
 	}
 }
 
-// Prune forgets what no token can need that has not expired by now: revoked
-// tokens and delegations past their expiry, and old cuts. Who is dead is
-// remembered.
+// Prune forgets what no token and no delegation can need that has not expired by
+// now: revoked tokens and delegations past their expiry, and what became of
+// agents and credentials, dead or alive, once no token of that time can live and
+// no living delegation rests on them. Nothing new comes from what is dead: that
+// is for the aggregates to refuse. Only of organizations is death remembered,
+// since tokens are issued by what is known of them here.
 func (r *Revocations) Prune(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for id, expiry := range r.tokens {
-		if !now.Before(expiry) {
-			delete(r.tokens, id)
-		}
-	}
+	maps.DeleteFunc(r.tokens, func(_ domain.TokenID, expiry time.Time) bool { return !now.Before(expiry) })
 	maps.DeleteFunc(r.delegations, func(_ domain.DelegationID, l link) bool { return !now.Before(l.ExpiresAt) })
+	parties, credentials := make(map[domain.AgentID]bool), make(map[domain.CredentialID]bool)
+	for _, l := range r.delegations {
+		parties[l.Delegator], parties[l.Delegatee], credentials[l.Credential] = true, true, true
+	}
 	oldest := now.Add(-r.options.Keep)
-	prune(r.agents, oldest)
-	prune(r.credentials, oldest)
-	prune(r.organizations, oldest)
+	maps.DeleteFunc(r.agents, func(id domain.AgentID, f fate) bool { return f.At.Before(oldest) && !parties[id] })
+	maps.DeleteFunc(r.credentials, func(id domain.CredentialID, f fate) bool { return f.At.Before(oldest) && !credentials[id] })
+	maps.DeleteFunc(r.organizations, func(_ domain.OrganizationID, f fate) bool { return f.At.Before(oldest) && !f.Dead })
 }
 
-func prune[ID comparable](fates map[ID]fate, oldest time.Time) {
-	for id, f := range fates {
-		if !f.Dead && f.At.Before(oldest) {
-			delete(fates, id)
-		}
-	}
+// longPast reports whether nothing can live that an event then has ended,
+// whoever it was about: it need not even be taken in.
+func (r *Revocations) longPast(at time.Time) bool {
+	return at.Before(r.options.Now().Add(-r.options.Keep - domain.MaxDelegationTTL*time.Second))
 }

@@ -16,12 +16,18 @@ type link struct {
 	Organization domain.OrganizationID `json:"organization"`
 	ExpiresAt    time.Time             `json:"expiresAt"`
 	Revoked      bool                  `json:"revoked,omitempty"`
+	// Credential is that of the token it was made with, zero where that was not
+	// recorded, and Made the place of its making: what the credential came to
+	// after that ends it.
+	Credential domain.CredentialID `json:"credential,omitzero"`
+	Made       eventstore.Position `json:"made,omitempty"`
 }
 
 // CheckDelegation judges a delegation by what is known: it and every link
-// above it must be neither revoked nor expired, the organization and every
-// agent on the way must be active, and none of them may have been suspended or
-// have lost scopes after the basis. It does not verify a token.
+// above it must be neither revoked nor expired nor have ended with its
+// credential, the organization and every agent on the way must be active, and
+// none of them may have been suspended or have lost scopes after the basis. It
+// does not verify a token.
 //
 // The basis is up to where a decision knew the ledger: [Revocations.Position]
 // after a Sync and before anything else is read. A token got by exchange keeps
@@ -49,7 +55,7 @@ func (r *Revocations) checkChain(id domain.DelegationID, basis eventstore.Positi
 	now := r.options.Now()
 	for range domain.MaxDelegationDepth + 1 {
 		l, known := r.delegations[id]
-		if !known || l.Revoked || !now.Before(l.ExpiresAt) {
+		if !known || l.Revoked || !now.Before(l.ExpiresAt) || r.credentials[l.Credential].Lent > l.Made {
 			return DelegationEnded
 		}
 		for _, agent := range [...]domain.AgentID{l.Delegator, l.Delegatee} {
@@ -65,15 +71,18 @@ func (r *Revocations) checkChain(id domain.DelegationID, basis eventstore.Positi
 }
 
 // applyDelegation takes an event of a delegation. The caller holds r.mu.
-func (r *Revocations) applyDelegation(fact domain.Event) {
+func (r *Revocations) applyDelegation(fact domain.Event, at eventstore.Position) {
 	switch f := fact.(type) {
 	case domain.DelegationCreated:
 		if !r.options.Now().Before(f.ExpiresAt) {
 			return
 		}
-		l := link{Delegator: f.DelegatorID, Delegatee: f.DelegateeID, Organization: f.OrganizationID, ExpiresAt: f.ExpiresAt}
+		l := link{Delegator: f.DelegatorID, Delegatee: f.DelegateeID, Organization: f.OrganizationID, ExpiresAt: f.ExpiresAt, Made: at}
 		if f.ParentID != nil {
 			l.Parent = *f.ParentID
+		}
+		if f.CredentialID != nil {
+			l.Credential = *f.CredentialID
 		}
 		r.delegations[f.DelegationID] = l
 	case domain.DelegationRevoked:

@@ -154,21 +154,25 @@ func (r *Revocations) apply(e Event) {
 	dead.Dead = true
 	switch f := e.Fact.(type) {
 	case domain.AgentSuspended:
-		r.agents[f.AgentID] = dead
+		note(r, r.agents, f.AgentID, dead)
 	case domain.AgentReactivated:
-		r.agents[f.AgentID] = now
+		note(r, r.agents, f.AgentID, now)
 	case domain.AgentDecommissioned:
-		r.agents[f.AgentID] = dead
+		note(r, r.agents, f.AgentID, dead)
 	case domain.AgentUpdated:
 		if f.ScopesReduced {
 			now.Dead = r.agents[f.AgentID].Dead
-			r.agents[f.AgentID] = now
+			note(r, r.agents, f.AgentID, now)
 		}
 	case domain.CredentialRotated:
-		now.Dead = r.credentials[f.CredentialID].Dead
-		r.credentials[f.CredentialID] = now
+		known := r.credentials[f.CredentialID]
+		if now.Dead, now.Lent = known.Dead, known.Lent; !f.DelegationsKept {
+			now.Lent = e.Position
+		}
+		note(r, r.credentials, f.CredentialID, now)
 	case domain.CredentialRevoked:
-		r.credentials[f.CredentialID] = dead
+		dead.Lent = e.Position
+		note(r, r.credentials, f.CredentialID, dead)
 	case domain.TokenRevoked:
 		if r.options.Now().Before(f.ExpiresAt) {
 			r.tokens[f.TokenID] = f.ExpiresAt
@@ -180,7 +184,16 @@ func (r *Revocations) apply(e Event) {
 	case domain.OrganizationDeleted:
 		r.organizations[f.OrganizationID] = dead
 	case domain.DelegationCreated, domain.DelegationRevoked:
-		r.applyDelegation(f)
+		r.applyDelegation(f, e.Position)
 	}
 	r.applied = e.Position
+}
+
+// note keeps a fate, unless it is too long past to matter.
+func note[ID comparable](r *Revocations, fates map[ID]fate, id ID, f fate) {
+	if r.longPast(f.At) {
+		delete(fates, id)
+		return
+	}
+	fates[id] = f
 }

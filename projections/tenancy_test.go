@@ -25,7 +25,9 @@ func (w *world) tenants(t testing.TB, progress *projections.Progress) (ids [2]do
 				Verifier: &domain.Verifier{KeyID: "k", MAC: []byte("mac")}},
 			issued(agents[i], credentials[i]))
 		link := delegated(ids[i], agents[i], newAgentID())
-		last := record(t, w.store, domain.DelegationStream(link.DelegationID), ids[i], link)
+		exchanged := issued(link.DelegateeID, newCredentialID())
+		exchanged.Delegation, exchanged.Subject = &link.DelegationID, &agents[i]
+		last := record(t, w.store, domain.DelegationStream(link.DelegationID), ids[i], link, exchanged)
 		waitAll(t, progress, last)
 	}
 	return ids, agents, credentials
@@ -139,7 +141,7 @@ func TestQueriesStayInTheTenant(t *testing.T) {
 			return l.Total + len(l.Items), err
 		},
 		"delegations of the other": func(t projections.Tenant) (int, error) {
-			l, err := q.Delegations(ctx, t, projections.DelegationFilter{DelegatorID: agents[1]})
+			l, err := q.Delegations(ctx, t, projections.DelegationFilter{AgentID: agents[1], Role: projections.AsDelegator})
 			return (l.Total + len(l.Items)) * 2, err
 		},
 		"credentials of the other": func(t projections.Tenant) (int, error) {

@@ -100,6 +100,8 @@ type past[S any] struct {
 	state  S
 	things []Thing
 	next   *EventRef // the first event after the moment; nil when there is none
+	// ended are the newest events that ended what was lent with a credential.
+	ended map[domain.CredentialID]EventRef
 }
 
 // thing finds one by its kind and id.
@@ -135,6 +137,12 @@ func fold[S aggregate[S]](ctx context.Context, store eventstore.Store, stream st
 			return p, fmt.Errorf("read %s at revision %d: %w", stream, event.Revision, err)
 		}
 		p.state = p.state.Evolve(fact, record.Time)
+		if credential := domain.EndedWith(fact); !credential.IsZero() {
+			if p.ended == nil {
+				p.ended = make(map[domain.CredentialID]EventRef)
+			}
+			p.ended[credential] = ref
+		}
 		for _, t := range tell(p.state) {
 			p.note(t, ref)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
@@ -19,6 +20,7 @@ type AgentState struct {
 	// DelegationsTotal is more than there are in Delegations when there were
 	// more than are told.
 	DelegationsTotal int    `json:"delegationsTotal"`
+	Role             *Fact  `json:"role,omitempty"` // as a member of the organization; nil when it was none
 	Tokens           Tokens `json:"tokens"`
 }
 
@@ -28,12 +30,23 @@ type CredentialState struct {
 	Usable bool `json:"usable"` // by itself: neither revoked nor expired
 }
 
-// Tokens is the conclusion: whether the agent could get tokens of its own.
-// Limits on how many are not part of it.
+// Tokens is the conclusion: whether the agent could get tokens of its own, and
+// which it could get for others. Limits on how many are not part of it.
 type Tokens struct {
 	Possible bool          `json:"possible"`
-	Scopes   domain.Scopes `json:"scopes"`  // that a token could have; none when not possible
+	Scopes   domain.Scopes `json:"scopes"`  // that a token of its own could have; none when not possible
 	Reasons  []Reason      `json:"reasons"` // why not; none when possible
+	Lent     []Lent        `json:"lent"`    // by delegation, newest first; none when not possible
+}
+
+// Lent is what an agent could get by exchanging a delegation: authority of
+// another, for a time.
+type Lent struct {
+	ChainID domain.DelegationID `json:"chainId"`
+	From    domain.AgentID      `json:"agentId"` // whose authority it is: at the root of the chain
+	Email   string              `json:"email"`
+	Scopes  domain.Scopes       `json:"scopes"`
+	Until   time.Time           `json:"expiresAt"`
 }
 
 // Reason is why something was not possible, and the event that made it so.
@@ -71,7 +84,17 @@ func (h *History) Agent(ctx context.Context, caller domain.Caller, id domain.Age
 		state.Credentials = append(state.Credentials, CredentialState{Thing: told, Usable: c.UsableAt(at.time)})
 	}
 	state.Tokens = conclude(was.state, tenant.state, state, at)
+	if role := tenant.thing(MemberThing, id.UUID).Facts.Get("role"); role.Value != nil {
+		state.Role = &role
+	}
 	state.Delegations, state.DelegationsTotal, err = h.delegationsOf(ctx, was, tenant, at)
+	state.Tokens.Lent = []Lent{}
+	for _, d := range state.Delegations {
+		// An exchange takes a token of the agent's own.
+		if state.Tokens.Possible && d.lent != nil && len(d.lent.Scopes) > 0 {
+			state.Tokens.Lent = append(state.Tokens.Lent, *d.lent)
+		}
+	}
 	return state, err
 }
 

@@ -27,13 +27,15 @@ const (
 )
 
 // DelegationState is a delegation at a moment. It was alive when it and every
-// link above it was neither revoked nor expired and every agent on the way, and
-// the organization, were active.
+// link above it was neither revoked nor expired nor had ended with its
+// credential, and every agent on the way, and the organization, were active.
 type DelegationState struct {
 	Thing
 	Role    Role     `json:"role"`
 	Alive   bool     `json:"alive"`
 	Reasons []Reason `json:"reasons"` // why not; none when alive
+
+	lent *Lent // what could be got with it; nil when nothing
 }
 
 // delegationsOf tells the newest delegations that an agent had part in, and how
@@ -63,9 +65,34 @@ func (h *History) delegationsOf(ctx context.Context, of past[domain.Agent], tena
 		if link.state.DelegatorID == of.state.ID {
 			role = Delegator
 		}
-		states = append(states, DelegationState{Thing: link.things[0], Role: role, Alive: len(reasons) == 0, Reasons: reasons})
+		state := DelegationState{Thing: link.things[0], Role: role, Alive: len(reasons) == 0, Reasons: reasons}
+		if state.Alive && role == Delegatee {
+			if state.lent, err = c.lent(ctx, link); err != nil {
+				return nil, 0, err
+			}
+		}
+		states = append(states, state)
 	}
 	return states, total, nil
+}
+
+// lent is what a token would carry that a link is exchanged for: what is lent
+// and the agent at the root still had.
+func (c *chains) lent(ctx context.Context, link past[domain.Delegation]) (*Lent, error) {
+	lent := &Lent{ChainID: link.state.ID, Until: link.state.ExpiresAt}
+	scopes := link.state.Scopes
+	for range domain.MaxDelegationDepth {
+		if link.state.ParentID.IsZero() {
+			break
+		}
+		var err error
+		if link, err = c.link(ctx, link.state.ParentID); err != nil {
+			return nil, err
+		}
+	}
+	root, err := c.agent(ctx, link.state.DelegatorID)
+	lent.From, lent.Email, lent.Scopes = root.state.ID, root.state.Email, scopes.Within(root.state.Scopes)
+	return lent, err
 }
 
 // partIn finds the ids: in the read model and, where that is behind, in what
@@ -159,6 +186,11 @@ func (c *chains) judge(ctx context.Context, link past[domain.Delegation]) ([]Rea
 			agent, err := c.agent(ctx, id)
 			if err != nil {
 				return nil, err
+			}
+			// Only a credential of the delegator's is found among those it had.
+			if end, ended := agent.ended[link.state.CredentialID]; ended && end.Position > facts.Get("createdAt").Event.Position {
+				reasons = append(reasons, Reason{"delegation_credential_ended",
+					fmt.Sprintf("the credential that the delegation %s was made with was revoked or rotated", link.state.ID), end})
 			}
 			if agent.state.Exists() && agent.state.Status != domain.AgentActive {
 				refused := agent.state.Admits(domain.Credential{Status: domain.CredentialActive}, c.at.time)

@@ -85,9 +85,12 @@ func tellDelegation(d domain.Delegation) []told {
 	if !d.Exists() {
 		return nil
 	}
-	var parent any
+	var parent, credential any
 	if !d.ParentID.IsZero() {
 		parent = d.ParentID
+	}
+	if !d.CredentialID.IsZero() {
+		credential = d.CredentialID
 	}
 	return []told{{DelegationThing, d.ID.UUID, []Fact{
 		{Name: "organizationId", Value: d.OrganizationID},
@@ -97,6 +100,7 @@ func tellDelegation(d domain.Delegation) []told {
 		{Name: "issuedAt", Value: moment(d.IssuedAt())},
 		{Name: "expiresAt", Value: moment(d.ExpiresAt)},
 		{Name: "revokedAt", Value: moment(d.RevokedAt)},
+		{Name: "credentialId", Value: credential},
 		{Name: "parentChainId", Value: parent},
 		{Name: "maxDepth", Value: d.MaxDepth},
 		{Name: "depth", Value: d.Depth},

@@ -70,9 +70,10 @@ func (e AgentType) Valid() bool {
 
 // Defines values for AuditActorKind.
 const (
-	AuditActorKindAgent     AuditActorKind = "agent"
-	AuditActorKindAnonymous AuditActorKind = "anonymous"
-	AuditActorKindSystem    AuditActorKind = "system"
+	AuditActorKindAgent       AuditActorKind = "agent"
+	AuditActorKindAnonymous   AuditActorKind = "anonymous"
+	AuditActorKindSystem      AuditActorKind = "system"
+	AuditActorKindTrustPolicy AuditActorKind = "trust_policy"
 )
 
 // Valid indicates whether the value is a known member of the AuditActorKind enum.
@@ -83,6 +84,8 @@ func (e AuditActorKind) Valid() bool {
 	case AuditActorKindAnonymous:
 		return true
 	case AuditActorKindSystem:
+		return true
+	case AuditActorKindTrustPolicy:
 		return true
 	default:
 		return false
@@ -224,6 +227,24 @@ func (e CredentialKind) Valid() bool {
 	}
 }
 
+// Defines values for CredentialRotateDelegations.
+const (
+	CredentialRotateDelegationsEnd  CredentialRotateDelegations = "end"
+	CredentialRotateDelegationsKeep CredentialRotateDelegations = "keep"
+)
+
+// Valid indicates whether the value is a known member of the CredentialRotateDelegations enum.
+func (e CredentialRotateDelegations) Valid() bool {
+	switch e {
+	case CredentialRotateDelegationsEnd:
+		return true
+	case CredentialRotateDelegationsKeep:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CredentialStatus.
 const (
 	CredentialStatusActive  CredentialStatus = "active"
@@ -239,6 +260,27 @@ func (e CredentialStatus) Valid() bool {
 	case CredentialStatusExpired:
 		return true
 	case CredentialStatusRevoked:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DelegationStatus.
+const (
+	DelegationStatusActive  DelegationStatus = "active"
+	DelegationStatusExpired DelegationStatus = "expired"
+	DelegationStatusRevoked DelegationStatus = "revoked"
+)
+
+// Valid indicates whether the value is a known member of the DelegationStatus enum.
+func (e DelegationStatus) Valid() bool {
+	switch e {
+	case DelegationStatusActive:
+		return true
+	case DelegationStatusExpired:
+		return true
+	case DelegationStatusRevoked:
 		return true
 	default:
 		return false
@@ -506,12 +548,15 @@ func (e HealthStatus) Valid() bool {
 // Defines values for IntrospectionResponseTokenType.
 const (
 	IntrospectionResponseTokenTypeBearer IntrospectionResponseTokenType = "Bearer"
+	IntrospectionResponseTokenTypeNA     IntrospectionResponseTokenType = "N_A"
 )
 
 // Valid indicates whether the value is a known member of the IntrospectionResponseTokenType enum.
 func (e IntrospectionResponseTokenType) Valid() bool {
 	switch e {
 	case IntrospectionResponseTokenTypeBearer:
+		return true
+	case IntrospectionResponseTokenTypeNA:
 		return true
 	default:
 		return false
@@ -985,14 +1030,15 @@ func (e SigningKeyUse) Valid() bool {
 
 // Defines values for StateReasonCode.
 const (
-	StateReasonCodeAgentDecommissioned  StateReasonCode = "agent_decommissioned"
-	StateReasonCodeAgentSuspended       StateReasonCode = "agent_suspended"
-	StateReasonCodeCredentialExpired    StateReasonCode = "credential_expired"
-	StateReasonCodeCredentialRevoked    StateReasonCode = "credential_revoked"
-	StateReasonCodeDelegationExpired    StateReasonCode = "delegation_expired"
-	StateReasonCodeDelegationRevoked    StateReasonCode = "delegation_revoked"
-	StateReasonCodeNoCredential         StateReasonCode = "no_credential"
-	StateReasonCodeOrganizationInactive StateReasonCode = "organization_inactive"
+	StateReasonCodeAgentDecommissioned       StateReasonCode = "agent_decommissioned"
+	StateReasonCodeAgentSuspended            StateReasonCode = "agent_suspended"
+	StateReasonCodeCredentialExpired         StateReasonCode = "credential_expired"
+	StateReasonCodeCredentialRevoked         StateReasonCode = "credential_revoked"
+	StateReasonCodeDelegationCredentialEnded StateReasonCode = "delegation_credential_ended"
+	StateReasonCodeDelegationExpired         StateReasonCode = "delegation_expired"
+	StateReasonCodeDelegationRevoked         StateReasonCode = "delegation_revoked"
+	StateReasonCodeNoCredential              StateReasonCode = "no_credential"
+	StateReasonCodeOrganizationInactive      StateReasonCode = "organization_inactive"
 )
 
 // Valid indicates whether the value is a known member of the StateReasonCode enum.
@@ -1005,6 +1051,8 @@ func (e StateReasonCode) Valid() bool {
 	case StateReasonCodeCredentialExpired:
 		return true
 	case StateReasonCodeCredentialRevoked:
+		return true
+	case StateReasonCodeDelegationCredentialEnded:
 		return true
 	case StateReasonCodeDelegationExpired:
 		return true
@@ -1070,6 +1118,30 @@ func (e TokenResponseTokenType) Valid() bool {
 	}
 }
 
+// Defines values for ListAuditEventsParamsActor1.
+const (
+	ListAuditEventsParamsActor1Agent       ListAuditEventsParamsActor1 = "agent"
+	ListAuditEventsParamsActor1Anonymous   ListAuditEventsParamsActor1 = "anonymous"
+	ListAuditEventsParamsActor1System      ListAuditEventsParamsActor1 = "system"
+	ListAuditEventsParamsActor1TrustPolicy ListAuditEventsParamsActor1 = "trust_policy"
+)
+
+// Valid indicates whether the value is a known member of the ListAuditEventsParamsActor1 enum.
+func (e ListAuditEventsParamsActor1) Valid() bool {
+	switch e {
+	case ListAuditEventsParamsActor1Agent:
+		return true
+	case ListAuditEventsParamsActor1Anonymous:
+		return true
+	case ListAuditEventsParamsActor1System:
+		return true
+	case ListAuditEventsParamsActor1TrustPolicy:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for VerifyAuditTrailParamsMode.
 const (
 	VerifyAuditTrailParamsModeFull        VerifyAuditTrailParamsMode = "full"
@@ -1118,6 +1190,24 @@ func (e ProveAuditEventParamsFormat) Valid() bool {
 	case ProveAuditEventParamsFormatJSON:
 		return true
 	case ProveAuditEventParamsFormatTlogProof:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListDelegationsParamsRole.
+const (
+	ListDelegationsParamsRoleDelegatee ListDelegationsParamsRole = "delegatee"
+	ListDelegationsParamsRoleDelegator ListDelegationsParamsRole = "delegator"
+)
+
+// Valid indicates whether the value is a known member of the ListDelegationsParamsRole enum.
+func (e ListDelegationsParamsRole) Valid() bool {
+	switch e {
+	case ListDelegationsParamsRoleDelegatee:
+		return true
+	case ListDelegationsParamsRoleDelegator:
 		return true
 	default:
 		return false
@@ -1229,7 +1319,7 @@ type AgentCreate struct {
 	DeploymentEnv DeploymentEnv `json:"deploymentEnv"`
 	Description   *string       `json:"description,omitempty"`
 
-	// Email Unique over all agents, whatever the case; never changes.
+	// Email Unique in its organization: letter case, the way accents are composed and the spelling of an internationalized domain do not tell two apart. Letters of several scripts and invisible characters are refused. Never changes.
 	Email string `json:"email"`
 
 	// IsPublic List the agent in the marketplace.
@@ -1279,7 +1369,11 @@ type AgentState struct {
 	// Organization The agent's organization.
 	Organization OrganizationThen `json:"organization"`
 
-	// Tokens Whether the agent could get tokens of its own. How many it had had, which the tier limits, is not looked at.
+	// Role What it was as a member of its organization, `admin` or `member`; absent when it was none.
+	Role *Fact `json:"role,omitempty"`
+
+	// Tokens Whether the agent could get tokens of its own, and what it could get by delegation. How many tokens it had had,
+	// which the tier limits, is not looked at.
 	Tokens TokensThen `json:"tokens"`
 }
 
@@ -1336,7 +1430,7 @@ type AuditActorKind string
 
 // AuditEvent An event of the ledger.
 //
-// Example: {"action":"agent.suspended","actor":{"id":"019a3f5d-1111-7222-8333-444455556666","kind":"agent"},"agentId":"019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","eventId":"019a3f60-4a5b-7c6d-9e7f-0a1b2c3d4e5f","hash":"6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b","ipAddress":"192.0.2.17","metadata":{"agentId":"019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","reason":"Under investigation"},"organizationId":"019a3f5e-0b6c-7f10-8a4d-5e9b7c3d2f10","outcome":"success","position":4711,"previousHash":"5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9","requestId":"019a3f61-0a1b-7c2d-8e3f-4a5b6c7d8e9f","revision":12,"stream":"agent-019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","timestamp":"2026-11-23T07:22:00.000Z","userAgent":"sentryagent/1.0"}
+// Example: {"action":"agent.suspended","actor":{"id":"019a3f5d-1111-7222-8333-444455556666","kind":"agent"},"agentId":"019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","causation":"019a3f5f-3333-7444-8555-666677778888","delegation":null,"eventId":"019a3f60-4a5b-7c6d-9e7f-0a1b2c3d4e5f","hash":"6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b","ipAddress":"192.0.2.17","metadata":{"agentId":"019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","reason":"Under investigation"},"onBehalfOf":null,"organizationId":"019a3f5e-0b6c-7f10-8a4d-5e9b7c3d2f10","outcome":"success","position":4711,"previousHash":"5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9","requestId":"019a3f61-0a1b-7c2d-8e3f-4a5b6c7d8e9f","revision":12,"stream":"agent-019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","timestamp":"2026-11-23T07:22:00.000Z","userAgent":"sentryagent/1.0"}
 type AuditEvent struct {
 	Action string `json:"action"`
 
@@ -1345,7 +1439,13 @@ type AuditEvent struct {
 
 	// AgentID The agent it is about; null when none.
 	AgentID nullable.Nullable[openapi_types.UUID] `json:"agentId"`
-	EventID openapi_types.UUID                    `json:"eventId"`
+
+	// Causation The `token.issued` event of the token it was done with; null when no token was used, and in events of older versions.
+	Causation nullable.Nullable[openapi_types.UUID] `json:"causation"`
+
+	// Delegation The delegation (chain id) by which that authority was lent; null when none was.
+	Delegation nullable.Nullable[openapi_types.UUID] `json:"delegation"`
+	EventID    openapi_types.UUID                    `json:"eventId"`
 
 	// Hash SHA-256 of the event's record.
 	Hash      string                    `json:"hash"`
@@ -1353,6 +1453,9 @@ type AuditEvent struct {
 
 	// Metadata What happened, as the ledger has it. It holds no secrets.
 	Metadata AuditMetadata `json:"metadata"`
+
+	// OnBehalfOf Whose authority the actor used: the agent that lent it, the first one where it was lent on. Null when the actor used its own.
+	OnBehalfOf nullable.Nullable[openapi_types.UUID] `json:"onBehalfOf"`
 
 	// OrganizationID Whose event it is; null when nobody's.
 	OrganizationID nullable.Nullable[openapi_types.UUID] `json:"organizationId"`
@@ -1637,6 +1740,9 @@ type CredentialList struct {
 
 // CredentialRotate defines model for CredentialRotate.
 type CredentialRotate struct {
+	// Delegations What becomes of the delegations made with the credential: they end with its old secret or key, or live on.
+	Delegations *CredentialRotateDelegations `json:"delegations,omitempty"`
+
 	// ExpiresAt In the future. Without it the credential does not expire.
 	ExpiresAt *timestamp.Milli `json:"expiresAt,omitempty"`
 
@@ -1648,6 +1754,9 @@ type CredentialRotate struct {
 	// Example: {"crv":"P-256","kty":"EC","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
 	PublicKeyJwk *NewPublicKeyJwk `json:"publicKeyJwk,omitempty"`
 }
+
+// CredentialRotateDelegations What becomes of the delegations made with the credential: they end with its old secret or key, or live on.
+type CredentialRotateDelegations string
 
 // CredentialStatus A credential is expired once its `expiresAt` has passed. Rotating brings it back.
 type CredentialStatus string
@@ -1762,8 +1871,20 @@ type DelegationCreate struct {
 	TTLSeconds int `json:"ttlSeconds"`
 }
 
-// DelegationThen A delegation. It was alive when it and every link above it was neither revoked nor expired, and the organization
-// and every agent on the way were active.
+// DelegationList defines model for DelegationList.
+type DelegationList struct {
+	Data  []ListedDelegation `json:"data"`
+	Limit int                `json:"limit"`
+	Page  int                `json:"page"`
+	Total int64              `json:"total"`
+}
+
+// DelegationStatus Where a delegation is in its life. `revoked`: it, one above it or the credential it was made with ended before its
+// time was up. An `active` one rests while one of its agents or the organization is suspended.
+type DelegationStatus string
+
+// DelegationThen A delegation. It was alive when it and every link above it was neither revoked nor expired nor had ended with the
+// credential it was made with, and the organization and every agent on the way were active.
 type DelegationThen struct {
 	Alive   bool               `json:"alive"`
 	ChainID openapi_types.UUID `json:"chainId"`
@@ -1796,7 +1917,7 @@ type DelegationVerification struct {
 	ExpiresAt        nullable.Nullable[timestamp.Milli]    `json:"expiresAt"`
 	IssuedAt         nullable.Nullable[timestamp.Milli]    `json:"issuedAt"`
 
-	// RevokedAt When the delegation itself was revoked; null when it was not.
+	// RevokedAt When it was ended before its time, by itself, with one above it or with its credential; null when it was not.
 	RevokedAt nullable.Nullable[timestamp.Milli] `json:"revokedAt"`
 	Scopes    nullable.Nullable[[]Scope]         `json:"scopes"`
 
@@ -1977,7 +2098,7 @@ type IntrospectionResponse struct {
 	Aud      *string             `json:"aud,omitempty"`
 	ClientID *string             `json:"client_id,omitempty"`
 
-	// Delegation The delegation that the token acts under.
+	// Delegation The delegation that the token acts under or, of a delegation token, stands for.
 	Delegation *openapi_types.UUID `json:"delegation,omitempty"`
 	Exp        *int64              `json:"exp,omitempty"`
 	Iat        *int64              `json:"iat,omitempty"`
@@ -1985,15 +2106,20 @@ type IntrospectionResponse struct {
 	Jti        *string             `json:"jti,omitempty"`
 
 	// Ledger Position of the event that recorded the issuance.
-	Ledger         *int64                          `json:"ledger,omitempty"`
-	Nbf            *int64                          `json:"nbf,omitempty"`
-	OrganizationID *openapi_types.UUID             `json:"organization_id,omitempty"`
-	Scope          *string                         `json:"scope,omitempty"`
-	Sub            *string                         `json:"sub,omitempty"`
-	TokenType      *IntrospectionResponseTokenType `json:"token_type,omitempty"`
+	Ledger *int64 `json:"ledger,omitempty"`
+
+	// MayAct Who acts for `sub` (RFC 8693 section 4.1); inside, whom each was lent the authority by.
+	MayAct         *Actor              `json:"may_act,omitempty"`
+	Nbf            *int64              `json:"nbf,omitempty"`
+	OrganizationID *openapi_types.UUID `json:"organization_id,omitempty"`
+	Scope          *string             `json:"scope,omitempty"`
+	Sub            *string             `json:"sub,omitempty"`
+
+	// TokenType `N_A` for a delegation token: it gives no access by itself (RFC 8693 section 2.2.1).
+	TokenType *IntrospectionResponseTokenType `json:"token_type,omitempty"`
 }
 
-// IntrospectionResponseTokenType defines model for IntrospectionResponse.TokenType.
+// IntrospectionResponseTokenType `N_A` for a delegation token: it gives no access by itself (RFC 8693 section 2.2.1).
 type IntrospectionResponseTokenType string
 
 // KeySet defines model for KeySet.
@@ -2018,6 +2144,67 @@ type LedgerBreak struct {
 
 // LedgerBreakKind defines model for LedgerBreak.Kind.
 type LedgerBreakKind string
+
+// LentThen Authority of another agent, lent by a delegation that was alive.
+type LentThen struct {
+	// AgentID Whose authority it was: that of the agent at the root of the chain.
+	AgentID openapi_types.UUID `json:"agentId"`
+	ChainID openapi_types.UUID `json:"chainId"`
+	Email   string             `json:"email"`
+
+	// ExpiresAt RFC 3339, in UTC, with milliseconds.
+	//
+	// Example: 2026-11-23T07:21:00.123Z
+	ExpiresAt Timestamp `json:"expiresAt"`
+
+	// Scopes What was lent and that agent still had.
+	Scopes []Scope `json:"scopes"`
+}
+
+// ListedDelegation A delegation without its token.
+//
+// Example: {"chainId":"019a3f70-2b3c-7d4e-8f50-61728394a5b6","createdAt":"2026-11-23T07:21:00.125Z","delegateeAgentId":"019a3f5e-9d2b-7c63-8e4f-307b2d1c9e52","delegatorAgentId":"019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","depth":0,"expiresAt":"2026-11-23T08:21:00.123Z","issuedAt":"2026-11-23T07:21:00.123Z","maxDepth":0,"parentChainId":null,"revokedAt":null,"scopes":["agents:read"],"status":"active","tenantId":"019a3f5e-0b6c-7f10-8a4d-5e9b7c3d2f10","ttlSeconds":3600}
+type ListedDelegation struct {
+	ChainID openapi_types.UUID `json:"chainId"`
+
+	// CreatedAt RFC 3339, in UTC, with milliseconds.
+	//
+	// Example: 2026-11-23T07:21:00.123Z
+	CreatedAt        Timestamp          `json:"createdAt"`
+	DelegateeAgentID openapi_types.UUID `json:"delegateeAgentId"`
+	DelegatorAgentID openapi_types.UUID `json:"delegatorAgentId"`
+
+	// Depth How many links are above this one.
+	Depth int `json:"depth"`
+
+	// ExpiresAt RFC 3339, in UTC, with milliseconds.
+	//
+	// Example: 2026-11-23T07:21:00.123Z
+	ExpiresAt Timestamp `json:"expiresAt"`
+
+	// IssuedAt RFC 3339, in UTC, with milliseconds.
+	//
+	// Example: 2026-11-23T07:21:00.123Z
+	IssuedAt Timestamp `json:"issuedAt"`
+
+	// MaxDepth How many links may follow below this one.
+	MaxDepth int `json:"maxDepth"`
+
+	// ParentChainID The link above; null at the root.
+	ParentChainID nullable.Nullable[openapi_types.UUID] `json:"parentChainId"`
+
+	// RevokedAt When it was ended before its time, by itself, with one above it or with its credential; null when it was not.
+	RevokedAt nullable.Nullable[timestamp.Milli] `json:"revokedAt"`
+	Scopes    []Scope                            `json:"scopes"`
+
+	// Status Where a delegation is in its life. `revoked`: it, one above it or the credential it was made with ended before its
+	// time was up. An `active` one rests while one of its agents or the organization is suspended.
+	Status DelegationStatus `json:"status"`
+
+	// TenantID The organization of both agents.
+	TenantID   openapi_types.UUID `json:"tenantId"`
+	TTLSeconds int                `json:"ttlSeconds"`
+}
 
 // Liveness Example: {"status":"alive"}
 type Liveness struct {
@@ -2491,9 +2678,12 @@ type TokenResponseIssuedTokenType string
 // TokenResponseTokenType defines model for TokenResponse.TokenType.
 type TokenResponseTokenType string
 
-// TokensThen Whether the agent could get tokens of its own. How many it had had, which the tier limits, is not looked at.
+// TokensThen Whether the agent could get tokens of its own, and what it could get by delegation. How many tokens it had had,
+// which the tier limits, is not looked at.
 type TokensThen struct {
-	Possible bool `json:"possible"`
+	// Lent What it could get by token exchange, newest first, beside tokens of its own.
+	Lent     []LentThen `json:"lent"`
+	Possible bool       `json:"possible"`
 
 	// Reasons Why not.
 	Reasons []StateReason `json:"reasons"`
@@ -2793,8 +2983,16 @@ type ListAuditEventsParams struct {
 	// Cursor The `nextCursor` of an earlier answer. Not together with `page`.
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 
-	// AgentID Only events about this agent.
+	// AgentID Only events about this agent. See `actor` for what it did itself.
 	AgentID *openapi_types.UUID `form:"agentId,omitempty" json:"agentId,omitempty"`
+
+	// Actor Only what this agent did, or actors of this kind.
+	Actor *struct {
+		union json.RawMessage
+	} `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// OnBehalfOf Only what others did with authority that this agent lent them.
+	OnBehalfOf *openapi_types.UUID `form:"onBehalfOf,omitempty" json:"onBehalfOf,omitempty"`
 
 	// Action Only events with this action.
 	Action *string `form:"action,omitempty" json:"action,omitempty"`
@@ -2817,6 +3015,12 @@ type ListAuditEventsParams struct {
 	// XLedgerPosition The same as `minPosition`; the greater one counts.
 	XLedgerPosition *LedgerPosition `json:"X-Ledger-Position,omitempty"`
 }
+
+// ListAuditEventsParamsActor0 defines parameters for ListAuditEvents.
+type ListAuditEventsParamsActor0 = openapi_types.UUID
+
+// ListAuditEventsParamsActor1 defines parameters for ListAuditEvents.
+type ListAuditEventsParamsActor1 string
 
 // GetAgentStateParams defines parameters for GetAgentState.
 type GetAgentStateParams struct {
@@ -2887,6 +3091,36 @@ type GetComplianceReportParams struct {
 	// OrganizationID For the operator, the organization to look into. Anybody else may name only its own.
 	OrganizationID *OrganizationID `form:"organizationId,omitempty" json:"organizationId,omitempty"`
 }
+
+// ListDelegationsParams defines parameters for ListDelegations.
+type ListDelegationsParams struct {
+	// Page Which page, from 1.
+	Page *Page `form:"page,omitempty" json:"page,omitempty"`
+
+	// Limit How many entries a page has.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Role Only those that the agent gave (`delegator`) or received (`delegatee`). The agent is the caller, or the one that `agentId` names.
+	Role *ListDelegationsParamsRole `form:"role,omitempty" json:"role,omitempty"`
+
+	// AgentID Only those that this agent gave or received. Agents that are no admins may name only themselves.
+	AgentID *openapi_types.UUID `form:"agentId,omitempty" json:"agentId,omitempty"`
+
+	// Status Only those with this status.
+	Status *DelegationStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// OrganizationID For the operator, the organization to look into. Anybody else may name only its own.
+	OrganizationID *OrganizationID `form:"organizationId,omitempty" json:"organizationId,omitempty"`
+
+	// MinPosition The answer must reflect the ledger at least up to this position, or be `503 READ_MODEL_BEHIND`.
+	MinPosition *MinPosition `form:"minPosition,omitempty" json:"minPosition,omitempty"`
+
+	// XLedgerPosition The same as `minPosition`; the greater one counts.
+	XLedgerPosition *LedgerPosition `json:"X-Ledger-Position,omitempty"`
+}
+
+// ListDelegationsParamsRole defines parameters for ListDelegations.
+type ListDelegationsParamsRole string
 
 // GetConsistencyParams defines parameters for GetConsistency.
 type GetConsistencyParams struct {

@@ -32,7 +32,7 @@ func printState(w io.Writer, state any) error {
 		if more := s.DelegationsTotal - len(s.Delegations); more > 0 {
 			fmt.Fprintf(p, "\n%d older delegations are not shown\n", more)
 		}
-		p.conclusion(s.Tokens)
+		p.conclusion(s)
 	case replay.State:
 		p.moment(s.At)
 		p.thing(s.Subject, "")
@@ -66,13 +66,21 @@ func (p statePrinter) reasons(reasons []replay.Reason) {
 	}
 }
 
-func (p statePrinter) conclusion(tokens replay.Tokens) {
-	if tokens.Possible {
-		fmt.Fprintf(p, "\nIt could get tokens, with the scopes: %s\n", tokens.Scopes)
+func (p statePrinter) conclusion(s replay.AgentState) {
+	fmt.Fprintln(p)
+	if s.Role != nil {
+		fmt.Fprintf(p, "It was %s of its organization\t\t%s\n", s.Role.Value, by(s.Role.Event))
+	}
+	if !s.Tokens.Possible {
+		fmt.Fprintln(p, "It could not get tokens")
+		p.reasons(s.Tokens.Reasons)
 		return
 	}
-	fmt.Fprintln(p, "\nIt could not get tokens")
-	p.reasons(tokens.Reasons)
+	fmt.Fprintf(p, "It could get tokens, with the scopes: %s\n", s.Tokens.Scopes)
+	for _, l := range s.Tokens.Lent {
+		fmt.Fprintf(p, "  and, by delegation %s from %s (agent %s) until %s, with the scopes: %s\n",
+			l.ChainID, l.Email, l.From, l.Until.Format(timeLayout), l.Scopes)
+	}
 }
 
 func by(e replay.EventRef) string {

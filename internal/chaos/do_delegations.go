@@ -35,7 +35,7 @@ func (c *client) lend(ctx context.Context, who *agent, t *token, maxDepth int) *
 		return nil
 	}
 	const hour = 3600
-	l := &lent{from: who, to: to, above: t.under, maxDepth: maxDepth}
+	l := &lent{from: who, to: to, above: t.under, maxDepth: maxDepth, madeWith: t.secret.key}
 	o := Operation{Kind: "delegate", Makes: "delegation.created", RestsOn: slices.Concat(t.restsOn, []string{to.key()})}
 	if l.above != nil {
 		l.depth, o.Kind = l.above.depth+1, Kind(fmt.Sprintf("lend on, depth %d", l.above.depth+1))

@@ -24,6 +24,8 @@ type History struct {
 	agents        map[domain.AgentID]*past[domain.Agent]
 	organizations map[domain.OrganizationID]*past[domain.Organization]
 	delegations   map[domain.DelegationID]*past[domain.Delegation]
+	madeWith      map[domain.CredentialID][]domain.DelegationID // since it was last rotated
+	outlived      map[domain.DelegationID]time.Time             // when its credential ended it
 	seats         map[domain.OrganizationID]domain.Seats
 	claims        map[string]domain.Claim // by stream
 	unique        map[string]eventstore.Position
@@ -50,6 +52,8 @@ func NewHistory(dense bool) *History {
 		agents:        map[domain.AgentID]*past[domain.Agent]{},
 		organizations: map[domain.OrganizationID]*past[domain.Organization]{},
 		delegations:   map[domain.DelegationID]*past[domain.Delegation]{},
+		madeWith:      map[domain.CredentialID][]domain.DelegationID{},
+		outlived:      map[domain.DelegationID]time.Time{},
 		seats:         map[domain.OrganizationID]domain.Seats{},
 		claims:        map[string]domain.Claim{},
 		unique:        map[string]eventstore.Position{},
@@ -130,6 +134,7 @@ func (h *History) take(o occurrence) error {
 	if issued, ok := o.fact.(domain.TokenIssued); ok && issued.Delegation != nil {
 		return h.takeExchange(o, issued)
 	}
+	h.endDelegations(o)
 	return h.takeAgent(o)
 }
 

@@ -25,6 +25,21 @@ func TestBrokenDelegationsAreFound(t *testing.T) {
 			b.delegation.UUID = uuid.New()
 			b.delegations(b.lent())
 		}},
+		"an exchange of what was lent with a secret that was rotated long before": {chaos.RuleDelegation, func(b *book) {
+			credential := domain.CredentialID{UUID: uuid.New()}
+			b.write(domain.AgentStream(b.lender), domain.CredentialGenerated{
+				AgentID: b.lender, CredentialID: credential, Kind: domain.SecretCredential, Verifier: &domain.Verifier{KeyID: "k", MAC: []byte("1")},
+			})
+			b.delegation.UUID = uuid.New()
+			e := b.lent()
+			e.CredentialID = &credential
+			b.delegations(e)
+			b.write(domain.AgentStream(b.lender), domain.CredentialRotated{
+				AgentID: b.lender, CredentialID: credential, Verifier: &domain.Verifier{KeyID: "k", MAC: []byte("2")},
+			})
+			b.later()
+			b.delegations(b.exchanged())
+		}},
 		"a link below one that allows none": {chaos.RuleDelegation, func(b *book) {
 			parent := b.below
 			b.another(func(e *domain.DelegationCreated) {

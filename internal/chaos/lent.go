@@ -10,9 +10,10 @@ import (
 type lent struct {
 	chain, text string
 	from, to    *agent
-	above       *lent // that the delegator lends on; nil at the root
-	maxDepth    int   // how many may follow below
-	depth       int   // how many are above
+	above       *lent  // that the delegator lends on; nil at the root
+	maxDepth    int    // how many may follow below
+	depth       int    // how many are above
+	madeWith    string // the key of the secret that the lender's token was issued for
 }
 
 func (l *lent) key() string { return "delegation " + l.chain }
@@ -22,11 +23,11 @@ func (l *lent) stream() string {
 }
 
 // restsOn is what it takes to use it: every link up to the root, who lent and
-// was lent it, and the organization.
+// was lent it and with which secret, and the organization.
 func (l *lent) restsOn() []string {
 	keys := []string{l.to.organization.key(), l.to.key()}
 	for link := l; link != nil; link = link.above {
-		keys = append(keys, link.key(), link.from.key())
+		keys = append(keys, link.key(), link.from.key(), link.madeWith)
 	}
 	return keys
 }

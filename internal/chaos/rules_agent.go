@@ -79,6 +79,7 @@ func agentCommand(o occurrence) (domain.AgentID, func(domain.Agent) domain.Agent
 	case domain.CredentialRotated:
 		return e.AgentID, always(domain.RotateCredential{
 			Caller: who, CredentialID: e.CredentialID, Verifier: e.Verifier, PublicKey: e.PublicKey, ExpiresAt: e.ExpiresAt, At: o.at,
+			KeepDelegations: e.DelegationsKept,
 		})
 	case domain.CredentialRevoked:
 		return e.AgentID, always(domain.RevokeCredential{Caller: who, CredentialID: e.CredentialID, Reason: e.Reason})

@@ -36,7 +36,19 @@ func (h *History) takeDelegation(o occurrence) error {
 	}
 	p := h.delegation(id)
 	p.change(p.now.Evolve(o.fact, o.at), o.at)
+	if created, ok := o.fact.(domain.DelegationCreated); ok && created.CredentialID != nil {
+		h.madeWith[*created.CredentialID] = append(h.madeWith[*created.CredentialID], id)
+	}
 	return verdict
+}
+
+// endDelegations notes which delegations an event ends with their credential.
+func (h *History) endDelegations(o occurrence) {
+	credential := domain.EndedWith(o.fact)
+	for _, id := range h.madeWith[credential] {
+		h.outlived[id] = o.at
+	}
+	delete(h.madeWith, credential)
 }
 
 // checkCreated: the delegator had the scopes, and both agents and the
@@ -50,6 +62,9 @@ func (h *History) checkCreated(o occurrence, e domain.DelegationCreated) error {
 		Caller:       domain.Caller{AgentID: e.DelegatorID, OrganizationID: e.OrganizationID},
 		DelegationID: e.DelegationID, DelegateeID: e.DelegateeID, Scopes: e.Scopes, TTLSeconds: e.TTLSeconds, MaxDepth: e.MaxDepth,
 		At: e.ExpiresAt.Add(-time.Duration(e.TTLSeconds) * time.Second),
+	}
+	if e.CredentialID != nil {
+		command.Caller.CredentialID = *e.CredentialID
 	}
 	parents := []domain.Delegation{{}}
 	if e.ParentID != nil {
@@ -118,10 +133,13 @@ func (h *History) checkExchange(o occurrence, e domain.TokenIssued, d domain.Del
 	})
 }
 
-// wholeChain goes up to the root: nobody who lent had been suspended, and no
-// link above revoked.
+// wholeChain goes up to the root: nobody who lent had been suspended, no link
+// above revoked, and no link ended with its credential.
 func (h *History) wholeChain(o occurrence, link domain.Delegation) (root domain.Delegation, err error) {
 	for range domain.MaxDelegationDepth + 1 {
+		if ended, outlived := h.outlived[link.ID]; outlived && ended.Before(o.at.Add(-staleness)) {
+			return link, breaks(RuleDelegation, "the credential was revoked or rotated that the delegation %s was made with", link.ID)
+		}
 		if err := anyOf(h.agent(link.DelegatorID).possible(o.at), isActive); err != nil || link.ParentID.IsZero() {
 			return link, err
 		}
