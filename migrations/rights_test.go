@@ -99,6 +99,23 @@ func TestUpMendsRights(t *testing.T) {
 	}
 }
 
+// A ledger that was closed after a move stays closed.
+func TestUpOpensNoLedgerThatWasClosed(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t, pgtest.Template{Key: migrations.Fingerprint(), Prepare: up})
+	superuser := connect(t, db.SuperuserURL)
+	exec(t, superuser, "REVOKE INSERT ON events FROM agentidp_server")
+	if err := migrations.Check(t.Context(), pgtest.Pool(t, db.ServerURL)); err != nil {
+		t.Errorf("Check = %v", err)
+	}
+	if err := up(t.Context(), db.OwnerURL); err != nil {
+		t.Fatal(err)
+	}
+	if may := textOf(t, superuser, "SELECT has_table_privilege('agentidp_server', 'events', 'INSERT')::text"); may != "false" {
+		t.Error("migrate has opened it again")
+	}
+}
+
 // Functions with their owner's rights are found by nobody else's names.
 func TestFunctionsSearchTemporaryTablesLast(t *testing.T) {
 	t.Parallel()
