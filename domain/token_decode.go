@@ -33,6 +33,22 @@ func readTokenIssued(data []byte) (e TokenIssued, ok bool) {
 	return e, !r.failed && string(r.rest) == `"}`
 }
 
+// IssuedUnder is whose token a "token.issued" of schema 1 tells of, and under
+// which credential it was issued, where the data is plain: see readTokenIssued.
+// It allocates nothing. Anything else is for [Decode].
+func IssuedUnder(data []byte) (agent AgentID, credential CredentialID, plain bool) {
+	r := plainReader{rest: data}
+	agent.UUID = r.id(`{"agentId":"`)
+	r.value(`","jti":"`)
+	credential.UUID = r.id(`","credentialId":"`)
+	for _, before := range [...]string{
+		`","authMethod":"`, `","scope":"`, `","audience":"`, `","alg":"`, `","kid":"`, `","expiresAt":"`,
+	} {
+		r.value(before)
+	}
+	return agent, credential, !r.failed && string(r.rest) == `"}`
+}
+
 // plainReader reads an object's fields one after another, each from after what
 // stands before it. Once something is otherwise it has failed for good.
 type plainReader struct {

@@ -12,11 +12,12 @@ import (
 // agrees reports that the record is what [DecodeRecord] accepts and says what
 // the event's fields say. It writes how the record should begin and compares,
 // which is several times faster than decoding. It is never wrong when it says
-// yes; where it says no (it leaves escaped strings alone), [compare] decides.
-func (i *Inspector) agrees(e *Event) (prev Hash, ok bool) {
+// yes, and has then put predecessor, schema and data into the reading; where it
+// says no (it leaves escaped strings alone), [compare] decides.
+func (i *Inspector) agrees(e *Event, r *Reading) bool {
 	if len(e.Record) < suffixLen || len(e.Record) > MaxRecordSize || e.Revision < 0 ||
 		e.ID == uuid.Nil || !validStream(e.Stream) || !validType(e.Type) || e.RecordedAt.IsZero() {
-		return prev, false
+		return false
 	}
 	b := append(i.scratch[:0], keyFormatAndID...)
 	b = appendUUID(b, e.ID)
@@ -30,7 +31,7 @@ func (i *Inspector) agrees(e *Event) (prev Hash, ok bool) {
 	split := len(e.Record) - suffixLen
 	at := cursor{rest: e.Record[:split]}
 	at.bytes(b)
-	at.schema()
+	schema := at.schema()
 
 	b = append(b[:0], keyOrganization...)
 	b = appendOptionalUUID(b, e.Organization)
@@ -52,25 +53,30 @@ func (i *Inspector) agrees(e *Event) (prev Hash, ok bool) {
 	}
 	at.literal(keyData)
 	if at.failed {
-		return prev, false
+		return false
 	}
-	b, valid := appendCompactObject(b[:0], at.rest)
+	data := at.rest
+	b, valid := appendCompactObject(b[:0], data)
 	i.scratch = b
-	if !valid || len(b) != len(at.rest) {
-		return prev, false
+	if !valid || len(b) != len(data) {
+		return false
 	}
 
 	at = cursor{rest: e.Record[split:]}
 	at.literal(keyPrev)
 	digits := at.rest
+	var prev Hash
 	at.hash(&prev)
 	at.literal(recordEnd)
 	for _, d := range digits {
 		if 'A' <= d && d <= 'F' {
-			return prev, false
+			return false
 		}
 	}
-	return prev, !at.failed
+	if !at.failed {
+		r.prev, r.Schema, r.Data = prev, schema, data
+	}
+	return !at.failed
 }
 
 // bytes expects b.
@@ -83,14 +89,20 @@ func (c *cursor) bytes(b []byte) {
 }
 
 // schema expects a number from 1 that is not absurdly large.
-func (c *cursor) schema() {
+func (c *cursor) schema() (schema int) {
 	n := 0
 	for n < len(c.rest) && '0' <= c.rest[n] && c.rest[n] <= '9' {
 		n++
 	}
-	if digits := c.take(n); n == 0 || n > 9 || c.failed || digits[0] == '0' {
+	digits := c.take(n)
+	if n == 0 || n > 9 || c.failed || digits[0] == '0' {
 		c.failed = true
+		return 0
 	}
+	for _, d := range digits {
+		schema = 10*schema + int(d-'0')
+	}
+	return schema
 }
 
 // plain expects a string without escapes, and reports whether it is empty.

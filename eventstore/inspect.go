@@ -6,7 +6,9 @@ import "fmt"
 // can be taken of many events at once, in any order; [Chain.Follow] puts them
 // together.
 type Reading struct {
-	Hash   Hash // of the record's bytes
+	Hash   Hash   // of the record's bytes
+	Schema int    // of the record's data
+	Data   []byte // the record's, a part of its bytes where it was read without decoding; nil where it could not be read
 	prev   Hash
 	stream streamKey
 	broken *Break // its place is left out
@@ -23,11 +25,10 @@ func (i *Inspector) Inspect(e *Event) Reading {
 		r.broken = &Break{Kind: BreakAltered, Detail: fmt.Sprintf("the record hashes to %s, not %s", r.Hash, e.Hash)}
 		return r
 	}
-	var ok bool
-	if r.prev, ok = i.agrees(e); !ok {
+	if !i.agrees(e, &r) {
 		var record Record
 		record, r.broken = compare(e)
-		r.prev = record.Prev
+		r.prev, r.Schema, r.Data = record.Prev, record.Schema, record.Data
 	}
 	return r
 }
@@ -55,5 +56,6 @@ func (i *Inspector) Read(record []byte, position Position) (Event, Reading) {
 	e.Stream, e.Revision, e.ID, e.Type = decoded.Stream, decoded.Revision, decoded.ID, decoded.Type
 	e.Organization, e.RecordedAt = decoded.Organization, decoded.Time
 	r.prev, r.stream = decoded.Prev, keyOf(e.Stream)
+	r.Schema, r.Data = decoded.Schema, decoded.Data
 	return e, r
 }

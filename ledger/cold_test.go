@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"iter"
@@ -52,7 +53,7 @@ func (r *reading) ReadStream(ctx context.Context, stream string, from int64, dir
 // function that it returns has been called.
 func server(t *testing.T, store eventstore.Store, pool *pgxpool.Pool) (l *ledger.Ledger, stop func()) {
 	t.Helper()
-	snapshots := ledger.NewSnapshots(pool, slog.New(slog.DiscardHandler))
+	snapshots := ledger.NewSnapshots(pool, reversing{}, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(t.Context())
 	var saving sync.WaitGroup
 	saving.Go(func() { snapshots.Run(ctx) })
@@ -195,10 +196,10 @@ func TestWhatHasBeenReadIsKeptWhenAReadBreaksOff(t *testing.T) {
 func TestASnapshotNeverWinsAgainstTheEvents(t *testing.T) {
 	pool, store := newPool(t), memory.New()
 	h := newHistory(t, store, pool, every+10)
-	const dead = `UPDATE snapshots SET state = replace(convert_from(state, 'UTF8'), '"active"', '"suspended"')::bytea, hash = sha256('other')`
-	if _, err := pool.Exec(t.Context(), dead); err != nil {
-		t.Fatal(err)
-	}
+	rewriteSnapshot(t, pool, reversing{}, domain.AgentStream(h.agent.ID), func(row *snapshotRow) {
+		row.state = bytes.ReplaceAll(row.state, []byte(`"active"`), []byte(`"suspended"`))
+		row.hash = eventstore.HashOf([]byte("other"))
+	})
 	cold, _ := server(t, store, pool)
 	h.mustIssue(t, cold)
 }

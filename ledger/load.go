@@ -131,7 +131,11 @@ func (r *repository[S]) loadSnapshot(ctx context.Context, stream string) (versio
 		return empty, err
 	}
 	v := versioned[S]{revision: snapshot.revision, hash: snapshot.hash}
-	if err := json.Unmarshal(snapshot.state, &v.state); err != nil {
+	state, err := r.snapshots.open(&snapshot)
+	if err == nil {
+		err = json.Unmarshal(state, &v.state)
+	}
+	if err != nil {
 		r.dropSnapshot(ctx, stream, v, err)
 		return empty, nil
 	}

@@ -29,6 +29,7 @@ type Difference struct {
 	Key     map[string]string `json:"key"` // the columns of its primary key
 	Kind    DifferenceKind    `json:"kind"`
 	Columns []string          `json:"columns,omitempty"` // of a changed row, those that differ
+	Reason  string            `json:"reason,omitempty"`  // where columns do not say it
 }
 
 func (d Difference) String() string {
@@ -39,6 +40,9 @@ func (d Difference) String() string {
 	text := fmt.Sprintf("%s %s: %s", d.Table, strings.Join(key, " "), d.Kind)
 	if len(d.Columns) > 0 {
 		text += " in " + strings.Join(d.Columns, ", ")
+	}
+	if d.Reason != "" {
+		text += ": " + d.Reason
 	}
 	return text
 }

@@ -23,12 +23,20 @@ type evidence struct {
 	tenant      bool                // of streams that tenants share there are only parts
 	head        eventstore.Position // events go at least as far; 0 when that is not known
 	seen        func(events int)    // told of progress; nil: nobody is
+	begins      bool                // events come from the beginning, so that tokens can be held against credentials
 }
 
 // inspected is an event that has been looked at by itself.
 type inspected struct {
 	eventstore.Event
 	reading eventstore.Reading
+	deed    deed
+}
+
+// inspect looks at an event and at what it does.
+func inspect(inspector *eventstore.Inspector, e *eventstore.Event) inspected {
+	reading := inspector.Inspect(e)
+	return inspected{*e, reading, deedOf(e, &reading)}
 }
 
 // inspecting takes readings of events on all processors.
@@ -39,7 +47,7 @@ func inspecting(ctx context.Context, events iter.Seq2[eventstore.Event, error]) 
 		return func(events []eventstore.Event) ([]inspected, error) {
 			looked := make([]inspected, len(events))
 			for i := range events {
-				looked[i] = inspected{events[i], inspector.Inspect(&events[i])}
+				looked[i] = inspect(&inspector, &events[i])
 			}
 			return looked, nil
 		}

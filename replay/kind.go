@@ -27,6 +27,10 @@ const (
 	// AlteredLog: the events are those that were signed; what the transparency
 	// log keeps of them is not. The log can be derived again.
 	AlteredLog Kind = "altered_log"
+	// UnfoundedToken: everything is as it was recorded, and a token was issued
+	// under a credential that the ledger did not have, or no more. A server was made
+	// to believe in it by something other than the ledger.
+	UnfoundedToken Kind = "unfounded_token"
 	// Undetermined: the events contradict a checkpoint, and what was done to them
 	// cannot be told, because the log was made to fit.
 	Undetermined Kind = "undetermined"

@@ -17,6 +17,7 @@ type pass struct {
 	visit func(context.Context, []inspected) error // sees events before they count; nil: nobody does
 
 	chain *eventstore.Chain
+	creds credentials        // nil: tokens are not held against them
 	tree  *transparency.Tree // of the events so far, as long as something is known of them
 	index int64              // of the next event
 	size  int64              // of the log; less than it should be where entries are missing
@@ -28,10 +29,16 @@ type pass struct {
 	wholeAt eventstore.Position
 	suspect *Finding // by what it stopped; what was done may be another thing
 	short   bool     // an end came sooner than it should: that of the events or that of the log
+
+	unfounded *Finding // the first token without a credential; it counts where all else holds
 }
 
 func (ev *evidence) newPass() *pass {
-	return &pass{evidence: ev, chain: eventstore.NewChain(ev.options), tree: &transparency.Tree{}, size: ev.size, due: ev.checkpoints}
+	p := &pass{evidence: ev, chain: eventstore.NewChain(ev.options), tree: &transparency.Tree{}, size: ev.size, due: ev.checkpoints}
+	if ev.begins {
+		p.creds = credentials{}
+	}
+	return p
 }
 
 // run goes on until the end, or until something does not hold: then suspect is
@@ -66,6 +73,11 @@ func (p *pass) take(e *inspected, log *logged) error {
 		p.suspect = here.finding(AlteredEvent, "%s", found.Detail)
 		p.suspect.Chain = found
 		return nil
+	}
+	if p.creds != nil && p.unfounded == nil {
+		if wrong := p.creds.take(e.Stream, e.deed); wrong != "" {
+			p.unfounded = here.finding(UnfoundedToken, "A token was issued to agent %s under credential %s, but %s.", e.deed.agent, e.deed.credential, wrong)
+		}
 	}
 	if here.index >= p.size && len(p.due) == 0 {
 		return nil // nothing is known of what comes now

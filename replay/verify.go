@@ -71,8 +71,11 @@ type Scope struct {
 // It stops at the first thing that is wrong and finds out what that is. An error
 // means that it could not look, or not to the end; then nothing is found. Events that are appended meanwhile do no harm.
 //
-// Memory grows with the number of streams (some 80 bytes each), not of events,
-// unless something is wrong.
+// Tokens are held against the credentials they were issued under, but for
+// between two times.
+//
+// Memory grows with the number of streams (some 80 bytes each) and of
+// credentials (some 50), not of events, unless something is wrong.
 func (v *Verifier) Verify(ctx context.Context, scope Scope) (Report, error) {
 	report, _, err := v.verify(ctx, scope)
 	return report, err
@@ -85,6 +88,9 @@ func (v *Verifier) verify(ctx context.Context, scope Scope) (Report, *pass, erro
 	report, p, err := v.verifyOnce(ctx, scope)
 	if err == nil && report.Break != nil && p.short {
 		report, p, err = v.verifyOnce(ctx, scope)
+	}
+	if err == nil && report.Break == nil {
+		report.Break = p.unfounded
 	}
 	if err != nil {
 		return Report{}, nil, fmt.Errorf("verify: %w", err)
@@ -115,7 +121,7 @@ func (v *Verifier) evidence(ctx context.Context, scope Scope) (*evidence, error)
 	timed := !scope.From.IsZero() || !scope.To.IsZero()
 	ev := &evidence{
 		options: eventstore.ChainOptions{Dense: whole && eventstore.Dense(v.store), Midway: !scope.From.IsZero()},
-		tenant:  log != transparency.Whole, seen: v.options.Progress, entries: noEntries,
+		tenant:  log != transparency.Whole, seen: v.options.Progress, entries: noEntries, begins: !timed,
 	}
 	if v.options.Logs != nil && !timed {
 		if err := v.checkpoints(ctx, log, ev); err != nil {

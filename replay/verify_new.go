@@ -73,6 +73,7 @@ func (v *Verifier) resume(ctx context.Context, ev *evidence, from verified) (p *
 	}
 	rest := *ev
 	rest.options.After = from.position
+	rest.begins = size == 0
 	rest.checkpoints = ev.checkpoints[met:]
 	rest.events = func(ctx context.Context) iter.Seq2[[]inspected, error] {
 		return inspecting(ctx, v.store.ReadAll(ctx, from.position, eventstore.Filter{}))
@@ -90,7 +91,7 @@ func (v *Verifier) resume(ctx context.Context, ev *evidence, from verified) (p *
 	}
 	p.visit = v.seeding(p, from.position)
 	err = p.run(ctx)
-	return p, p.suspect == nil, err
+	return p, p.suspect == nil && p.unfounded == nil, err
 }
 
 // stillLogged: the log has the root it had when it was verified, and the newest

@@ -575,6 +575,7 @@ const (
 	LedgerBreakKindRewrittenLedger LedgerBreakKind = "rewritten_ledger"
 	LedgerBreakKindTruncatedTail   LedgerBreakKind = "truncated_tail"
 	LedgerBreakKindUndetermined    LedgerBreakKind = "undetermined"
+	LedgerBreakKindUnfoundedToken  LedgerBreakKind = "unfounded_token"
 )
 
 // Valid indicates whether the value is a known member of the LedgerBreakKind enum.
@@ -599,6 +600,8 @@ func (e LedgerBreakKind) Valid() bool {
 	case LedgerBreakKindTruncatedTail:
 		return true
 	case LedgerBreakKindUndetermined:
+		return true
+	case LedgerBreakKindUnfoundedToken:
 		return true
 	default:
 		return false

@@ -25,10 +25,11 @@ func (w *world) issueMany(tb testing.TB, events int) (last eventstore.Position) 
 	store, organization := w.openStore(tb), uuid.Must(uuid.NewV7())
 	const group = 500
 	for n := 0; n < events; n += group {
-		agent := domain.AgentID{UUID: uuid.Must(uuid.NewV7())}
+		agent, credential := domain.AgentID{UUID: uuid.Must(uuid.NewV7())}, domain.CredentialID{UUID: uuid.New()}
 		drafts := make([]eventstore.Draft, group)
-		for i := range drafts {
-			drafts[i] = issuance(tb, organization, agent)
+		drafts[0] = recorded(tb, organization, agent, domain.CredentialGenerated{AgentID: agent, CredentialID: credential, Kind: domain.SecretCredential})
+		for i := range drafts[1:] {
+			drafts[1+i] = issuance(tb, organization, agent, credential)
 		}
 		appended, err := store.Append(tb.Context(), domain.AgentStream(agent), eventstore.NoStream(), drafts...)
 		if err != nil {
@@ -39,20 +40,24 @@ func (w *world) issueMany(tb testing.TB, events int) (last eventstore.Position) 
 	return last
 }
 
-func issuance(tb testing.TB, organization uuid.UUID, agent domain.AgentID) eventstore.Draft {
+func issuance(tb testing.TB, organization uuid.UUID, agent domain.AgentID, credential domain.CredentialID) eventstore.Draft {
 	tb.Helper()
-	now := time.Now()
-	eventType, schema, data, err := domain.Encode(domain.TokenIssued{
-		AgentID: agent, TokenID: domain.TokenID{UUID: uuid.New()}, CredentialID: domain.CredentialID{UUID: uuid.New()},
+	return recorded(tb, organization, agent, domain.TokenIssued{
+		AgentID: agent, TokenID: domain.TokenID{UUID: uuid.New()}, CredentialID: credential,
 		AuthMethod: domain.SecretCredential, Scope: "agents:read", Audience: "http://agentidp.test", Algorithm: "ES256", KeyID: "k1",
-		ExpiresAt: now.Add(domain.TokenLifetime).UTC().Truncate(time.Second),
+		ExpiresAt: time.Now().Add(domain.TokenLifetime).UTC().Truncate(time.Second),
 	})
+}
+
+func recorded(tb testing.TB, organization uuid.UUID, agent domain.AgentID, fact domain.Event) eventstore.Draft {
+	tb.Helper()
+	eventType, schema, data, err := domain.Encode(fact)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return eventstore.Draft{
 		ID: uuid.Must(uuid.NewV7()), Type: string(eventType), Schema: schema, Organization: organization,
-		Actor: eventstore.Actor{Kind: "agent", ID: agent.String()}, Time: now, Data: data,
+		Actor: eventstore.Actor{Kind: "agent", ID: agent.String()}, Time: time.Now(), Data: data,
 	}
 }
 

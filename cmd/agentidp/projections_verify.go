@@ -1,13 +1,16 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/ledger"
 	"github.com/sentryagent/agentidp/projections"
 )
 
@@ -31,12 +34,15 @@ func (c *cli) projectionsVerifyCommand() *cobra.Command {
 afresh from the ledger, at one and the same position. Rows that were changed,
 are missing or are too many are named. Nothing is changed and nobody waits.
 
+"snapshots" is the states of long streams from which servers decide: each is
+opened with the master key, and its stream is folded again from the beginning.
+
 It needs room in the database for temporary copies of the read models.
 
 Exits with 0 when they are equal, with 1 when they differ, with 2 when they
 could not be compared. "agentidp projections rebuild" puts right what differs.`,
 		RunE: func(cmd *cobra.Command, names []string) error {
-			chosen, err := chosenProjections(names)
+			chosen, snapshots, err := chosenToVerify(names)
 			if err != nil {
 				return err
 			}
@@ -48,6 +54,9 @@ could not be compared. "agentidp projections rebuild" puts right what differs.`,
 			meter := newMeter(cmd.ErrOrStderr(), r.logger, "verify", chosen)
 			results := projections.NewVerifier(r.Pool, r.Store, projections.VerifyOptions{Report: meter.report}).Verify(cmd.Context(), chosen...)
 			meter.end()
+			if snapshots {
+				results = append(results, r.verifySnapshots(cmd.Context()))
+			}
 			if err := printVerified(cmd.OutOrStdout(), results, asJSON); err != nil {
 				return err
 			}
@@ -56,6 +65,38 @@ could not be compared. "agentidp projections rebuild" puts right what differs.`,
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
 	return cmd
+}
+
+// snapshotTable is the table of the write side's snapshots, and what it is called
+// where it is verified beside the read models.
+const snapshotTable = "snapshots"
+
+// chosenToVerify are the projections named, and whether snapshots are; or all.
+func chosenToVerify(names []string) (chosen []projections.Projection, snapshots bool, err error) {
+	if len(names) == 0 {
+		return projections.All(), true, nil
+	}
+	others := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == snapshotTable })
+	if snapshots = len(others) < len(names); len(others) > 0 {
+		chosen, err = chosenProjections(others)
+	}
+	return chosen, snapshots, err
+}
+
+// verifySnapshots holds the write side's snapshots against their streams.
+func (r *readSide) verifySnapshots(ctx context.Context) projections.Verified {
+	result := projections.Verified{Projection: snapshotTable}
+	var found ledger.SnapshotsVerified
+	if result.Position, result.Err = r.Store.Head(ctx); result.Err == nil {
+		found, result.Err = r.VerifySnapshots(ctx)
+	}
+	result.Events, result.Rows, result.Different = found.Events, found.Checked, int64(len(found.Faults))
+	for _, fault := range found.Faults {
+		result.Found = append(result.Found, projections.Difference{
+			Table: snapshotTable, Key: map[string]string{"stream": fault.Stream}, Kind: projections.Changed, Reason: fault.Reason.Error(),
+		})
+	}
+	return result
 }
 
 // verdict is the error that a verification ends with: that some could not be

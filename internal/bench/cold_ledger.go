@@ -40,7 +40,7 @@ func (b *bench) openCold(ctx context.Context, at ledgerAt) (*coldLedger, error) 
 
 // begin makes a write side that has nothing in memory, and the saving of its snapshots.
 func (l *coldLedger) begin() (*writeside.Ledger, *writeside.Snapshots) {
-	snapshots := writeside.NewSnapshots(l.Pool, slog.New(slog.DiscardHandler))
+	snapshots := writeside.NewSnapshots(l.Pool, l.keys, slog.New(slog.DiscardHandler))
 	return writeside.New(l.Store, nil, allActive{}, writeside.Options{
 		SnapshotEvery: int64(l.settings.SnapshotEvery), Snapshots: snapshots,
 	}), snapshots

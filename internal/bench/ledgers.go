@@ -136,13 +136,23 @@ func (i issuer) stream() string { return domain.AgentStream(i.agent) }
 
 func (i issuer) draft() eventstore.Draft {
 	now := time.Now()
-	eventType, schema, data, err := domain.Encode(domain.TokenIssued{
+	return i.recorded(now, domain.TokenIssued{
 		AgentID: i.agent, TokenID: domain.TokenID{UUID: newID()}, CredentialID: i.credential,
 		AuthMethod: domain.SecretCredential, Scope: "agents:read", Audience: "http://localhost:3000", Algorithm: "ES256", KeyID: "k1",
 		ExpiresAt: now.Add(domain.TokenLifetime).UTC().Truncate(time.Second),
 	})
+}
+
+// credentialed makes the draft without which verification takes the tokens for
+// unfounded.
+func (i issuer) credentialed() eventstore.Draft {
+	return i.recorded(time.Now(), domain.CredentialGenerated{AgentID: i.agent, CredentialID: i.credential, Kind: domain.SecretCredential})
+}
+
+func (i issuer) recorded(now time.Time, fact domain.Event) eventstore.Draft {
+	eventType, schema, data, err := domain.Encode(fact)
 	if err != nil {
-		panic(fmt.Sprintf("a token.issued that cannot be encoded: %v", err)) // its fields are all plain
+		panic(fmt.Sprintf("a %s that cannot be encoded: %v", fact.EventType(), err)) // its fields are all plain
 	}
 	return eventstore.Draft{
 		ID: newID(), Type: string(eventType), Schema: schema, Organization: i.organization,
@@ -175,8 +185,9 @@ func (b *bench) fill(ctx context.Context, l *ledger, events int) error {
 			for left := share; left > 0 && errs[w] == nil; left -= batch {
 				from := newIssuer(organization)
 				drafts := make([]eventstore.Draft, min(batch, left))
-				for i := range drafts {
-					drafts[i] = from.draft()
+				drafts[0] = from.credentialed()
+				for i := range drafts[1:] {
+					drafts[1+i] = from.draft()
 				}
 				_, errs[w] = l.store.Append(ctx, from.stream(), eventstore.NoStream(), drafts...)
 			}

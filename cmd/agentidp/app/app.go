@@ -136,7 +136,7 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 	if err != nil {
 		return fmt.Errorf("WITNESS_KEYS: %w", err)
 	}
-	snapshots := ledger.NewSnapshots(a.pool, logger)
+	snapshots := ledger.NewSnapshots(a.pool, keys, logger)
 	a.ledger = ledger.New(a.store, progress, revocations, ledger.Options{
 		SnapshotEvery: int64(c.SnapshotEvery), Snapshots: snapshots, Logger: logger, Now: a.now,
 	})

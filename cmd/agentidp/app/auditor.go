@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
@@ -12,6 +13,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/keyring"
+	"github.com/sentryagent/agentidp/ledger"
 	"github.com/sentryagent/agentidp/migrations"
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/projections/transparency"
@@ -74,6 +76,17 @@ func newVerifier(pool *pgxpool.Pool, store eventstore.Store, signer *transparenc
 // Exporter exports it.
 func (l *Ledger) Exporter(signer *transparency.Signer, progress func(events int)) *replay.Exporter {
 	return &replay.Exporter{Store: l.Store, Logs: transparency.NewLogs(l.Pool), VerifierKey: signer.VerifierKey, Progress: progress}
+}
+
+// VerifySnapshots holds the states that servers decide from against the ledger;
+// it needs the master key.
+func (l *Ledger) VerifySnapshots(ctx context.Context) (ledger.SnapshotsVerified, error) {
+	master, err := keyring.LoadMasterKey(l.c.MasterKeyFile)
+	if err != nil {
+		return ledger.SnapshotsVerified{}, fmt.Errorf("MASTER_KEY_FILE: %w", err)
+	}
+	snapshots := ledger.NewSnapshots(l.Pool, master, slog.New(slog.DiscardHandler))
+	return ledger.New(l.Store, nil, nil, ledger.Options{Snapshots: snapshots}).VerifySnapshots(ctx)
 }
 
 // Queries asks its read models.

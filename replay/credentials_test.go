@@ -1,0 +1,83 @@
+package replay_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/replay"
+)
+
+// What an agent's stream must have before a token of the agent counts, and what
+// the stream of a delegation must not need.
+func TestATokenNeedsACredentialThatTheLedgerKnows(t *testing.T) {
+	t.Parallel()
+	agent, other := domain.AgentID{UUID: uuid.New()}, domain.AgentID{UUID: uuid.New()}
+	credential, delegation := domain.CredentialID{UUID: uuid.New()}, domain.DelegationID{UUID: uuid.New()}
+	generated := domain.CredentialGenerated{AgentID: agent, CredentialID: credential, Kind: domain.SecretCredential}
+	rotated := domain.CredentialRotated{AgentID: agent, CredentialID: credential}
+	revoked := domain.CredentialRevoked{AgentID: agent, CredentialID: credential}
+	issued := domain.TokenIssued{
+		AgentID: agent, TokenID: domain.TokenID{UUID: uuid.New()}, CredentialID: credential, AuthMethod: domain.SecretCredential,
+		Scope: "agents:read", Audience: "https://idp.example", Algorithm: "ES256", KeyID: "k1", ExpiresAt: time.Now().UTC().Truncate(time.Second),
+	}
+	escaped, lent, forged := issued, issued, issued
+	escaped.Audience = `https://"idp".example`
+	lent.Delegation, lent.Subject, lent.AuthMethod = &delegation, &other, domain.ActorToken
+	forged.AgentID = other
+	own, others, lending := domain.AgentStream(agent), domain.AgentStream(other), domain.DelegationStream(delegation)
+	type fact struct {
+		stream string
+		event  domain.Event
+	}
+	for name, test := range map[string]struct {
+		facts []fact
+		wrong bool
+	}{
+		"generated":                             {[]fact{{own, generated}, {own, issued}}, false},
+		"never generated":                       {[]fact{{own, issued}}, true},
+		"never generated, read the slow way":    {[]fact{{own, escaped}}, true},
+		"generated later":                       {[]fact{{own, issued}, {own, generated}}, true},
+		"rotated":                               {[]fact{{own, generated}, {own, rotated}, {own, issued}}, false},
+		"revoked":                               {[]fact{{own, generated}, {own, revoked}, {own, issued}}, true},
+		"revoked later":                         {[]fact{{own, generated}, {own, issued}, {own, revoked}}, false},
+		"generated on another's stream":         {[]fact{{others, generated}, {own, issued}}, true},
+		"revoked on another's stream":           {[]fact{{own, generated}, {others, revoked}, {own, issued}}, false},
+		"generated again after its revocation":  {[]fact{{own, generated}, {own, revoked}, {own, generated}, {own, issued}}, true},
+		"another agent's":                       {[]fact{{own, generated}, {others, forged}}, true},
+		"on another agent's stream":             {[]fact{{own, generated}, {others, issued}}, true},
+		"lent":                                  {[]fact{{own, generated}, {lending, lent}}, false},
+		"lent, revoked at the same moment":      {[]fact{{own, generated}, {own, revoked}, {lending, lent}}, false},
+		"lent, never generated":                 {[]fact{{lending, lent}}, true},
+		"lent, on the agent's stream, revoked":  {[]fact{{own, generated}, {own, revoked}, {own, lent}}, true},
+		"not lent, on a stream of a delegation": {[]fact{{own, generated}, {lending, issued}}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := write(seed, 200, time.Date(2026, time.November, 1, 0, 0, 0, 0, time.UTC))
+			at := 0
+			for _, f := range test.facts {
+				if f.event.EventType() == "token.issued" {
+					at = len(b.events)
+				}
+				b.append(f.stream, ours, f.event)
+			}
+			s := shelf{events: b.events}
+			report, err := replay.NewVerifier(s, replay.VerifierOptions{Logs: s, VerifierKey: verifierKey}).Verify(t.Context(), replay.Scope{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch found := report.Break; {
+			case !test.wrong && found != nil:
+				t.Errorf("found %v, want nothing", found)
+			case test.wrong && (found == nil || found.Kind != replay.UnfoundedToken || found.EventID != b.events[at].ID || found.Index != int64(at)):
+				t.Errorf("found %v, want %s at index %d", found, replay.UnfoundedToken, at)
+			}
+			if report.Checkpoint == nil || report.Checked != int64(len(b.events)) {
+				t.Errorf("checked %d, agrees with %v; want all of %d events and the checkpoint", report.Checked, report.Checkpoint, len(b.events))
+			}
+		})
+	}
+}
