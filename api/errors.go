@@ -75,9 +75,14 @@ const retryAfterSeconds = 1
 // ours and not a passing trouble is logged and answered without detail.
 func (s *Server) refusal(c *gin.Context, err error) *domain.Error {
 	var refusal *domain.Error
+	var unsettled *ledger.UnsettledError
 	switch {
 	case errors.As(err, &refusal):
 		return refusal
+	case errors.As(err, &unsettled) && errors.Is(err, projections.ErrBehind):
+		c.Header(headerPosition, strconv.FormatUint(uint64(unsettled.Position), 10))
+		return domain.Refuse(domain.CodeReadModelBehind, "this was done and is recorded, but cannot be read yet: wait for the position, "+
+			"or repeat the request with the same Idempotency-Key for the answer").With("position", unsettled.Position)
 	case errors.Is(err, projections.ErrNotFound):
 		return domain.Refuse(domain.CodeNotFound, "there is no such thing")
 	case missesSchema(err):

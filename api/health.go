@@ -1,9 +1,7 @@
 package api
 
 import (
-	"context"
 	"net/http"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -19,16 +17,14 @@ const (
 
 // health answers whether the server can do its work. Without the database or
 // the ledger, or with read models of an older version, it cannot: 503. Without
-// Redis, with an answer that took long or with a projection halted, it is
-// degraded but right: 200.
+// Redis, with an answer that took long, or with a projection halted or stalled, it
+// is degraded but right: 200. Anybody may ask, so it tells codes and places, never
+// an error's text.
 func (s *Server) health(c *gin.Context) {
-	const patience = 2 * time.Second
-	ctx, cancel := context.WithTimeout(c.Request.Context(), patience)
-	defer cancel()
 	state := gen.Health{Version: s.options.Version}
-	state.Checks.Redis = probe(func() error { return s.redis.Ping(ctx).Err() })
-	ledger := s.probeLedger(ctx)
-	state.LedgerPosition, state.Checks.Database, state.Checks.EventStore = int64(ledger.head), ledger.database, ledger.eventStore
+	ledger, redis := s.probeAll(c.Request.Context())
+	state.Checks.Redis = redis
+	state.LedgerPosition, state.Checks.Database, state.Checks.EventStore = ledger.position(), ledger.database, ledger.eventStore
 	state.Checks.Projections = s.projectionsHealth()
 	status := http.StatusOK
 	switch {
@@ -55,13 +51,23 @@ func (s *Server) projectionsHealth() gen.ProjectionsHealth {
 	if outdated := s.progress.Outdated(); len(outdated) > 0 {
 		state.Status, state.Rebuilding = degraded, &outdated
 	}
+	var stalled []gen.HaltedProjection
 	for _, projection := range s.progress.Status() {
-		if projection.Halted {
-			state.Status = degraded
-			state.Halted = append(state.Halted, gen.HaltedProjection{
-				Name: projection.Projection, Position: int64(projection.Position), Error: projection.Error,
-			})
+		standing := gen.HaltedProjection{Name: projection.Projection, Position: int64(projection.Position)}
+		switch {
+		case projection.Halted:
+			standing.Code = gen.HaltedProjectionCodeEVENTNOTAPPLICABLE
+			state.Halted = append(state.Halted, standing)
+		case projection.Stalled:
+			standing.Code = gen.HaltedProjectionCodeNOPROGRESS
+			stalled = append(stalled, standing)
+		default:
+			continue
 		}
+		state.Status = degraded
+	}
+	if stalled != nil {
+		state.Stalled = &stalled
 	}
 	return state
 }

@@ -1,9 +1,7 @@
 package api
 
 import (
-	"context"
 	"net/http"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -13,16 +11,13 @@ import (
 // detailedHealth answers how everything is that this node depends on: 503
 // without the database or the ledger, 207 when something else is not as it should be.
 func (s *Server) detailedHealth(c *gin.Context) {
-	const patience = 3 * time.Second
-	ctx, cancel := context.WithTimeout(c.Request.Context(), patience)
-	defer cancel()
 	state := gen.DetailedHealth{Version: s.options.Version, Projections: s.projectionDetails()}
 	dependencies := &state.Dependencies
-	dependencies.Redis = probe(func() error { return s.redis.WithTimeout(patience).Ping(ctx).Err() })
-	ledger := s.probeLedger(ctx)
-	state.LedgerPosition, dependencies.Database, dependencies.EventStore = int64(ledger.head), ledger.database, ledger.eventStore
+	ledger, redis := s.probeAll(c.Request.Context())
+	dependencies.Redis = redis
+	state.LedgerPosition, dependencies.Database, dependencies.EventStore = ledger.position(), ledger.database, ledger.eventStore
 	dependencies.RateLimiter = gen.RateLimiterHealth{Status: healthy, Mode: "shared"}
-	if s.limiter.Alone() {
+	if s.limiter.Alone() || redis.Status == unreachable {
 		dependencies.RateLimiter = gen.RateLimiterHealth{Status: degraded, Mode: "in-process"}
 	}
 
@@ -57,7 +52,7 @@ func (s *Server) projectionDetails() []gen.ProjectionHealth {
 		health := gen.ProjectionHealth{
 			Name: p.Projection, Status: healthy, Position: int64(p.Position), Lag: int64(p.Lag), LagSeconds: p.Behind.Seconds(),
 		}
-		if p.Halted || p.Outdated() {
+		if p.Halted || p.Stalled || p.Outdated() {
 			health.Status = degraded
 		}
 		details = append(details, health)

@@ -20,9 +20,33 @@ type EventStore struct {
 
 // ledgerHealth is how the database and the ledger answer.
 type ledgerHealth struct {
-	head       ledger.Position // 0 when that cannot be told
+	head       ledger.Position
+	known      bool // the head is
 	database   gen.DependencyHealth
 	eventStore *gen.EventStoreHealth // nil where the ledger is in the database
+}
+
+// probeAll asks everything that this node depends on, side by side, each within
+// bounds of its own: one that hangs takes nothing from what is known of the others.
+func (s *Server) probeAll(ctx context.Context) (ledger ledgerHealth, redis gen.DependencyHealth) {
+	const patience = 2 * time.Second
+	within := func(ask func(context.Context)) func() {
+		return func() {
+			ctx, cancel := context.WithTimeout(ctx, patience)
+			defer cancel()
+			ask(ctx)
+		}
+	}
+	var both sync.WaitGroup
+	both.Go(within(func(ctx context.Context) { ledger = s.probeLedger(ctx) }))
+	both.Go(within(func(ctx context.Context) {
+		redis = probe(func() error { return s.redis.Ping(ctx).Err() })
+	}))
+	both.Wait()
+	if redis.Status == healthy && s.limiter.Alone() {
+		redis.Status = degraded // it answers, and cannot count
+	}
+	return ledger, redis
 }
 
 // probeLedger asks both at the same time: that one of them takes all the time
@@ -30,6 +54,7 @@ type ledgerHealth struct {
 func (s *Server) probeLedger(ctx context.Context) (h ledgerHealth) {
 	readHead := func() (err error) {
 		h.head, err = s.ledger.Head(ctx)
+		h.known = err == nil
 		return err
 	}
 	if s.eventStore == nil {
@@ -61,6 +86,15 @@ func (s *Server) gradeSchema(database *gen.DependencyHealth) {
 	if database.Status == healthy && s.schema.shows(s.now()) {
 		database.Status = degraded
 	}
+}
+
+// position is that of the newest event; nil when that cannot be told.
+func (h ledgerHealth) position() *int64 {
+	if !h.known {
+		return nil
+	}
+	position := int64(h.head)
+	return &position
 }
 
 func (h ledgerHealth) reachable() bool {

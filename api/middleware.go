@@ -47,7 +47,7 @@ func (s *Server) record(c *gin.Context, took time.Duration) {
 	if s.logger.Enabled(c.Request.Context(), level) {
 		s.logger.LogAttrs(c.Request.Context(), level, "request",
 			slog.String("method", c.Request.Method), slog.String("route", route), slog.Int("status", status),
-			slog.Duration("took", took), slog.String("requestId", requestID(c)))
+			slog.Float64("tookMs", float64(took.Microseconds())/1000), slog.String("requestId", requestID(c)))
 	}
 }
 

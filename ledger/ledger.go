@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -34,6 +35,7 @@ type Options struct {
 	CacheBytes    int           // that those may take, about, each kind by itself; default 128 MiB
 	SnapshotEvery int64         // events of a stream between two snapshots; default 100
 	Grace         time.Duration // how long an unfinished registration is left alone; default 2 s
+	ReadWait      time.Duration // how long a command waits for the read models; default 5 s
 	Now           func() time.Time
 	Logger        *slog.Logger
 	Snapshots     *Snapshots // nil: no snapshots
@@ -45,6 +47,7 @@ type Ledger struct {
 	readModels ReadModels
 	tenants    Tenants
 	grace      time.Duration
+	readWait   time.Duration
 	now        func() time.Time
 	logger     *slog.Logger
 
@@ -70,6 +73,9 @@ func New(store eventstore.Store, readModels ReadModels, tenants Tenants, options
 	if options.Grace == 0 {
 		options.Grace = 2 * time.Second
 	}
+	if options.ReadWait == 0 {
+		options.ReadWait = 5 * time.Second
+	}
 	if options.Now == nil {
 		options.Now = time.Now
 	}
@@ -81,6 +87,7 @@ func New(store eventstore.Store, readModels ReadModels, tenants Tenants, options
 		readModels:    readModels,
 		tenants:       tenants,
 		grace:         options.Grace,
+		readWait:      options.ReadWait,
 		now:           options.Now,
 		logger:        options.Logger,
 		agents:        newRepository[domain.Agent](store, "agent/2", weighAgent, options),
@@ -118,9 +125,24 @@ type Outcome[S any] struct {
 	Position eventstore.Position
 }
 
-// settle waits until the outcome of a command on registry state can be read.
-// Where there was nothing to do, another has done it, or this very command when
-// it was sent before, and that may be a moment ago: then every read model counts.
+// UnsettledError: a command was done and is recorded, and the read models do not
+// show it yet. It matches what the wait for them ended with.
+type UnsettledError struct {
+	Position Position // where the ledger shows the outcome
+	Err      error
+}
+
+func (e *UnsettledError) Error() string {
+	return fmt.Sprintf("recorded up to position %d, and not to be read yet: %v", e.Position, e.Err)
+}
+
+// Unwrap gives what the wait ended with.
+func (e *UnsettledError) Unwrap() error { return e.Err }
+
+// settle waits, within bounds, until the outcome of a command on registry state
+// can be read; else the error is an [UnsettledError]. Where there was nothing to
+// do, another has done it, or this very command when it was sent before, and that
+// may be a moment ago: then every read model counts.
 func settle[S any](ctx context.Context, l *Ledger, outcome Outcome[S]) (Outcome[S], error) {
 	if l.readModels == nil {
 		return outcome, nil
@@ -129,7 +151,12 @@ func settle[S any](ctx context.Context, l *Ledger, outcome Outcome[S]) (Outcome[
 	for i, event := range outcome.Events {
 		types[i] = event.EventType()
 	}
-	return outcome, l.readModels.Wait(ctx, outcome.Position, types...)
+	ctx, cancel := context.WithTimeout(ctx, l.readWait)
+	defer cancel()
+	if err := l.readModels.Wait(ctx, outcome.Position, types...); err != nil {
+		return outcome, &UnsettledError{outcome.Position, err}
+	}
+	return outcome, nil
 }
 
 // Agent reads an agent as the ledger knows it now.

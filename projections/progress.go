@@ -45,6 +45,7 @@ type Progress struct {
 type ProgressOptions struct {
 	Logger *slog.Logger  // default: discards
 	Poll   time.Duration // between looks when nobody waits; default: 1 s
+	Stall  time.Duration // how long one may stand still before it counts as stalled; default: 30 s
 }
 
 // While somebody waits: when to look for the first time, and how often then.
@@ -61,6 +62,9 @@ func NewProgress(pool *pgxpool.Pool, store eventstore.Store, projections []Proje
 	}
 	if options.Poll <= 0 {
 		options.Poll = time.Second
+	}
+	if options.Stall <= 0 {
+		options.Stall = 30 * time.Second
 	}
 	p := &Progress{pool: pool, store: store, options: options, nudge: make(chan struct{}, 1)}
 	for _, projection := range projections {
@@ -151,6 +155,7 @@ type Status struct {
 	Dense      bool                // positions count events, and so does Lag
 	Behind     time.Duration       // age of the oldest wanted event that is not applied, as of the last look; 0: none is known
 	Halted     bool
+	Stalled    bool   // not halted, and nothing was applied for half a minute although there is something to apply
 	Error      string // why it halted, where known
 	Local      bool   // a worker of this process runs it
 	Version    int    // of the stored read model; 0: none is known
@@ -177,7 +182,7 @@ func (p *Progress) Status() []Status {
 	for _, t := range p.trackers {
 		now := t.glimpse()
 		status := Status{Projection: t.projection.Name, Position: now.position, Dense: dense, Behind: now.behind(time.Now()),
-			Halted: now.halted, Error: now.reason, Local: now.led,
+			Halted: now.halted, Stalled: now.stalled(time.Now(), p.options.Stall), Error: now.reason, Local: now.led,
 			Version: now.version, Own: t.projection.Version, Rebuild: now.rebuild}
 		if head > now.position {
 			status.Lag = uint64(head - now.position)

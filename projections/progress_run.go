@@ -79,10 +79,13 @@ func (p *Progress) lookAgainAndAgain(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if (err != nil) != troubled {
-			troubled = err != nil
-			p.options.Logger.Warn("looking after projections", "error", err)
+		switch {
+		case err != nil && !troubled:
+			p.options.Logger.Warn("the read models cannot be looked after", "error", err)
+		case err == nil && troubled:
+			p.options.Logger.Info("the read models are looked after again")
 		}
+		troubled = err != nil
 		switch {
 		case p.waiting.Load() == 0:
 			delay = p.options.Poll

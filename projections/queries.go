@@ -33,13 +33,17 @@ func (q *Queries) WithLedger(store eventstore.Store) *Queries {
 	return &Queries{pool: q.pool, ledger: store}
 }
 
-// Ping asks whether the read models' database answers. Where the ledger is
-// beside them nothing is asked: whoever has read its head knows.
+// ErrReadOnly: the database answers and takes no writes.
+var ErrReadOnly = errors.New("the database is read-only")
+
+// Ping asks whether the database answers and takes writes.
 func (q *Queries) Ping(ctx context.Context) error {
-	if q.ledger == nil {
-		return nil
+	var readOnly bool
+	err := q.pool.QueryRow(ctx, `SELECT current_setting('transaction_read_only')::bool`).Scan(&readOnly)
+	if err == nil && readOnly {
+		err = ErrReadOnly
 	}
-	return q.pool.Ping(ctx)
+	return err
 }
 
 // Tenant is whose rows a question is about. The zero Tenant has none.

@@ -39,10 +39,16 @@ const (
 	OrganizationChanged  Verdict = "organization_changed" // suspended since
 	OrganizationInactive Verdict = "organization_inactive"
 	DelegationEnded      Verdict = "delegation_ended" // revoked, expired or unknown, it or one above it
-	NotLoaded            Verdict = "index_not_loaded" // the ledger has not been read yet
+	// BeyondLedger: the token names a place in the ledger that this one has not
+	// reached. It was issued by a ledger that has been lost since, to a backup that
+	// was restored, or by another one.
+	BeyondLedger Verdict = "beyond_ledger"
+	NotLoaded    Verdict = "index_not_loaded" // the ledger has not been read yet
 )
 
-// Check judges a token by what is known. It does not verify the token.
+// Check judges a token by what is known. It does not verify the token. A Sync
+// that was called when the token was there has reached all that the token knew;
+// without one, a token that is milliseconds old may be [BeyondLedger].
 func (r *Revocations) Check(token TokenRef) Verdict {
 	if !r.options.Now().Before(token.ExpiresAt) {
 		return TokenExpired // also what makes it safe to forget
@@ -51,6 +57,9 @@ func (r *Revocations) Check(token TokenRef) Verdict {
 	defer r.mu.RUnlock()
 	if !r.synced {
 		return NotLoaded
+	}
+	if token.Position > r.applied || token.Basis > r.applied {
+		return BeyondLedger
 	}
 	known := token.Position // of the agent and its credential
 	if !token.Delegation.IsZero() {

@@ -71,6 +71,9 @@ func TestRevocationVerdicts(t *testing.T) {
 			}
 			ref.Position = record(t, store, newStream(), organization, issued(agent, credential))
 			ref.Basis = ref.Position - 1
+			if err := r.Sync(t.Context()); err != nil {
+				t.Fatal(err)
+			}
 			if got := r.Check(ref); got != c.recent {
 				t.Errorf("token from after: %q, want %q", got, c.recent)
 			}
@@ -320,5 +323,36 @@ func BenchmarkSync(b *testing.B) {
 			stop()
 			issuing.Wait()
 		})
+	}
+}
+
+// A ledger that was restored from a backup has no event to end the tokens that
+// the lost part issued: that they are of a place it has not reached has to do.
+func TestATokenFromBeyondTheLedgersEndIsRefused(t *testing.T) {
+	store := memory.New()
+	r := projections.NewRevocations(store, projections.RevocationsOptions{})
+	agent, credential := newAgentID(), newCredentialID()
+	end := record(t, store, newStream(), newOrganizationID(), issued(agent, credential))
+	for _, c := range []struct {
+		name            string
+		position, basis eventstore.Position
+		want            projections.Verdict
+	}{
+		{"the newest event", end, end - 1, projections.Alive},
+		{"a basis at the end", end, end, projections.Alive},
+		{"beyond the end", end + 1, end - 1, projections.BeyondLedger},
+		{"far beyond the end", end + 1000, end + 999, projections.BeyondLedger},
+		{"a basis beyond the end", end, end + 1, projections.BeyondLedger},
+	} {
+		if err := r.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		ref := projections.TokenRef{
+			TokenID: newTokenID(), AgentID: agent, CredentialID: credential, OrganizationID: newOrganizationID(),
+			ExpiresAt: time.Now().Add(time.Hour), Position: c.position, Basis: c.basis,
+		}
+		if got := r.Check(ref); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
 	}
 }

@@ -18,6 +18,8 @@ type tracker struct {
 	mu       sync.Mutex          // guards what follows
 	position eventstore.Position // every wanted event up to here is applied
 	resume   eventstore.Position // the same, and a position that the ledger has given out
+	furthest eventstore.Position // where it ever was
+	advanced time.Time           // when it came there
 	next     moment              // of the first wanted event that was not applied when last looked
 	halted   bool
 	reason   string         // why it halted
@@ -51,6 +53,9 @@ func (t *tracker) set(position, resume eventstore.Position) {
 		return
 	}
 	t.position, t.resume = position, resume
+	if position > t.furthest {
+		t.furthest, t.advanced = position, time.Now()
+	}
 	t.announce()
 }
 
@@ -144,12 +149,13 @@ type glimpse struct {
 	version          int
 	rebuild          *RebuildStatus
 	next             moment
+	advanced         time.Time
 }
 
 func (t *tracker) glimpse() glimpse {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return glimpse{t.position, t.resume, t.halted, t.led, t.reason, t.term, t.version, t.rebuild, t.next}
+	return glimpse{t.position, t.resume, t.halted, t.led, t.reason, t.term, t.version, t.rebuild, t.next, t.advanced}
 }
 
 // behind is how old the next event is, if it has not been applied since.
@@ -158,6 +164,12 @@ func (g glimpse) behind(now time.Time) time.Duration {
 		return 0
 	}
 	return max(0, now.Sub(g.next.recorded))
+}
+
+// stalled: it has applied nothing for a while, although there is something that
+// old to apply. One that catches up is not: it moves.
+func (g glimpse) stalled(now time.Time, patience time.Duration) bool {
+	return !g.halted && g.behind(now) > patience && now.Sub(g.advanced) > patience
 }
 
 // expect notes what is to be applied next.

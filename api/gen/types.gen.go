@@ -524,6 +524,24 @@ func (e EventStoreHealthStatus) Valid() bool {
 	}
 }
 
+// Defines values for HaltedProjectionCode.
+const (
+	HaltedProjectionCodeEVENTNOTAPPLICABLE HaltedProjectionCode = "EVENT_NOT_APPLICABLE"
+	HaltedProjectionCodeNOPROGRESS         HaltedProjectionCode = "NO_PROGRESS"
+)
+
+// Valid indicates whether the value is a known member of the HaltedProjectionCode enum.
+func (e HaltedProjectionCode) Valid() bool {
+	switch e {
+	case HaltedProjectionCodeEVENTNOTAPPLICABLE:
+		return true
+	case HaltedProjectionCodeNOPROGRESS:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	HealthStatusDegraded  HealthStatus = "degraded"
@@ -1959,8 +1977,8 @@ type DetailedHealth struct {
 		Redis       DependencyHealth  `json:"redis"`
 	} `json:"dependencies"`
 
-	// LedgerPosition Of the newest event; 0 when the ledger is unreachable.
-	LedgerPosition int64                `json:"ledgerPosition"`
+	// LedgerPosition Of the newest event; left out when the ledger is unreachable.
+	LedgerPosition *int64               `json:"ledgerPosition,omitempty"`
 	Projections    []ProjectionHealth   `json:"projections"`
 	Status         DetailedHealthStatus `json:"status"`
 	Version        string               `json:"version"`
@@ -2040,10 +2058,15 @@ type Facts map[string]Fact
 
 // HaltedProjection defines model for HaltedProjection.
 type HaltedProjection struct {
-	Error    string `json:"error"`
-	Name     string `json:"name"`
-	Position int64  `json:"position"`
+	Code HaltedProjectionCode `json:"code"`
+	Name string               `json:"name"`
+
+	// Position Up to where it has applied everything.
+	Position int64 `json:"position"`
 }
+
+// HaltedProjectionCode defines model for HaltedProjection.Code.
+type HaltedProjectionCode string
 
 // Health Example: {"checks":{"database":{"latencyMs":0.6,"status":"healthy"},"projections":{"halted":[],"status":"healthy"},"redis":{"latencyMs":0.2,"status":"healthy"}},"ledgerPosition":4711,"status":"healthy","version":"1.0.0"}
 type Health struct {
@@ -2055,7 +2078,9 @@ type Health struct {
 		Projections ProjectionsHealth `json:"projections"`
 		Redis       DependencyHealth  `json:"redis"`
 	} `json:"checks"`
-	LedgerPosition int64        `json:"ledgerPosition"`
+
+	// LedgerPosition Of the newest event; left out when the ledger is unreachable.
+	LedgerPosition *int64       `json:"ledgerPosition,omitempty"`
 	Status         HealthStatus `json:"status"`
 	Version        string       `json:"version"`
 }
@@ -2419,12 +2444,15 @@ type ProjectionHealthStatus string
 
 // ProjectionsHealth defines model for ProjectionsHealth.
 type ProjectionsHealth struct {
-	// Halted Projections that met an event they cannot apply.
+	// Halted Projections that met an event they cannot apply. Why is in the server's log and in "agentidp projections status".
 	Halted []HaltedProjection `json:"halted"`
 
 	// Rebuilding Projections whose read models are of an older version than this server reads. They are being rebuilt; until that is done the server is not ready.
-	Rebuilding *[]string               `json:"rebuilding,omitempty"`
-	Status     ProjectionsHealthStatus `json:"status"`
+	Rebuilding *[]string `json:"rebuilding,omitempty"`
+
+	// Stalled Projections that have applied nothing for half a minute although there are events that old to apply. Left out when there are none.
+	Stalled *[]HaltedProjection     `json:"stalled,omitempty"`
+	Status  ProjectionsHealthStatus `json:"status"`
 }
 
 // ProjectionsHealthStatus defines model for ProjectionsHealth.Status.
@@ -2478,12 +2506,12 @@ type PublicKeyJwkUse string
 
 // RateLimiterHealth defines model for RateLimiterHealth.
 type RateLimiterHealth struct {
-	// Mode Whether all nodes count together, or each by itself because Redis is away.
+	// Mode Whether all nodes count together, or each by itself because Redis is away or cannot count.
 	Mode   RateLimiterHealthMode   `json:"mode"`
 	Status RateLimiterHealthStatus `json:"status"`
 }
 
-// RateLimiterHealthMode Whether all nodes count together, or each by itself because Redis is away.
+// RateLimiterHealthMode Whether all nodes count together, or each by itself because Redis is away or cannot count.
 type RateLimiterHealthMode string
 
 // RateLimiterHealthStatus defines model for RateLimiterHealth.Status.

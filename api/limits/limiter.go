@@ -18,7 +18,7 @@ type Limiter struct {
 	local  *local
 	now    func() time.Time
 	logger *slog.Logger
-	away   atomic.Bool // Redis; nobody asks it until a probe has found it again
+	away   atomic.Bool // Redis, or it cannot count; nobody asks it until a probe has found that it can
 }
 
 // New makes a limiter. It needs [Limiter.Run] to find a Redis that was away.
@@ -74,6 +74,7 @@ func (l *Limiter) Run(ctx context.Context) {
 	const interval, farewell = time.Second, 2 * time.Second
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
+	l.probe(ctx)
 	for {
 		select {
 		case <-ticker.C:
@@ -90,15 +91,20 @@ func (l *Limiter) Run(ctx context.Context) {
 
 func (l *Limiter) lost(ctx context.Context, err error) {
 	if l.away.CompareAndSwap(false, true) {
-		l.logger.WarnContext(ctx, "Redis is away: limits are counted on this node alone", "error", err)
+		l.logger.WarnContext(ctx, "Redis cannot count: limits are counted on this node alone", "error", err)
 	}
 }
 
-// probe asks for what counting needs: a Redis that can be written.
+// probe does all that counting needs, each second: a Redis that answers and
+// cannot count (a read-only replica, a node of a Redis Cluster, an account that
+// lacks a right) is as good as none, whether or not a caller has met it yet.
 func (l *Limiter) probe(ctx context.Context) {
-	const key, life = "rate:probe", time.Minute
-	if l.away.Load() && l.redis.Set(ctx, key, 1, life).Err() == nil {
-		l.away.Store(false)
+	err := l.shared.probe(ctx, l.now())
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		l.lost(ctx, err)
+	case l.away.CompareAndSwap(true, false):
 		l.logger.InfoContext(ctx, "Redis is back: limits are shared again")
 	}
 }

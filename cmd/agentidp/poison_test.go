@@ -39,7 +39,7 @@ func TestUnknownEventHaltsTheAuditTrailAlone(t *testing.T) {
 				Halted []struct {
 					Name     string
 					Position eventstore.Position
-					Error    string
+					Code     string
 				}
 			}
 		}
@@ -48,8 +48,14 @@ func TestUnknownEventHaltsTheAuditTrailAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	halted := state.Checks.Projections.Halted
-	if health.status != http.StatusOK || len(halted) != 1 || halted[0].Name != "audit" || !strings.Contains(halted[0].Error, "agent.abducted") {
-		t.Errorf("/health: %v, want the audit projection halted by agent.abducted", health)
+	if health.status != http.StatusOK || len(halted) != 1 || halted[0].Name != "audit" || halted[0].Code != "EVENT_NOT_APPLICABLE" {
+		t.Errorf("/health: %v, want the audit projection halted", health)
+	}
+	if strings.Contains(string(health.raw), "abducted") {
+		t.Errorf("/health tells anybody what the event was: %s", health.raw)
+	}
+	if r := runToEnd(t, w.settings, "projections", "status"); !strings.Contains(r.stdout, "agent.abducted") {
+		t.Errorf("projections status does not say why:\n%s", r.stdout)
 	}
 	if halted[0].Position >= poison {
 		t.Errorf("the audit projection is at %d, want before the event at %d", halted[0].Position, poison)

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"net/http"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -84,9 +83,7 @@ func TestWhoeverCanWriteToTheDatabaseMakesNoOperator(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(exitFailed, "unfounded_token", "ledger", "verify", "--live")
-	if r := runToEnd(t, w.settings, "ledger", "verify", "--live", "--json"); !slices.ContainsFunc(r.lines(), func(line string) bool {
-		return strings.Contains(line, made.ID.String())
-	}) {
+	if r := runToEnd(t, w.settings, "ledger", "verify", "--live", "--json"); !strings.Contains(r.stdout, made.ID.String()) {
 		t.Errorf("the finding does not name event %s:\n%s", made.ID, r.stdout)
 	}
 }

@@ -11,11 +11,11 @@ import (
 // Proxy stands between one node and a service that it needs, and can cut it
 // off. It is safe for concurrent use.
 type Proxy struct {
-	target   string
 	listener net.Listener
 	links    sync.WaitGroup
 
 	mu      sync.Mutex // guards what follows
+	target  string
 	changed chan struct{}
 	way     way
 	open    map[net.Conn]bool
@@ -52,6 +52,15 @@ func (p *Proxy) Drop() { p.set(way{silent: true}) }
 
 // Delay lets everything through, late.
 func (p *Proxy) Delay(by time.Duration) { p.set(way{delay: by}) }
+
+// Point has new connections go to another service, and ends those that are open:
+// a name or an address that has moved.
+func (p *Proxy) Point(target string) {
+	p.mu.Lock()
+	p.target = target
+	p.mu.Unlock()
+	p.hangUp()
+}
 
 // Cut ends all connections and refuses new ones.
 func (p *Proxy) Cut() {
@@ -105,7 +114,10 @@ func (p *Proxy) link(client net.Conn) {
 		return
 	}
 	defer p.drop(client)
-	service, err := new(net.Dialer).DialContext(context.Background(), "tcp", p.target)
+	p.mu.Lock()
+	target := p.target
+	p.mu.Unlock()
+	service, err := new(net.Dialer).DialContext(context.Background(), "tcp", target)
 	if err != nil || !p.keep(service) {
 		return
 	}

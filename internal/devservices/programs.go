@@ -14,7 +14,7 @@ import (
 
 // programs are the paths of what is run.
 type programs struct {
-	postgres, initdb, redis string
+	postgres, initdb, basebackup, redis string
 }
 
 // findOrInstall finds the programs. Those that are missing are installed where this is root on a machine with apt-get.
@@ -42,6 +42,7 @@ func findOrInstall(ctx context.Context, progress func(string)) (programs, error)
 func find() (found programs, missing []string) {
 	if bin := postgresBin("/usr/lib/postgresql"); bin != "" {
 		found.postgres, found.initdb = filepath.Join(bin, "postgres"), filepath.Join(bin, "initdb")
+		found.basebackup = filepath.Join(bin, "pg_basebackup")
 	} else {
 		missing = append(missing, "postgresql")
 	}

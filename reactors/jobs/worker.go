@@ -95,7 +95,7 @@ func (w *worker) tell(ctx context.Context, r Run, expected bool) {
 		level = slog.LevelInfo
 	}
 	w.logger.LogAttrs(ctx, level, "job "+string(r.Outcome), slog.String("detail", r.Detail), slog.Int64("count", r.Count),
-		slog.Duration("took", r.Duration), slog.Time("next", r.NextAt))
+		slog.Float64("tookMs", float64(r.Duration.Microseconds())/1000), slog.Time("next", r.NextAt))
 	w.scheduler.options.Ran(r)
 	w.scheduler.see(ctx)
 }

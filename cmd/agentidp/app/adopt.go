@@ -64,16 +64,33 @@ func (l *Ledger) anchor() *projections.Anchor {
 	return projections.NewAnchor(l.Pool, l.Store, l.Queries())
 }
 
-// forgetPositions deletes what holds positions and is not derived anew. The
-// server's role may not: it is done by the owner of the database.
+// EndTokens ends every access token and ID token that is out, whoever issued it:
+// the signing keys are deleted, and the next server that starts makes others. No
+// server may run meanwhile: the error is [projections.ErrRunning] then.
+func (l *Ledger) EndTokens(ctx context.Context) error {
+	release, err := projections.Seize(ctx, l.Pool)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return l.deleteAll(ctx, "signing_keys")
+}
+
+// forgetPositions deletes what holds positions and is not derived anew.
 func (l *Ledger) forgetPositions(ctx context.Context) error {
+	return l.deleteAll(ctx, "signing_keys", "verifications", "revocation_snapshot", "ledger_anchor")
+}
+
+// deleteAll empties tables. The server's role may not: it is done by the owner
+// of the database.
+func (l *Ledger) deleteAll(ctx context.Context, tables ...string) error {
 	owner, err := pgx.Connect(ctx, l.c.MigrateDatabaseURL)
 	if err != nil {
 		return errors.New("MIGRATE_DATABASE_URL: " + reason(err))
 	}
 	defer func() { _ = owner.Close(context.WithoutCancel(ctx)) }() // what counts is committed by then
 	err = pgx.BeginFunc(ctx, owner, func(tx pgx.Tx) error {
-		for _, table := range []string{"signing_keys", "verifications", "revocation_snapshot", "ledger_anchor"} {
+		for _, table := range tables {
 			if _, err := tx.Exec(ctx, "DELETE FROM "+table); err != nil {
 				return fmt.Errorf("%s, as MIGRATE_DATABASE_URL: %w", table, err)
 			}

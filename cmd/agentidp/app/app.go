@@ -138,7 +138,7 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 	}
 	snapshots := ledger.NewSnapshots(a.pool, keys, logger)
 	a.ledger = ledger.New(a.store, progress, revocations, ledger.Options{
-		SnapshotEvery: int64(c.SnapshotEvery), Snapshots: snapshots, Logger: logger, Now: a.now,
+		SnapshotEvery: int64(c.SnapshotEvery), Snapshots: snapshots, Logger: logger, Now: a.now, ReadWait: c.ReadWaitTimeout,
 	})
 	idempotency := ledger.NewIdempotencyKeys(a.pool, keys, a.now)
 	assertions := ledger.NewAssertions(a.pool)

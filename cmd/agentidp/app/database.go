@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -30,6 +31,9 @@ func openDatabase(ctx context.Context, c config.Config, setting string, observe 
 	options.MaxConnIdleTime = c.DBPoolIdleTimeout
 	options.ConnConfig.ConnectTimeout = c.DBPoolConnectionTimeout
 	options.ConnConfig.RuntimeParams["application_name"] = "agentidp"
+	if observe != nil { // a server
+		demandReadWrite(options.ConnConfig)
+	}
 	err = reach(ctx, c, setting, options.ConnConfig, func(ctx context.Context) error { return checkPooling(ctx, options.ConnConfig) })
 	if err != nil {
 		return nil, err
@@ -108,6 +112,8 @@ func reason(err error) string {
 	var refused *pgconn.PgError
 	var network *net.OpError
 	switch {
+	case strings.Contains(err.Error(), "read only connection"):
+		return "it is read-only: a standby, or a primary set to read-only; the server needs the primary"
 	case errors.As(err, &refused):
 		return refused.Message
 	case errors.As(err, &network):

@@ -13,8 +13,8 @@ import (
 
 var roundTripBuckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .5, 1, 5}
 
-// queryObserver measures queries and batches, and counts who waits for a
-// connection of the pool.
+// queryObserver measures queries and batches, counts who waits for a connection
+// of the pool, and abandons connections to servers that have become read-only.
 type queryObserver struct {
 	duration prometheus.Histogram
 	waiting  prometheus.Gauge
@@ -55,8 +55,11 @@ func (o *queryObserver) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.
 	return started(ctx)
 }
 
-func (o *queryObserver) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryEndData) {
+func (o *queryObserver) TraceQueryEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryEndData) {
 	o.ended(ctx)
+	if data.Err != nil {
+		abandonReadOnly(conn, data.Err)
+	}
 }
 
 func (o *queryObserver) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
@@ -65,8 +68,11 @@ func (o *queryObserver) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.
 
 func (o *queryObserver) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
 
-func (o *queryObserver) TraceBatchEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchEndData) {
+func (o *queryObserver) TraceBatchEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceBatchEndData) {
 	o.ended(ctx)
+	if data.Err != nil {
+		abandonReadOnly(conn, data.Err)
+	}
 }
 
 func (o *queryObserver) TraceAcquireStart(ctx context.Context, _ *pgxpool.Pool, _ pgxpool.TraceAcquireStartData) context.Context {
