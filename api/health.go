@@ -16,7 +16,8 @@ const (
 )
 
 // health answers whether the server can do its work. Without the database or
-// the ledger, or with read models of an older version, it cannot: 503. Without
+// the ledger, with read models of an older version, or when it is about to stop, it
+// cannot: 503. Without
 // Redis, with an answer that took long, or with a projection halted or stalled, it
 // is degraded but right: 200. Anybody may ask, so it tells codes and places, never
 // an error's text.
@@ -26,9 +27,12 @@ func (s *Server) health(c *gin.Context) {
 	state.Checks.Redis = redis
 	state.LedgerPosition, state.Checks.Database, state.Checks.EventStore = ledger.position(), ledger.database, ledger.eventStore
 	state.Checks.Projections = s.projectionsHealth()
+	if s.draining.Load() {
+		state.Draining = new(true)
+	}
 	status := http.StatusOK
 	switch {
-	case !ledger.reachable(), state.Checks.Projections.Rebuilding != nil:
+	case s.draining.Load(), !ledger.reachable(), state.Checks.Projections.Rebuilding != nil:
 		state.Status, status = unhealthy, http.StatusServiceUnavailable
 		c.Header("Retry-After", "1")
 	case ledger.healthy() && state.Checks.Redis.Status == healthy && state.Checks.Projections.Status == healthy:

@@ -51,6 +51,14 @@ func (s *Server) record(c *gin.Context, took time.Duration) {
 	}
 }
 
+// leaving has connections closed after their answer once this server is about
+// to stop; a client that keeps one finds it open until then.
+func (s *Server) leaving(c *gin.Context) {
+	if s.draining.Load() {
+		c.Header("Connection", "close")
+	}
+}
+
 // withSecurityHeaders sets what every response carries; pages loosen the
 // content policy for themselves.
 func (s *Server) withSecurityHeaders(c *gin.Context) {

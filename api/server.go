@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -110,7 +111,12 @@ type Server struct {
 
 	verifications *verifications
 	proxyWarning  sync.Once
+	draining      atomic.Bool // see Drain
 }
+
+// Drain has /health say that this server is about to stop, and answers ask
+// clients to come back by another connection. Requests are answered as before.
+func (s *Server) Drain() { s.draining.Store(true) }
 
 // New puts the API together. It fails when the OpenAPI document, the policy
 // and the routes do not fit each other.
@@ -205,7 +211,7 @@ func (s *Server) buildRoutes() error {
 	engine.RedirectTrailingSlash = false
 	engine.ContextWithFallback = true
 	engine.ForwardedByClientIP = false // callerOf is the judge of addresses
-	engine.Use(withRequestID, s.observed, s.warnOfProxy, s.withSecurityHeaders, s.cors)
+	engine.Use(withRequestID, s.leaving, s.observed, s.warnOfProxy, s.withSecurityHeaders, s.cors)
 	engine.NoRoute(func(c *gin.Context) {
 		s.fail(c, domain.Refuse(domain.CodeNotFound, "there is nothing at this path; see /docs"))
 	})

@@ -2079,6 +2079,9 @@ type Health struct {
 		Redis       DependencyHealth  `json:"redis"`
 	} `json:"checks"`
 
+	// Draining This server is about to stop and wants no new connections; left out otherwise.
+	Draining *bool `json:"draining,omitempty"`
+
 	// LedgerPosition Of the newest event; left out when the ledger is unreachable.
 	LedgerPosition *int64       `json:"ledgerPosition,omitempty"`
 	Status         HealthStatus `json:"status"`

@@ -105,3 +105,37 @@ func TestShutdownTimeoutBoundsWhatIsInFlight(t *testing.T) {
 		t.Errorf("the request in flight got %v although its event could not be stored", got.reply)
 	}
 }
+
+// A load balancer learns that a server stops before its port is closed, and
+// nobody is refused until then.
+func TestATerminatedServerDrainsBeforeItsPortIsClosed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "DRAIN_SECONDS=5")
+	s := w.serve(t)
+	owner := s.tenant(t, w)
+	s.healthy(t, patience)
+	s.signal(t, syscall.SIGTERM)
+	s.awaitOutput(t, &s.stderr, `"msg":"draining"`)
+	health := s.must(t, http.StatusServiceUnavailable, http.MethodGet, "/health", "", nil)
+	if health.text("status") != "unhealthy" || health.body["draining"] != true {
+		t.Errorf("/health while draining: %v", health)
+	}
+	s.must(t, http.StatusOK, http.MethodGet, "/health/live", "", nil)
+	fresh := newClient(t, "http://127.0.0.1:"+strconv.Itoa(s.port))
+	fresh.mustToken(t, owner.agent, owner.secret, "")
+	request, err := http.NewRequestWithContext(within(t, patience), http.MethodGet, "http://127.0.0.1:"+strconv.Itoa(s.port)+"/health/live", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	if !response.Close {
+		t.Error("an answer while draining does not close its connection")
+	}
+	if r := s.wait(t, patience); r.code != exitOK {
+		t.Errorf("code %d\n%s", r.code, r.stderr)
+	}
+}

@@ -50,6 +50,8 @@ type Config struct {
 	CheckpointInterval time.Duration // CHECKPOINT_INTERVAL_MS, default 60,000, 1,000 to a day between two signatures
 	WitnessKeys        []string      // WITNESS_KEYS, default none: verifier keys of witnesses whose cosignatures are taken
 	ShutdownTimeout    time.Duration // SHUTDOWN_TIMEOUT_MS, default 10,000, 0 to 10 minutes
+	DrainTime          time.Duration // DRAIN_SECONDS, default 0, 0 to 300: from SIGTERM until the port is closed
+	IdleTimeout        time.Duration // IDLE_TIMEOUT_MS, default 120,000, 1,000 to an hour: of a kept connection
 
 	RateLimitMaxRequests int           // RATE_LIMIT_MAX_REQUESTS, default 100, 0 to 10,000 in one window; 0: no rate limits
 	RateLimitWindow      time.Duration // RATE_LIMIT_WINDOW_MS, default 60,000, 1,000 to an hour
@@ -143,6 +145,8 @@ func (r *reader) listeners(c *Config) {
 	}[r.oneOf("LOG_LEVEL", "info", "debug", "warn", "error")]
 	c.LogFormat = r.oneOf("LOG_FORMAT", LogJSON, LogText)
 	c.ShutdownTimeout = r.milliseconds("SHUTDOWN_TIMEOUT_MS", 10_000, 0, 600_000)
+	c.DrainTime = time.Duration(r.integer("DRAIN_SECONDS", 0, 0, 300)) * time.Second
+	c.IdleTimeout = r.milliseconds("IDLE_TIMEOUT_MS", 120_000, 1_000, 3_600_000)
 }
 
 func (r *reader) identity(c *Config) {

@@ -48,6 +48,7 @@ type App struct {
 	registry *prometheus.Registry
 	without  string                  // name of a read model that is left out
 	jobs     []func(context.Context) // work that goes on while the server runs, until its context ends
+	api      *api.Server
 	server   *http.Server
 	listener net.Listener
 	metrics  net.Listener // nil: /metrics is on the API's port
@@ -171,7 +172,7 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 	}
 	scheduler := a.scheduler(a.queries, verifier, signer, keys, server)
 	a.registry.MustRegister(projections.NewCollector(progress), poolCollector{a.pool}, positionCollector{a.store})
-	a.server = httpServer(server, logger)
+	a.api, a.server = server, httpServer(server, c.IdleTimeout, logger)
 	a.jobs = []func(context.Context){
 		runner.Run,
 		progress.Run,
@@ -209,13 +210,13 @@ func recordKey(ctx context.Context, l *ledger.Ledger, key keyring.PublicKey) err
 }
 
 // httpServer has a bound for everything that a client could draw out.
-func httpServer(handler http.Handler, logger *slog.Logger) *http.Server {
+func httpServer(handler http.Handler, idle time.Duration, logger *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
 		WriteTimeout:      5 * time.Minute, // verifying a large ledger takes its time
-		IdleTimeout:       2 * time.Minute,
+		IdleTimeout:       idle,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
@@ -239,12 +240,13 @@ func (a *App) Run(ctx context.Context) error {
 	group.Go(func() error { return a.serve(a.server, a.listener) })
 	var metrics *http.Server
 	if a.metrics != nil {
-		metrics = httpServer(api.MetricsHandler(a.registry), a.logger)
+		metrics = httpServer(api.MetricsHandler(a.registry), a.config.IdleTimeout, a.logger)
 		group.Go(func() error { return a.serve(metrics, a.metrics) })
 	}
 	a.logger.Info("serving", "address", a.Address(), "url", a.config.PublicURL, "metrics", "http://"+a.MetricsAddress()+"/metrics")
 	select {
 	case <-ctx.Done():
+		a.drain(jobs)
 	case <-jobs.Done(): // one of them failed
 	}
 	a.logger.Info("stopping")
@@ -254,6 +256,21 @@ func (a *App) Run(ctx context.Context) error {
 		err = errors.Join(jobErr, err)
 	}
 	return err
+}
+
+// drain goes on serving for a while, and says that it is about to stop.
+func (a *App) drain(jobs context.Context) {
+	a.api.Drain()
+	if a.config.DrainTime == 0 {
+		return
+	}
+	a.logger.Info("draining", "seconds", a.config.DrainTime.Seconds())
+	over := time.NewTimer(a.config.DrainTime)
+	defer over.Stop()
+	select {
+	case <-over.C:
+	case <-jobs.Done():
+	}
 }
 
 // catchUp waits, within bounds, until the read models have what was written
