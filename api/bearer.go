@@ -161,10 +161,14 @@ func (s *Server) relations(c *gin.Context, caller domain.Caller) ([]string, erro
 	if err != nil || !caller.IsWhole() {
 		return nil, err
 	}
+	var is []string
 	if self {
-		return []string{"self"}, nil
+		is = append(is, "self")
 	}
-	return []string{"member"}, nil
+	if member {
+		is = append(is, "member")
+	}
+	return is, nil
 }
 
 // namesOwnOrganization refuses a path with an organization that the caller has

@@ -42,6 +42,7 @@ var statuses = map[domain.Code]int{
 	domain.CodeAgentNotFound:            http.StatusNotFound,
 	domain.CodeCredentialNotFound:       http.StatusNotFound,
 	domain.CodeOrganizationNotFound:     http.StatusNotFound,
+	domain.CodeMemberNotFound:           http.StatusNotFound,
 	domain.CodeDelegationNotFound:       http.StatusNotFound,
 	codeComplianceDisabled:              http.StatusNotFound,
 	codeMethodNotAllowed:                http.StatusMethodNotAllowed,

@@ -105,31 +105,6 @@ func (s *Server) deleteOrganization(c *gin.Context) {
 	answer(c, http.StatusNoContent, outcome.Position, nil)
 }
 
-func (s *Server) addMember(c *gin.Context) {
-	id, err := domain.ParseOrganizationID(c.Param("orgId"))
-	if err != nil {
-		s.fail(c, err)
-		return
-	}
-	body, err := decode[gen.OrganizationMemberCreate](c)
-	if err != nil {
-		s.fail(c, err)
-		return
-	}
-	outcome, err := s.ledger.AddMember(c.Request.Context(), s.origin(c), id, domain.AddMember{
-		Caller:  principal(c),
-		AgentID: domain.AgentID{UUID: body.AgentID},
-		Role:    domain.Role(body.Role),
-		Again:   turnAgain(c),
-	})
-	if err != nil {
-		s.fail(c, err)
-		return
-	}
-	answer(c, http.StatusCreated, outcome.Position,
-		gen.OrganizationMember{OrganizationID: id.UUID, AgentID: body.AgentID, Role: body.Role})
-}
-
 func organizationBody(o domain.Organization) gen.Organization {
 	return gen.Organization{
 		OrganizationID:    o.ID.UUID,

@@ -30,6 +30,9 @@ func (s *Server) routes() ([]route, error) {
 		{http.MethodPatch, "/api/v1/organizations/{orgId}", nil, s.updateOrganization, false},
 		{http.MethodDelete, "/api/v1/organizations/{orgId}", nil, s.deleteOrganization, false},
 		{http.MethodPost, "/api/v1/organizations/{orgId}/members", once, s.addMember, false},
+		{http.MethodGet, "/api/v1/organizations/{orgId}/members", read, s.listMembers, false},
+		{http.MethodPut, "/api/v1/organizations/{orgId}/members/{agentId}", nil, s.changeMember, false},
+		{http.MethodDelete, "/api/v1/organizations/{orgId}/members/{agentId}", nil, s.removeMember, false},
 		{http.MethodPut, "/api/v1/organizations/{orgId}/tier", nil, s.changeTier, false},
 		{http.MethodGet, "/api/v1/tiers/status", read, s.tierStatus, false},
 

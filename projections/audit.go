@@ -82,6 +82,10 @@ func agentOf(fact domain.Event) domain.AgentID {
 		return f.AgentID
 	case domain.MemberAdded:
 		return f.AgentID
+	case domain.MemberRoleChanged:
+		return f.AgentID
+	case domain.MemberRemoved:
+		return f.AgentID
 	case domain.DelegationCreated:
 		return f.DelegatorID
 	case domain.DelegationRevoked:

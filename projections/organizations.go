@@ -17,10 +17,11 @@ import (
 // Organizations is the projection behind the tenants and their members.
 func Organizations() Projection {
 	return Projection{
-		Name: "organizations", Version: 1, Core: true,
+		Name: "organizations", Version: 2, Core: true,
 		Tables: []string{"organizations", "organization_members"}, Apply: applyOrganizations,
 		Types: []domain.Type{"organization.created", "organization.updated", "organization.suspended",
-			"organization.reactivated", "organization.deleted", "organization.member_added", "tier.changed"},
+			"organization.reactivated", "organization.deleted", "organization.member_added",
+			"organization.member_role_changed", "organization.member_removed", "tier.changed"},
 	}
 }
 
@@ -30,7 +31,7 @@ type organizationRow struct {
 }
 
 type memberRow struct {
-	added    domain.MemberAdded
+	fact     domain.Event // that it was added, changed or removed by
 	position eventstore.Position
 	at       time.Time
 }
@@ -57,8 +58,9 @@ func applyOrganizations(ctx context.Context, tx pgx.Tx, events []Event) error {
 		}
 		row.organization = row.organization.Evolve(e.Fact, e.Time)
 		changed[id] = row
-		if added, ok := e.Fact.(domain.MemberAdded); ok {
-			members = append(members, memberRow{added, e.Position, e.Time})
+		switch e.Fact.(type) {
+		case domain.MemberAdded, domain.MemberRoleChanged, domain.MemberRemoved:
+			members = append(members, memberRow{e.Fact, e.Position, e.Time})
 		}
 	}
 	if err := storeOrganizations(ctx, tx, slices.Collect(maps.Values(changed))); err != nil {
@@ -81,6 +83,10 @@ func organizationOf(fact domain.Event) domain.OrganizationID {
 	case domain.OrganizationDeleted:
 		return f.OrganizationID
 	case domain.MemberAdded:
+		return f.OrganizationID
+	case domain.MemberRoleChanged:
+		return f.OrganizationID
+	case domain.MemberRemoved:
 		return f.OrganizationID
 	case domain.TierChanged:
 		return f.OrganizationID
@@ -149,6 +155,13 @@ func storeOrganizations(ctx context.Context, tx pgx.Tx, rows []*organizationRow)
 	return err
 }
 
+const (
+	changeMemberRow = `UPDATE organization_members SET (role, changed_position) = ($3, $4)
+	WHERE organization_id = $1 AND agent_id = $2 AND changed_position < $4`
+
+	removeMemberRow = `DELETE FROM organization_members WHERE organization_id = $1 AND agent_id = $2 AND changed_position < $3`
+)
+
 const storeMemberRow = `INSERT INTO organization_members AS m (organization_id, agent_id, role, changed_position, added_at)
 	VALUES ($1, $2, $3, $4, $5)
 	ON CONFLICT (organization_id, agent_id) DO UPDATE SET (role, changed_position) = (excluded.role, excluded.changed_position)
@@ -160,7 +173,14 @@ func storeMembers(ctx context.Context, tx pgx.Tx, members []memberRow) error {
 	}
 	batch := &pgx.Batch{}
 	for _, m := range members {
-		batch.Queue(storeMemberRow, m.added.OrganizationID.UUID, m.added.AgentID.UUID, string(m.added.Role), m.position, m.at)
+		switch f := m.fact.(type) {
+		case domain.MemberAdded:
+			batch.Queue(storeMemberRow, f.OrganizationID.UUID, f.AgentID.UUID, string(f.Role), m.position, m.at)
+		case domain.MemberRoleChanged:
+			batch.Queue(changeMemberRow, f.OrganizationID.UUID, f.AgentID.UUID, string(f.Role), m.position)
+		case domain.MemberRemoved:
+			batch.Queue(removeMemberRow, f.OrganizationID.UUID, f.AgentID.UUID, m.position)
+		}
 	}
 	return tx.SendBatch(ctx, batch).Close()
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -143,9 +144,11 @@ func fold[S aggregate[S]](ctx context.Context, store eventstore.Store, stream st
 			}
 			p.ended[credential] = ref
 		}
-		for _, t := range tell(p.state) {
+		things := tell(p.state)
+		for _, t := range things {
 			p.note(t, ref)
 		}
+		p.end(things, ref)
 	}
 	return p, nil
 }
@@ -175,6 +178,22 @@ func (p *past[S]) note(t told, by EventRef) {
 		t.facts[j].Event = by
 	}
 	p.things = append(p.things, Thing{Kind: t.kind, ID: t.id, Facts: t.facts})
+}
+
+// end keeps of what is told no more that it is no more, and by which event: a
+// member that was removed has no role.
+func (p *past[S]) end(things []told, by EventRef) {
+	for i := range p.things {
+		known := &p.things[i]
+		if slices.ContainsFunc(things, func(t told) bool { return t.kind == known.Kind && t.id == known.ID }) {
+			continue
+		}
+		for j := range known.Facts {
+			if known.Facts[j].Value != nil {
+				known.Facts[j].Value, known.Facts[j].Event = nil, by
+			}
+		}
+	}
 }
 
 // moment is a time as a fact; nil when it never came.

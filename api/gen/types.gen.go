@@ -390,6 +390,7 @@ const (
 	ErrorCodeIDEMPOTENCYKEYREUSED       ErrorCode = "IDEMPOTENCY_KEY_REUSED"
 	ErrorCodeINSUFFICIENTSCOPE          ErrorCode = "INSUFFICIENT_SCOPE"
 	ErrorCodeINTERNALSERVERERROR        ErrorCode = "INTERNAL_SERVER_ERROR"
+	ErrorCodeMEMBERNOTFOUND             ErrorCode = "MEMBER_NOT_FOUND"
 	ErrorCodeMETHODNOTALLOWED           ErrorCode = "METHOD_NOT_ALLOWED"
 	ErrorCodeNOTFOUND                   ErrorCode = "NOT_FOUND"
 	ErrorCodeORGHASACTIVEAGENTS         ErrorCode = "ORG_HAS_ACTIVE_AGENTS"
@@ -444,6 +445,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeINSUFFICIENTSCOPE:
 		return true
 	case ErrorCodeINTERNALSERVERERROR:
+		return true
+	case ErrorCodeMEMBERNOTFOUND:
 		return true
 	case ErrorCodeMETHODNOTALLOWED:
 		return true
@@ -2385,6 +2388,20 @@ type OrganizationMemberCreate struct {
 	Role MemberRole `json:"role"`
 }
 
+// OrganizationMemberList defines model for OrganizationMemberList.
+type OrganizationMemberList struct {
+	Data  []OrganizationMember `json:"data"`
+	Limit int                  `json:"limit"`
+	Page  int                  `json:"page"`
+	Total int64                `json:"total"`
+}
+
+// OrganizationMemberUpdate defines model for OrganizationMemberUpdate.
+type OrganizationMemberUpdate struct {
+	// Role An admin may read the organization and change its name.
+	Role MemberRole `json:"role"`
+}
+
 // OrganizationStatus Suspended and deleted organizations issue no tokens.
 type OrganizationStatus string
 
@@ -2845,6 +2862,12 @@ type IdempotencyKeyReused = Error
 // InternalError Why a request was refused.
 type InternalError = Error
 
+// LastAdmin Why a request was refused.
+type LastAdmin = Error
+
+// MemberNotFound Why a request was refused.
+type MemberNotFound = Error
+
 // NotFound Why a request was refused.
 type NotFound = Error
 
@@ -3210,6 +3233,21 @@ type GetOrganizationConsistencyParams struct {
 	To *int64 `form:"to,omitempty" json:"to,omitempty"`
 }
 
+// ListOrganizationMembersParams defines parameters for ListOrganizationMembers.
+type ListOrganizationMembersParams struct {
+	// Page Which page, from 1.
+	Page *Page `form:"page,omitempty" json:"page,omitempty"`
+
+	// Limit How many entries a page has.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// MinPosition The answer must reflect the ledger at least up to this position, or be `503 READ_MODEL_BEHIND`.
+	MinPosition *MinPosition `form:"minPosition,omitempty" json:"minPosition,omitempty"`
+
+	// XLedgerPosition The same as `minPosition`; the greater one counts.
+	XLedgerPosition *LedgerPosition `json:"X-Ledger-Position,omitempty"`
+}
+
 // AddOrganizationMemberParams defines parameters for AddOrganizationMember.
 type AddOrganizationMemberParams struct {
 	// IdempotencyKey Any text unique to this request, such as a UUID. Repeating the request with the same key gets the same answer, for 24 hours.
@@ -3266,6 +3304,9 @@ type UpdateOrganizationJSONRequestBody = OrganizationUpdate
 
 // AddOrganizationMemberJSONRequestBody defines body for AddOrganizationMember for application/json ContentType.
 type AddOrganizationMemberJSONRequestBody = OrganizationMemberCreate
+
+// ChangeOrganizationMemberJSONRequestBody defines body for ChangeOrganizationMember for application/json ContentType.
+type ChangeOrganizationMemberJSONRequestBody = OrganizationMemberUpdate
 
 // ChangeTierJSONRequestBody defines body for ChangeTier for application/json ContentType.
 type ChangeTierJSONRequestBody = TierChange

@@ -77,7 +77,8 @@ organizations and act in any of them. Its client secret is printed once, as
 JSON on standard output, and is stored nowhere.
 
 Running it again changes nothing and shows no secret. If the secret is lost,
---new-credential makes another.`,
+--new-credential makes another; older ones stay alive until they are revoked.
+If the operator itself was lost, another one is made in its place.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			settings, err := c.config()
@@ -88,17 +89,29 @@ Running it again changes nothing and shows no secret. If the secret is lost,
 			if err != nil {
 				return err
 			}
-			if operator.ClientSecret == "" {
-				fmt.Fprintln(cmd.ErrOrStderr(), "The operator exists already. Its secret was shown when it was made;",
-					"--new-credential makes another.")
-			} else {
-				fmt.Fprintln(cmd.ErrOrStderr(), "Keep the clientSecret: it is not shown again.")
-			}
+			explainOperator(cmd.ErrOrStderr(), operator)
 			return printJSON(cmd.OutOrStdout(), operator)
 		},
 	}
 	cmd.Flags().BoolVar(&newCredential, "new-credential", false, "make another credential for an operator that has one")
 	return cmd
+}
+
+// explainOperator says what the operator's JSON does not.
+func explainOperator(w io.Writer, operator app.Operator) {
+	if operator.Replaces != "" {
+		fmt.Fprintf(w, "The operator %s cannot run the platform any more; the operator is now %s.\n", operator.Replaces, operator.ClientID)
+	}
+	if operator.ClientSecret == "" {
+		fmt.Fprintln(w, "The operator exists already. Its secret was shown when it was made; --new-credential makes another.")
+		return
+	}
+	fmt.Fprintln(w, "Keep the clientSecret: it is not shown again.")
+	if operator.Older > 0 {
+		credentials := "/api/v1/agents/" + operator.ClientID + "/credentials"
+		fmt.Fprintf(w, "%d older credentials of this operator stay alive. With a token that has all of its scopes, admin:orgs included,\n"+
+			"GET %s?status=active lists them and DELETE %s/{credentialId} ends one.\n", operator.Older, credentials, credentials)
+	}
 }
 
 func printJSON(w io.Writer, v any) error {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
 )
@@ -33,7 +34,7 @@ func (c *client) getToken(ctx context.Context, o Operation, who *agent, t *token
 		return nil
 	}
 	var claims jwt.RegisteredClaims
-	t.text = a.text("access_token")
+	t.text, t.whole = a.text("access_token"), len(strings.Fields(a.text("scope"))) >= len(allScopes)
 	if _, _, err := jwt.NewParser().ParseUnverified(t.text, &claims); err != nil {
 		c.recording.Mistake(Violation{Rule: RuleAnswer, Detail: string(o.Kind) + " gave what is no token: " + err.Error()})
 		return nil

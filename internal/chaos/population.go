@@ -46,6 +46,7 @@ type token struct {
 	text, key    string
 	secret       *secret // that it was got with, or the actor's token that was
 	under        *lent   // nil for an agent's own
+	whole        bool    // it has all scopes that an agent may have
 	restsOn      []string
 	asked, since Moment
 }
@@ -136,7 +137,13 @@ func (c *client) ownToken(of *agent) *token {
 
 // adminToken is one that gives an admin's rights; nil when the agent is none.
 func (c *client) adminToken(of *agent) *token {
-	return c.anyTokenOf(of, func(t *token) bool { return of.admin && t.under == nil })
+	return c.anyTokenOf(of, func(t *token) bool { return of.admin && t.under == nil && t.whole })
+}
+
+func (c *client) isAdmin(of *agent) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return of.admin
 }
 
 func (c *client) anyTokenOf(of *agent, fit func(*token) bool) *token {

@@ -61,6 +61,10 @@ func organizationCommand(o occurrence) (domain.OrganizationID, domain.Organizati
 		return e.OrganizationID, domain.AbandonCreation(e)
 	case domain.MemberAdded:
 		return e.OrganizationID, domain.AddMember{Caller: who, AgentID: e.AgentID, Role: e.Role}
+	case domain.MemberRoleChanged:
+		return e.OrganizationID, domain.ChangeMemberRole{Caller: who, AgentID: e.AgentID, Role: e.Role}
+	case domain.MemberRemoved:
+		return e.OrganizationID, domain.RetireMember{AgentID: e.AgentID}
 	}
 	return domain.OrganizationID{}, nil
 }

@@ -15,11 +15,6 @@ import (
 	"github.com/sentryagent/agentidp/projections"
 )
 
-const (
-	systemSlug    = "system"
-	operatorEmail = "operator@system.agentidp.invalid" // RFC 2606: a name that can never be somebody's
-)
-
 // Operator is the platform operator's agent. ClientSecret is set only when it
 // was made just now: it cannot be shown twice.
 type Operator struct {
@@ -27,11 +22,17 @@ type Operator struct {
 	ClientSecret   string `json:"clientSecret,omitempty"`
 	OrganizationID string `json:"organizationId"`
 	BaseURL        string `json:"baseUrl"`
+	// Replaces is the operator before, which cannot run the platform any more.
+	Replaces string `json:"replaces,omitempty"`
+	// Older counts the credentials that stay alive beside the one made now.
+	Older int `json:"-"`
 }
 
 // Bootstrap makes sure that the system organization and the operator's agent
-// exist. The agent gets a credential when it has none, or when newCredential
-// asks for one. It is idempotent and may be repeated after a crash.
+// exist. Where the operator was lost (decommissioned, suspended, or without
+// admin:orgs) another one is made. The agent gets a credential when it has none,
+// or when newCredential asks for one. It is idempotent and may be repeated after a
+// crash.
 func Bootstrap(ctx context.Context, c config.Config, newCredential bool) (Operator, error) {
 	pool, err := OpenDatabase(ctx, c)
 	if err != nil {
@@ -59,12 +60,16 @@ func Bootstrap(ctx context.Context, c config.Config, newCredential bool) (Operat
 		return Operator{}, fmt.Errorf("system organization: %w", err)
 	}
 	b.caller.OrganizationID = organization
-	agent, err := b.agent(ctx, organization, api.DID(c.DIDWebDomain))
+	operator := Operator{OrganizationID: organization.String(), BaseURL: c.PublicURL}
+	agent, lost, err := b.operator(ctx, organization, api.DID(c.DIDWebDomain))
 	if err != nil {
 		return Operator{}, fmt.Errorf("operator agent: %w", err)
 	}
-	operator := Operator{ClientID: agent.ID.String(), OrganizationID: organization.String(), BaseURL: c.PublicURL}
-	if newCredential || !hasUsableCredential(agent) {
+	if !lost.IsZero() {
+		operator.Replaces = lost.String()
+	}
+	operator.ClientID, operator.Older = agent.ID.String(), usableCredentials(agent)
+	if newCredential || operator.Older == 0 {
 		operator.ClientSecret, err = b.credential(ctx, agent.ID)
 	}
 	return operator, err
@@ -82,23 +87,55 @@ func (b *bootstrapper) organization(ctx context.Context) (domain.OrganizationID,
 		Caller:         b.caller,
 		OrganizationID: domain.OrganizationID{UUID: ledger.NewID()},
 		Name:           "System",
-		Slug:           systemSlug,
+		Slug:           domain.SystemSlug,
 		PlanTier:       domain.TierEnterprise,
 	})
 	if !errors.Is(err, &domain.Error{Code: domain.CodeSlugTaken}) {
 		return outcome.State.ID, err
 	}
-	owner, err := b.ledger.ClaimedBy(ctx, domain.ClaimSlug, systemSlug)
-	return domain.OrganizationID{UUID: owner}, err
+	owner, err := b.ledger.ClaimedBy(ctx, domain.ClaimSlug, domain.SystemSlug)
+	if err != nil {
+		return domain.OrganizationID{}, err
+	}
+	return b.wake(ctx, domain.OrganizationID{UUID: owner})
 }
 
-func (b *bootstrapper) agent(ctx context.Context, organization domain.OrganizationID, did func(domain.AgentID) string) (domain.Agent, error) {
+// wake makes the organization active again where it was suspended, as it could be
+// before that was refused: nobody else is left who can.
+func (b *bootstrapper) wake(ctx context.Context, id domain.OrganizationID) (domain.OrganizationID, error) {
+	organization, err := b.ledger.Organization(ctx, id)
+	if err != nil || organization.Status != domain.OrganizationIsSuspended {
+		return id, err
+	}
+	active := domain.OrganizationActive
+	_, err = b.ledger.UpdateOrganization(ctx, ledger.System(), id, domain.UpdateOrganization{Caller: b.caller, Status: &active})
+	return id, err
+}
+
+// operator finds the agent that runs the platform, or makes one; lost is the last
+// one before it that cannot any more.
+func (b *bootstrapper) operator(
+	ctx context.Context, organization domain.OrganizationID, did func(domain.AgentID) string,
+) (agent domain.Agent, lost domain.AgentID, err error) {
+	const most = 1000 // operators that were lost; there were none too many before
+	for n := 1; n <= most; n++ {
+		if agent, err = b.agent(ctx, organization, domain.OperatorEmail(n), did); err != nil || agent.RunsThePlatform() {
+			return agent, lost, err
+		}
+		lost = agent.ID
+	}
+	return agent, lost, fmt.Errorf("the addresses up to %s are taken by agents that cannot run the platform", domain.OperatorEmail(most))
+}
+
+func (b *bootstrapper) agent(
+	ctx context.Context, organization domain.OrganizationID, email string, did func(domain.AgentID) string,
+) (domain.Agent, error) {
 	id := domain.AgentID{UUID: ledger.NewID()}
 	outcome, err := b.ledger.RegisterAgent(ctx, ledger.System(), domain.RegisterAgent{
 		Caller:         b.caller,
 		AgentID:        id,
 		OrganizationID: organization,
-		Email:          operatorEmail,
+		Email:          email,
 		Profile: domain.Profile{
 			AgentType: domain.AgentCustom, Version: "1.0.0", Owner: "platform", DeploymentEnv: domain.EnvProduction,
 			Description: "Operates this AgentIdP: creates organizations and acts in any of them.",
@@ -109,20 +146,20 @@ func (b *bootstrapper) agent(ctx context.Context, organization domain.Organizati
 	if !errors.Is(err, &domain.Error{Code: domain.CodeAgentExists}) {
 		return outcome.State, err
 	}
-	owner, err := b.ledger.EmailClaimedBy(ctx, organization, operatorEmail)
+	owner, err := b.ledger.EmailClaimedBy(ctx, organization, email)
 	if err != nil {
 		return domain.Agent{}, err
 	}
 	return b.ledger.Agent(ctx, owner)
 }
 
-func hasUsableCredential(agent domain.Agent) bool {
+func usableCredentials(agent domain.Agent) (n int) {
 	for _, credential := range agent.Credentials {
 		if credential.UsableAt(time.Now()) {
-			return true
+			n++
 		}
 	}
-	return false
+	return n
 }
 
 func (b *bootstrapper) credential(ctx context.Context, agent domain.AgentID) (string, error) {
