@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Verify a bundle that `agentidp ledger export` wrote, with nothing of ours.
 
-    python3 verify.py BUNDLE [--against CHECKPOINT]...
+    python3 verify.py BUNDLE [--key KEY] [--against CHECKPOINT]... [--unsigned-tail]
 
 Needs Python 3.11 and its standard library. It hashes every record, follows the
 chain of every stream, compares every hash with the log's entries, and the Merkle
@@ -9,17 +9,25 @@ tree over them with every checkpoint in the bundle and every one that is given:
 a signed checkpoint, or the file of checkpoints that the server keeps.
 docs/ledger-format.md describes all of this.
 
-What it leaves out: SIGNATURES (the standard library has no Ed25519; check those
-of checkpoints with `agentidp ledger verify --key` or any tool for signed notes,
-else a checkpoint is worth as much as the way it came by), and that records are
-spelt the one way they may be. It holds all events in memory.
+With --key, the key that you pinned or a file with it, the signatures of
+checkpoints are checked by the openssl command (1.1.1 or later; the standard
+library has no Ed25519), and those of other keys are left out. Without it they
+are NOT checked: a checkpoint is then worth as much as the way it came by. What
+is not checked either is that records are spelt the one way they may be. What it
+holds in memory grows with the number of events, and a file that is not as a
+writer makes it is refused before it is unpacked.
 
 Exit code 0: intact. 1: broken, with what was done and where first. 2: it could
-not be checked.
+not be checked, or the newest events are covered by no checkpoint and
+--unsigned-tail was not given.
 """
-import argparse, base64, gzip, hashlib, json, sys, tarfile
+import argparse, base64, hashlib, json, os, subprocess, sys, tempfile, zlib
 from collections import namedtuple
 from datetime import datetime, timedelta
+
+# What a writer makes, and so the most that is read.
+RECORDS, UNPACKED, PACKED = 4096, (4 << 20) + (60 << 10) + 1, 5 << 20  # of a member of events
+ENTRIES, MEMBERS, MANIFEST, LINE, SMALL = 32768 * 32, 1 << 15, 16 << 20, 64 << 10, 4 << 10
 
 Event = namedtuple("Event", "hash id stream revision prev time")  # id None: bytes that are no record
 Checkpoint = namedtuple("Checkpoint", "size root signed_at outside")
@@ -76,7 +84,61 @@ def agreement(entries, checkpoints):
 # Reading a bundle.
 
 def parse_time(text):
-    return datetime.fromisoformat(text) if text else None
+    time = datetime.fromisoformat(text) if text else None
+    if time and time.utcoffset() is None:
+        raise ValueError("a time says no offset from UTC")
+    return time
+
+
+def parse_json(text):
+    def refuse(constant):
+        raise ValueError(f"{constant} is no JSON")
+    return json.loads(text, parse_constant=refuse)
+
+
+class Key:
+    """A verifier key (C2SP signed-note) and openssl to verify with it."""
+
+    PREFIX = bytes.fromhex("302a300506032b6570032100")  # of an Ed25519 public key in DER
+
+    def __init__(self, given):
+        if os.path.isfile(given):
+            with open(given, encoding="utf-8") as file:
+                given = file.read(SMALL).strip()
+        self.name, digits, text = given.split("+", 2)
+        key = base64.b64decode(text, validate=True)
+        self.id = sha256(self.name.encode(), b"\n", key)[:4]
+        if key[:1] != b"\x01" or len(key) != 33 or self.id.hex() != digits:
+            raise Unchecked("the key is damaged, or no Ed25519 key: copy it again")
+        self.der = self.PREFIX + key[1:]
+
+    def signed(self, note):
+        """Whether it signed a note; an unsigned or falsely signed one counts for nothing."""
+        text, mark, signatures = note.partition("\n\n")
+        for line in signatures.split("\n") if mark else []:
+            fields = line.split(" ")
+            if len(fields) == 3 and fields[:2] == ["\u2014", self.name]:
+                signature = base64.b64decode(fields[2], validate=True)
+                if signature[:4] == self.id and len(signature) == 68:
+                    return self.verify(text.encode() + b"\n", signature[4:])
+        return False
+
+    def verify(self, message, signature):
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [os.path.join(folder, name) for name in ("key", "message", "signature")]
+            for path, content in zip(paths, (self.der, message, signature)):
+                with open(path, "wb") as file:
+                    file.write(content)
+            try:
+                done = subprocess.run(["openssl", "pkeyutl", "-verify", "-pubin", "-keyform", "DER", "-inkey", paths[0], "-rawin",
+                                       "-in", paths[1], "-sigfile", paths[2]], capture_output=True, check=False)
+            except FileNotFoundError:
+                raise Unchecked("--key needs the openssl command") from None
+            if b"Verified Successfully" in done.stdout and done.returncode == 0:
+                return True
+            if b"Verification Failure" in done.stdout + done.stderr:
+                return False
+            raise Unchecked("openssl cannot verify: " + done.stderr.decode(errors="replace").split("\n")[0])
 
 
 def parse_note(text, signed_at, outside):
@@ -84,9 +146,9 @@ def parse_note(text, signed_at, outside):
     return origin, Checkpoint(int(size), base64.b64decode(root, validate=True), signed_at, outside)
 
 
-def read_against(path, origin):
+def read_against(path, origin, key):
     with open(path, encoding="utf-8") as file:
-        text = file.read()
+        text = file.read(MANIFEST)
     for line in text.split("\n"):  # the file of a server: origin, size, root, time
         fields = line.split()
         if len(fields) >= 4 and fields[0] == origin:
@@ -94,41 +156,110 @@ def read_against(path, origin):
     of, checkpoint = parse_note(text, None, True)
     if of != origin:
         raise Unchecked(f"{path} is a checkpoint of {of}, the bundle is of {origin}")
+    if key and not key.signed(text):
+        raise Unchecked(f"{path} is not signed by this key")
     return checkpoint
 
 
 def parse_event(record):
     digest = sha256(record)
     try:
-        e = json.loads(record)
+        e = parse_json(record)
+        if type(e["revision"]) is not int or type(e["stream"]) is not str or type(e["id"]) is not str:
+            raise TypeError
         return Event(digest, e["id"], e["stream"], e["revision"], bytes.fromhex(e["prev"]), parse_time(e["time"]))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return Event(digest, None, "", 0, b"", None)
 
 
-def read_bundle(path):
-    with tarfile.open(path, "r:") as archive:
-        def content(name):
-            return archive.extractfile(name).read()
+def unpack(name, data):
+    """A member of gzip, one stream and no larger than a writer makes it."""
+    unzip = zlib.decompressobj(wbits=31)
+    text = unzip.decompress(data, UNPACKED + 1)
+    if len(text) > UNPACKED or not unzip.eof or unzip.unused_data:
+        raise Unchecked(f"{name} is damaged, or larger than any that is written")
+    return text
 
-        manifest = json.loads(content("manifest.json"))
-        if manifest["format"] != "agentidp.bundle/1":
-            raise Unchecked(f"its format is {manifest['format']}")
+
+def largest(name):
+    for prefix, size in (("events/", PACKED), ("entries/", ENTRIES), ("verifier-key.txt", SMALL), ("manifest.json", MANIFEST)):
+        if name.startswith(prefix):
+            return size
+    return sys.maxsize if name == "checkpoints.jsonl" else 0
+
+
+def index(file):
+    """Where each member of a tar archive (POSIX ustar) is, by its name: offset and size."""
+    members = {}
+    while len(header := file.read(512)) == 512 and header.strip(b"\0"):
+        name, size = header[:100].rstrip(b"\0").decode(), int(header[124:136].rstrip(b"\0 "), 8)
+        summed = sum(header[:148]) + 8 * 32 + sum(header[156:])
+        if summed != int(header[148:156].rstrip(b"\0 "), 8) or header[156:157] not in b"0\0" or size < 0:
+            raise Unchecked("it is no tar archive of plain files, or damaged")
+        if len(members) > MEMBERS or name in members or size > largest(name):
+            raise Unchecked(f"member {name[:80]!r} does not belong there, or is larger than any that is written")
+        members[name] = file.tell(), size
+        file.seek(size + -size % 512, 1)
+    if list(members)[-1:] != ["manifest.json"]:
+        raise Unchecked("there is no manifest at its end: was it cut off?")
+    return members
+
+
+def read_manifest(file, members):
+    file.seek(members["manifest.json"][0])
+    text = file.read(members["manifest.json"][1])
+    if text.count(b"{") > len(members):
+        raise Unchecked("the manifest lists more members than there are")
+    manifest = parse_json(text)
+    if manifest["format"] != "agentidp.bundle/1":
+        raise Unchecked(f"its format is {manifest['format']}")
+    listed = manifest["members"]
+    if [(m["name"], m["size"]) for m in listed] != [(name, size) for name, (_, size) in members.items()][:-1]:
+        raise Unchecked("the members are not those of the manifest")
+    lines = [m["lines"] for m in listed if m["name"].startswith("events/")]
+    entries = sum(m["size"] for m in listed if m["name"].startswith("entries/")) // 32
+    if any(not 0 < n <= RECORDS for n in lines) or (sum(lines), entries) != (manifest["events"], manifest["entries"]):
+        raise Unchecked("there are not as many events and entries as the manifest says")
+    if entries < sum(lines):
+        raise Unchecked(f"it has {sum(lines)} events and log entries for {entries} of them only: ask for a new export")
+    return manifest
+
+
+def read_checkpoints(file, size, digest, key):
+    while size > 0:
+        line = file.readline(min(LINE, size))
+        size -= len(line)
+        digest.update(line)
+        line = parse_json(line)
+        origin, checkpoint = parse_note(line["note"], parse_time(line["signedAt"]), False)
+        if not key or origin == key.name and key.signed(line["note"]):
+            yield checkpoint
+
+
+def read_bundle(path, key):
+    with open(path, "rb") as file:
+        members = index(file)
+        manifest = read_manifest(file, members)
+        if key and key.name != manifest["origin"]:
+            raise Unchecked(f"the key is of {key.name}, the bundle of {manifest['origin']}")
         events, entries, checkpoints = [], [], []
         for member in manifest["members"]:
-            name, data = member["name"], content(member["name"])
-            if len(data) != member["size"] or hashlib.sha256(data).hexdigest() != member["sha256"]:
+            name, digest = member["name"], hashlib.sha256()
+            file.seek(members[name][0])
+            if name == "checkpoints.jsonl":
+                checkpoints += read_checkpoints(file, member["size"], digest, key)
+            else:
+                data = file.read(member["size"])
+                digest.update(data)
+            if digest.hexdigest() != member["sha256"]:
                 raise Unchecked(f"{name} is damaged")
             if name.startswith("events/"):
-                lines = gzip.decompress(data).split(b"\n")
-                if lines.pop() != b"" or len(lines) != member["lines"]:
-                    raise Unchecked(f"{name} is damaged")
-                events += map(parse_event, lines)
+                text = unpack(name, data)
+                if text.count(b"\n") != member["lines"] or not text.endswith(b"\n"):
+                    raise Unchecked(f"{name} has not the records that the manifest says")
+                events += map(parse_event, text.split(b"\n")[:-1])
             elif name.startswith("entries/"):
-                entries += (data[i:i + 32] for i in range(0, len(data), 32))
-            elif name == "checkpoints.jsonl":
-                for line in map(json.loads, data.splitlines()):
-                    checkpoints.append(parse_note(line["note"], parse_time(line["signedAt"]), False)[1])
+                entries += (data[i:i + 32] for i in range(0, len(data) - len(data) % 32, 32))
     return manifest, events, entries, checkpoints
 
 
@@ -241,23 +372,20 @@ class Diagnosis:
         return Finding(kind, first.index, "by its chain: " + first.detail)
 
 
-def main():
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("bundle")
-    arguments.add_argument("--against", action="append", default=[], metavar="CHECKPOINT")
-    options = arguments.parse_args()
-    try:
-        manifest, events, entries, checkpoints = read_bundle(options.bundle)
-        checkpoints += (read_against(path, manifest["origin"]) for path in options.against)
-        checkpoints.sort(key=lambda c: c.size)
-        if not checkpoints:
-            raise Unchecked("there is no checkpoint in it, and none was given")
-    except (Unchecked, OSError, tarfile.TarError, ValueError, KeyError, EOFError) as error:
-        print(f"not checked: {error}", file=sys.stderr)
-        return 2
+def verify(options):
+    key = Key(options.key) if options.key else None
+    manifest, events, entries, checkpoints = read_bundle(options.bundle, key)
+    checkpoints += (read_against(path, manifest["origin"], key) for path in options.against)
+    checkpoints.sort(key=lambda c: c.size)
+    if not checkpoints:
+        raise Unchecked("there is no checkpoint in it that counts, and none was given")
     found = Diagnosis(events, entries, checkpoints, manifest["organization"] is not None).conclude()
     if found is None:
-        print(f"intact: {len(events)} events of {manifest['origin']}, {len(checkpoints)} checkpoints; signatures were NOT checked")
+        signed = checkpoints[-1].size
+        if signed < len(events) and not options.unsigned_tail:
+            raise Unchecked(f"the last {len(events) - signed} of {len(events)} events are covered by no checkpoint; --unsigned-tail accepts them")
+        checked = f"signed by {key.name}" if key else "signatures were NOT checked"
+        print(f"intact: {len(events)} events of {manifest['origin']}, {signed} of them in {len(checkpoints)} checkpoints; {checked}")
         return 0
     print(f"{found.kind} at index {found.index}: {found.detail}")
     if found.index < len(events):
@@ -266,6 +394,22 @@ def main():
     if found.index < len(entries):
         print(f"  logged there: {entries[found.index].hex()}")
     return 1
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("bundle")
+    arguments.add_argument("--key", metavar="KEY")
+    arguments.add_argument("--against", action="append", default=[], metavar="CHECKPOINT")
+    arguments.add_argument("--unsigned-tail", action="store_true")
+    options = arguments.parse_args()
+    try:
+        return verify(options)
+    except Unchecked as error:
+        print(f"not checked: {error}", file=sys.stderr)
+    except Exception as error:  # whatever a file makes us stumble over is no finding
+        print(f"not checked: {type(error).__name__}: {error}", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@ package replay
 
 import (
 	"errors"
+	"math"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -34,14 +36,38 @@ const (
 	memberBytes   = 4 << 20
 	memberEntries = 1 << 15
 
-	// maxMember bounds what a reader takes into memory of a member, compressed or
-	// not, whoever wrote it.
-	maxMember = 256 << 20
+	// What a reader takes, whoever wrote the file: what a writer makes, and no
+	// more. Only checkpoints are as many as were signed; they are read one by one.
+	maxUnpacked   = memberBytes + eventstore.MaxRecordSize + 1 // of a member of events
+	maxPacked     = maxUnpacked + maxUnpacked/64 + 1<<10       // of the same, where it does not shrink
+	maxMembers    = 1 << 15
+	maxManifest   = 16 << 20
+	maxKey        = 4 << 10
+	maxLine       = 64 << 10 // of checkpoints
+	maxRemembered = 1 << 17  // checkpoints that are compared; of more every other one is left out, but never the largest
+	maxReaders    = 4        // of members at once
 )
 
 // ErrBundle: a file is no bundle, or a damaged one. It proves nothing, neither
 // that the ledger is intact nor that it is broken.
 var ErrBundle = errors.New("not an intact bundle")
+
+// maxSize is how large a member may be by its name; 0: there is no such member.
+func maxSize(name string) int64 {
+	switch {
+	case strings.HasPrefix(name, "events/"):
+		return maxPacked
+	case strings.HasPrefix(name, "entries/"):
+		return memberEntries * int64(len(eventstore.Hash{}))
+	case name == checkpointsMember:
+		return math.MaxInt64
+	case name == keyMember:
+		return maxKey
+	case name == manifestMember:
+		return maxManifest
+	}
+	return 0
+}
 
 // Manifest says what is in a bundle.
 type Manifest struct {

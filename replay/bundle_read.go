@@ -2,7 +2,9 @@ package replay
 
 import (
 	"archive/tar"
+	"bufio"
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,13 +16,15 @@ import (
 	"github.com/sentryagent/agentidp/eventstore"
 )
 
+// maxName bounds the name of a member.
+const maxName = 64
+
 // Bundle is a bundle that can be verified, as often as one likes.
 type Bundle struct {
 	Manifest Manifest
 	source   io.ReaderAt
 	offsets  map[string]int64
 	key      string
-	lines    []checkpointLine
 }
 
 // OpenBundle reads what a bundle says of itself; the events it leaves for
@@ -56,8 +60,11 @@ func (b *Bundle) index(source io.ReadSeeker) error {
 		if err != nil {
 			return err
 		}
-		if _, twice := b.offsets[header.Name]; twice || header.Typeflag != tar.TypeReg || header.Size > maxMember {
-			return fmt.Errorf("member %q does not belong there", header.Name)
+		if _, twice := b.offsets[header.Name]; twice || header.Typeflag != tar.TypeReg || header.Size > maxSize(header.Name) || len(header.Name) > maxName {
+			return fmt.Errorf("member %.80q does not belong there, or is larger than any that is written", header.Name)
+		}
+		if len(found) == maxMembers {
+			return fmt.Errorf("there are more than %d members", maxMembers)
 		}
 		if b.offsets[header.Name], err = source.Seek(0, io.SeekCurrent); err != nil {
 			return err
@@ -71,6 +78,9 @@ func (b *Bundle) index(source io.ReadSeeker) error {
 	content, err := b.read(Member{Name: manifestMember, Size: sizes[manifestMember]})
 	if err != nil {
 		return err
+	}
+	if bytes.Count(content, []byte("{")) > len(found) {
+		return errors.New("the manifest lists more members than there are")
 	}
 	if err := json.Unmarshal(content, &b.Manifest); err != nil {
 		return fmt.Errorf("the manifest: %w", err)
@@ -86,31 +96,72 @@ func (b *Bundle) index(source io.ReadSeeker) error {
 			return fmt.Errorf("member %q is not as the manifest lists it", found[i])
 		}
 	}
-	return b.readSmall()
+	return errors.Join(b.count(), b.readKey())
 }
 
-// readSmall reads what is not events or entries.
-func (b *Bundle) readSmall() error {
-	for _, m := range b.Manifest.Members {
-		if m.Name != keyMember && m.Name != checkpointsMember {
-			continue
+// count holds the numbers of the manifest against each other. Fewer events than
+// entries are a finding, and for verification; entries are never fewer: without
+// them nothing would be known of the events.
+func (b *Bundle) count() error {
+	m := &b.Manifest
+	var events, entries int64
+	for _, member := range m.Members {
+		switch {
+		case strings.HasPrefix(member.Name, "events/"):
+			if member.Lines < 1 || member.Lines > memberRecords {
+				return fmt.Errorf("member %s has %d records, want 1 to %d", member.Name, member.Lines, memberRecords)
+			}
+			events += member.Lines
+		case strings.HasPrefix(member.Name, "entries/"):
+			entries += member.Size / int64(len(eventstore.Hash{}))
 		}
-		content, err := b.member(m)
-		if err != nil {
+	}
+	if events != m.Events || entries != m.Entries {
+		return fmt.Errorf("it has %d events and %d log entries, the manifest says %d and %d", events, entries, m.Events, m.Entries)
+	}
+	if entries < events {
+		return fmt.Errorf("it has %d events and log entries for %d of them only: the rest is proven by nothing. Something was left out; ask for a new export", events, entries)
+	}
+	return nil
+}
+
+// readKey reads the key that the bundle brings along.
+func (b *Bundle) readKey() error {
+	for _, m := range b.Manifest.Members {
+		if m.Name == keyMember {
+			content, err := b.member(m)
+			b.key = strings.TrimSpace(string(content))
 			return err
 		}
-		if m.Name == keyMember {
-			b.key = strings.TrimSpace(string(content))
+	}
+	return nil
+}
+
+// checkpoints reads the lines of the signed ones, one at a time: there may be any
+// number of them. The error is [ErrBundle].
+func (b *Bundle) checkpoints(yield func(checkpointLine) bool) error {
+	for _, m := range b.Manifest.Members {
+		if m.Name != checkpointsMember {
 			continue
 		}
-		for lines := json.NewDecoder(bytes.NewReader(content)); ; {
+		hash := sha256.New()
+		content := io.NewSectionReader(b.source, b.offsets[m.Name], m.Size)
+		lines := bufio.NewScanner(io.TeeReader(content, hash))
+		lines.Buffer(make([]byte, 0, maxLine), maxLine)
+		for lines.Scan() {
 			var line checkpointLine
-			if err := lines.Decode(&line); errors.Is(err, io.EOF) {
-				break
-			} else if err != nil {
-				return fmt.Errorf("%s: %w", m.Name, err)
+			if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
+				return fmt.Errorf("%w: %s: %w", ErrBundle, m.Name, err)
 			}
-			b.lines = append(b.lines, line)
+			if !yield(line) {
+				return nil
+			}
+		}
+		if err := lines.Err(); err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrBundle, m.Name, err)
+		}
+		if eventstore.Hash(hash.Sum(nil)) != m.SHA256 {
+			return fmt.Errorf("%w: member %s has other bytes than the manifest says", ErrBundle, m.Name)
 		}
 	}
 	return nil
@@ -156,13 +207,18 @@ func (u *unpacker) unpack(packed []byte, m Member, position eventstore.Position)
 		return nil, fmt.Errorf("member %s: %w", m.Name, err)
 	}
 	var text bytes.Buffer
-	text.Grow(memberBytes)
-	n, err := io.Copy(&text, io.LimitReader(&u.zip, maxMember))
+	text.Grow(int(min(m.Size*shrinks, maxUnpacked)) + bytes.MinRead)
+	n, err := io.Copy(&text, io.LimitReader(&u.zip, maxUnpacked+1))
 	if err != nil {
 		return nil, fmt.Errorf("member %s: %w", m.Name, err)
 	}
-	if n == maxMember || n > 0 && text.Bytes()[n-1] != '\n' || m.Lines < 0 || m.Lines > n {
-		return nil, fmt.Errorf("member %s is not lines of text, or too long", m.Name)
+	switch {
+	case n > maxUnpacked:
+		return nil, fmt.Errorf("member %s unpacks to more than %d bytes", m.Name, int64(maxUnpacked))
+	case n == 0 || text.Bytes()[n-1] != '\n':
+		return nil, fmt.Errorf("member %s is not lines of text", m.Name)
+	case int64(bytes.Count(text.Bytes(), []byte("\n"))) != m.Lines:
+		return nil, fmt.Errorf("member %s has not the %d lines that the manifest says", m.Name, m.Lines)
 	}
 	events := make([]inspected, 0, m.Lines)
 	for rest := text.Bytes(); len(rest) > 0; {
@@ -171,9 +227,6 @@ func (u *unpacker) unpack(packed []byte, m Member, position eventstore.Position)
 		events = append(events, inspected{Event: event, reading: reading})
 		rest = rest[end+1:]
 		position++
-	}
-	if int64(len(events)) != m.Lines {
-		return nil, fmt.Errorf("member %s has %d lines, the manifest says %d", m.Name, len(events), m.Lines)
 	}
 	return events, nil
 }

@@ -33,7 +33,10 @@ func (b *Bundle) Verify(ctx context.Context, o BundleOptions) (Report, error) {
 	if verifier.Name() != b.Manifest.Origin {
 		return Report{}, fmt.Errorf("the verifier key is of %q, the bundle of %q", verifier.Name(), b.Manifest.Origin)
 	}
-	ev := b.evidence(o, verifier)
+	ev, err := b.evidence(o, verifier)
+	if err != nil {
+		return Report{}, err
+	}
 	report, _, err := ev.verify(ctx)
 	if err != nil {
 		return Report{}, fmt.Errorf("verify the bundle: %w", err)
@@ -44,21 +47,21 @@ func (b *Bundle) Verify(ctx context.Context, o BundleOptions) (Report, error) {
 	return report, nil
 }
 
-func (b *Bundle) evidence(o BundleOptions, verifier note.Verifier) *evidence {
+func (b *Bundle) evidence(o BundleOptions, verifier note.Verifier) (*evidence, error) {
 	ev := &evidence{
 		size: b.Manifest.Entries, tenant: b.Manifest.Organization != nil, seen: o.Progress,
 		options: eventstore.ChainOptions{Dense: true}, // as numbered here
 		events:  b.events, entries: b.entries,
 	}
+	var damaged error
 	signed, forged := openSigned(func(yield func([]byte, time.Time) bool) {
-		for _, line := range b.lines {
-			if !yield([]byte(line.Note), line.SignedAt) {
-				return
-			}
-		}
+		damaged = b.checkpoints(func(line checkpointLine) bool { return yield([]byte(line.Note), line.SignedAt) })
 	}, verifier, o.VerifierKey)
+	if damaged != nil {
+		return nil, damaged
+	}
 	ev.checkpoints, ev.forged = bySize(append(signed, o.Against...)), forged
-	return ev
+	return ev, nil
 }
 
 // events numbers the events from 1: the positions of the whole ledger.
@@ -76,7 +79,7 @@ func (b *Bundle) events(ctx context.Context) iter.Seq2[[]inspected, error] {
 			position += eventstore.Position(m.Lines)
 		}
 	}
-	return ordered(ctx, runtime.GOMAXPROCS(0), members, func() func(numbered) ([]inspected, error) {
+	return ordered(ctx, min(runtime.GOMAXPROCS(0), maxReaders), members, func() func(numbered) ([]inspected, error) {
 		var u unpacker
 		return func(m numbered) (events []inspected, err error) {
 			packed, err := b.member(m.Member)

@@ -32,6 +32,9 @@ func openSigned(stored iter.Seq2[[]byte, time.Time], verifier note.Verifier, ver
 	for text, signedAt := range stored {
 		c, err := transparency.OpenCheckpoint(text, verifierKey)
 		if err == nil {
+			if len(signed) == maxRemembered {
+				signed = thin(signed)
+			}
 			signed = append(signed, Checkpoint{Size: c.Size, Root: c.Root, SignedAt: signedAt})
 			continue
 		}
@@ -41,6 +44,16 @@ func openSigned(stored iter.Seq2[[]byte, time.Time], verifier note.Verifier, ver
 		}
 	}
 	return signed, forged
+}
+
+// thin leaves out every other one, but not the largest.
+func thin(checkpoints []Checkpoint) []Checkpoint {
+	bySize(checkpoints)
+	kept := checkpoints[:0]
+	for i := 1 - len(checkpoints)%2; i < len(checkpoints); i += 2 {
+		kept = append(kept, checkpoints[i])
+	}
+	return kept
 }
 
 // ReadCheckpoint reads what somebody kept of a log: a signed checkpoint, whose

@@ -167,8 +167,10 @@ func (x *Exporter) texts(ctx context.Context, m *Manifest, log uuid.UUID, count 
 	}
 }
 
+// shrinks is by how much records shrink, at least, as a rule.
+const shrinks = 3
+
 func compress(text []byte) ([]byte, error) {
-	const shrinks = 3 // at least, as a rule
 	var out bytes.Buffer
 	out.Grow(len(text) / shrinks)
 	w, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)

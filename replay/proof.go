@@ -117,5 +117,8 @@ func splitExtra(content []byte) (record, rest []byte, err error) {
 	if record, err = base64.StdEncoding.DecodeString(string(text)); err != nil {
 		return nil, nil, err
 	}
+	if bytes.HasPrefix(after, []byte(extraPrefix)) {
+		return nil, nil, errors.New("it brings more than one record along")
+	}
 	return record, append([]byte(proofHeader), after...), nil
 }

@@ -16,6 +16,15 @@ type Report struct {
 	Checkpoint *Checkpoint // newest that the events agree with; nil: none
 }
 
+// Signed is how many of the events a checkpoint covers; those after them are
+// proven by nothing but the log itself.
+func (r Report) Signed() int64 {
+	if r.Checkpoint == nil {
+		return 0
+	}
+	return r.Checkpoint.Size
+}
+
 // verify goes over the evidence, and over it again where something is wrong. It
 // tells a finding only where both came to their end.
 func (ev *evidence) verify(ctx context.Context) (Report, *pass, error) {

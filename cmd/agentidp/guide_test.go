@@ -44,7 +44,7 @@ func TestTheAuditorsGuideWorks(t *testing.T) {
 	if err != nil {
 		t.Fatalf("the guide's commands: %v\n%s", err, output)
 	}
-	for _, want := range []string{"ledger.bundle: ", "intact: ", "signatures were NOT checked", "proven: event ", `{"position":1,"hash":"`} {
+	for _, want := range []string{"ledger.bundle: ", "intact: ", "signed by agentidp.test/ledger", "proven: event ", `{"position":1,"hash":"`} {
 		if !strings.Contains(string(output), want) {
 			t.Errorf("the guide's commands do not show %q:\n%s", want, output)
 		}

@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"github.com/sentryagent/agentidp/cmd/agentidp/app"
+	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/projections/transparency"
@@ -22,8 +24,8 @@ func (c *cli) ledgerCommand() *cobra.Command {
 DATABASE_URL and need no server; verifying a bundle or a proof needs nothing, and
 copy is told which ledgers.
 
-Exit code 0: it is as it should be, or as told. 1: it is not. 2: it could not
-be looked at.`,
+Exit code 0: intact, or answered. 1: broken, refused, or there is no such thing.
+2: it could not be looked at; nothing is known.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -49,11 +51,20 @@ be looked at.`,
 func answered(err error) error {
 	var usage usageError
 	var faults config.Faults
+	var invalid *domain.Error
+	if errors.As(err, &invalid) && invalid.Code == domain.CodeValidation {
+		return usageError{errors.New(strings.TrimPrefix(err.Error(), string(domain.CodeValidation)+": "))}
+	}
 	if err == nil || isFinding(err) || errors.As(err, &usage) || errors.As(err, &faults) {
 		return err
 	}
 	return uncheckedError{err}
 }
+
+// absentError: there was no such thing at that moment.
+type absentError struct{ message string }
+
+func (e absentError) Error() string { return e.message }
 
 // isFinding reports whether an error is the answer that something is not as it
 // should be.
@@ -63,8 +74,9 @@ func isFinding(err error) bool {
 	var refused *transparency.RefusedError
 	var difference *replay.Difference
 	var chain *eventstore.Break
+	var absent absentError
 	return !errors.As(err, &unchecked) && (errors.As(err, &broken) || errors.As(err, &refused) || errors.As(err, &difference) ||
-		errors.As(err, &chain) || errors.Is(err, replay.ErrProof) || errors.Is(err, replay.ErrNoExtension) || errors.Is(err, transparency.ErrNotLogged))
+		errors.As(err, &chain) || errors.As(err, &absent) || errors.Is(err, replay.ErrProof) || errors.Is(err, replay.ErrNoExtension) || errors.Is(err, transparency.ErrNotLogged))
 }
 
 // openLedger opens the ledger of the configuration and finds which log is meant.

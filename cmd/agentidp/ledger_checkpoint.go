@@ -18,8 +18,9 @@ func (c *cli) ledgerCheckpointCommand() *cobra.Command {
 		Use:   "checkpoint",
 		Short: "Sign the ledger as it is now and print the signed checkpoint",
 		Long: `Sign the log of the whole ledger, or of one organization, as it is now, and
-print the signed checkpoint (C2SP tlog-checkpoint) on standard output. Keep it
-away from the database: it is what an export or the running ledger can be
+print the signed checkpoint (C2SP tlog-checkpoint) on standard output. Where the
+log lacks events, because no server runs that adds them, nothing is signed (exit
+code 2). Keep it away from the database: it is what an export or the running ledger can be
 verified against, later and by anybody.
 
 Nothing is signed that does not extend what was signed before, as CHECKPOINT_FILE
@@ -61,6 +62,9 @@ func (c *cli) ledgerCheckpoint(cmd *cobra.Command, o checkpointOptions) error {
 	defer ledger.Close()
 	shown := shownCheckpoint{Origin: signer.Origin(id), VerifierKey: signer.VerifierKey(id)}
 	if !o.key {
+		if err := ledger.Logged(cmd.Context(), id); err != nil {
+			return uncheckedError{err}
+		}
 		if err := o.sign(cmd.Context(), signer, id, &shown); err != nil {
 			return err
 		}
@@ -100,7 +104,7 @@ func (o checkpointOptions) sign(ctx context.Context, signer *transparency.Signer
 	case errors.As(err, &refused):
 		return err
 	case err != nil:
-		return uncheckedError{err}
+		return uncheckedError{readOnly(err, "sign on the primary")}
 	case len(signed) == 0:
 		return uncheckedError{errors.New("there is nothing to sign yet: the log is empty or still catching up with the ledger")}
 	}

@@ -26,11 +26,14 @@ or with docs/verify.py, without a server or a database.
 
 The ledger may be written to meanwhile; the bundle ends where its log ended at
 the beginning. Sign first (agentidp ledger checkpoint) to have all of it proven.
+Where the log lacks events, because no server runs that adds them, nothing is
+written (exit code 2). A bundle of an organization is verified with the key of
+its own log: agentidp ledger checkpoint --key --organization ID.
 The file holds what the audit trail holds, so it is readable by its owner alone.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.ledgerExport(cmd, o) },
 	}
-	cmd.Flags().StringVarP(&o.output, "output", "o", "", "the `file` to write; one that is there is replaced")
+	cmd.Flags().StringVarP(&o.output, "output", "o", "", "the `file` to write, - for standard output; a regular file that is there is replaced")
 	cmd.Flags().StringVar(&o.organization, "organization", "", "export only the events of the organization with this `id`")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the manifest as JSON")
 	return cmd
@@ -55,28 +58,41 @@ func (c *cli) ledgerExport(cmd *cobra.Command, o exportOptions) error {
 	if err != nil {
 		return uncheckedError{err}
 	}
+	if err := ledger.Logged(ctx, id); err != nil {
+		return uncheckedError{err}
+	}
 	bar := newProgress(cmd.ErrOrStderr(), "exporting", int64(head))
 	defer bar.done()
 	exporter := ledger.Exporter(signer, bar.add)
 	var manifest replay.Manifest
-	err = replaceFile(ctx, o.output, func(ctx context.Context, w io.Writer) (err error) {
+	export := func(ctx context.Context, w io.Writer) (err error) {
 		manifest, err = exporter.Export(ctx, w, domain.OrganizationID{UUID: id})
 		return err
-	})
+	}
+	told := cmd.OutOrStdout()
+	if o.output == "-" {
+		told = cmd.ErrOrStderr()
+		err = export(ctx, cmd.OutOrStdout())
+	} else {
+		err = replaceFile(ctx, o.output, export)
+	}
 	bar.done()
 	if err != nil {
 		return uncheckedError{err}
 	}
 	if o.json {
-		return printJSON(cmd.OutOrStdout(), manifest)
+		return printJSON(told, manifest)
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %d events of %s, %d checkpoints\n", o.output, manifest.Events, manifest.Origin, manifest.Checkpoints)
+	_, err = fmt.Fprintf(told, "%s: %d events of %s, %d checkpoints\n", o.output, manifest.Events, manifest.Origin, manifest.Checkpoints)
 	return err
 }
 
 // replaceFile has a file written beside its place, and puts it there when it is
 // complete.
 func replaceFile(ctx context.Context, path string, write func(context.Context, io.Writer) error) error {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is no regular file, so it is not replaced: name a file, or - for standard output", path)
+	}
 	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*")
 	if err != nil {
 		return err

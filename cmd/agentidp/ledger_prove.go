@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
+	"io"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
@@ -91,14 +91,21 @@ type shownProof struct {
 	Record   json.RawMessage `json:"record"`
 }
 
-func verifyProof(cmd *cobra.Command, o verifyOptions, path string) error {
+// maxProof is well above a record of the largest size, a path and a checkpoint
+// with many cosignatures.
+const maxProof = 1 << 20
+
+func verifyProof(cmd *cobra.Command, o verifyOptions, path string, file io.Reader) error {
 	if o.key == "" {
 		return usageError{errors.New("a proof is verified with the key that you pinned: --key")}
 	}
 	if len(o.against) > 0 {
 		return usageError{errors.New("--against goes with bundles and --live: a proof is of one event")}
 	}
-	content, err := os.ReadFile(path)
+	content, err := io.ReadAll(io.LimitReader(file, maxProof+1))
+	if err == nil && len(content) > maxProof {
+		err = fmt.Errorf("%s: no proof is larger than %d bytes", path, maxProof)
+	}
 	if err != nil {
 		return uncheckedError{err}
 	}

@@ -16,13 +16,19 @@ import (
 type shownReport struct {
 	Verified    bool            `json:"verified"`
 	Checked     int64           `json:"checkedCount"`
+	Signed      int64           `json:"signedCount"` // of all events up to here, those that a checkpoint covers
 	Origin      string          `json:"origin"`
 	VerifierKey string          `json:"verifierKey"`
 	Pinned      bool            `json:"keyPinned"`
 	TreeSize    int64           `json:"treeSize"`
 	RootHash    string          `json:"rootHash"`
 	Checkpoint  *shownAgreed    `json:"checkpoint"`
+	Extends     []shownExtended `json:"extends"` // checkpoints that were kept and that the events agree with
+	Unproven    string          `json:"unproven,omitempty"`
 	Break       *replay.Finding `json:"break"`
+
+	live, incremental bool
+	unsignedTail      bool // is accepted
 }
 
 // shownAgreed is the newest checkpoint that the events agree with.
@@ -32,25 +38,61 @@ type shownAgreed struct {
 	SignedAt time.Time `json:"signedAt,omitzero"`
 }
 
-// tell prints what was found. The error is the finding, for the exit code.
-func tell(w io.Writer, shown shownReport, report replay.Report, json bool) (err error) {
-	shown.Verified, shown.Checked, shown.Break = report.Break == nil, report.Checked, report.Break
+// shownExtended is a checkpoint that somebody kept.
+type shownExtended struct {
+	File     string `json:"file"`
+	TreeSize int64  `json:"treeSize"`
+	RootHash string `json:"rootHash"`
+}
+
+// tell prints what was found. The error is the finding, or what is not proven,
+// for the exit code.
+func tell(w io.Writer, shown shownReport, report replay.Report, against []keptCheckpoint, json bool) (err error) {
+	shown.Checked, shown.Signed, shown.Break = report.Checked, report.Signed(), report.Break
 	shown.TreeSize, shown.RootHash = report.TreeSize, base64.StdEncoding.EncodeToString(report.Root[:])
 	if c := report.Checkpoint; c != nil {
 		shown.Checkpoint = &shownAgreed{c.Size, base64.StdEncoding.EncodeToString(c.Root[:]), c.SignedAt}
 	}
+	shown.Extends = []shownExtended{}
+	if report.Break == nil {
+		for _, kept := range against {
+			shown.Extends = append(shown.Extends, shownExtended{kept.path, kept.Size, base64.StdEncoding.EncodeToString(kept.Root[:])})
+		}
+		shown.Unproven = shown.unproven()
+	}
+	shown.Verified = report.Break == nil && shown.Unproven == ""
 	switch {
 	case json:
 		err = printJSON(w, shown)
 	case report.Break != nil:
 		_, err = io.WriteString(w, describe(report.Break))
 	default:
-		_, err = io.WriteString(w, shown.intact())
+		_, err = io.WriteString(w, shown.text())
 	}
-	if report.Break != nil {
+	switch {
+	case report.Break != nil:
 		err = errors.Join(brokenError{report.Break.Kind}, err)
+	case err == nil && shown.Unproven != "":
+		err = uncheckedError{errors.New(shown.Unproven)}
 	}
 	return err
+}
+
+// unproven is why events that hold together are not proven; "" when they are. The
+// running ledger has a key of its own and a tail that is signed within a minute.
+func (s shownReport) unproven() string {
+	switch tail := s.Checked - s.Signed; {
+	case s.live:
+		return ""
+	case !s.Pinned:
+		return "unproven: no pinned key. Name the key that you got from the operators by another way than the bundle: --key FILE"
+	case s.Checkpoint == nil:
+		return "unproven: there is no checkpoint in it that this key signed"
+	case tail > 0 && !s.unsignedTail:
+		return fmt.Sprintf("unproven: the last %d of %d events are not signed. Ask for an export that was made after \"agentidp ledger checkpoint\", "+
+			"or accept them as they are with --unsigned-tail", tail, s.Checked)
+	}
+	return ""
 }
 
 // brokenError is a ledger that is not intact; what is wrong has been printed.
@@ -60,24 +102,31 @@ func (e brokenError) Error() string {
 	return fmt.Sprintf("BROKEN: %s; docs/runbooks/broken-chain.md says what to do", e.kind)
 }
 
-func (s shownReport) intact() string {
-	text := fmt.Sprintf("intact: %d events of %s\n", s.Checked, s.Origin)
-	if c := s.Checkpoint; c == nil {
-		text += "no checkpoint has been signed of it yet\n"
-	} else {
-		text += fmt.Sprintf("agrees with what was signed with %d entries", c.TreeSize)
-		if !c.SignedAt.IsZero() {
-			text += " at " + c.SignedAt.UTC().Format(time.RFC3339)
-		}
-		if later := s.TreeSize - c.TreeSize; later > 0 {
-			text += fmt.Sprintf("; %d later ones are not signed yet", later)
-		}
-		text += "\n"
+func (s shownReport) text() string {
+	text := fmt.Sprintf("intact: %d events of %s; %d of them are signed", s.Checked, s.Origin, s.Signed)
+	switch before := s.TreeSize - s.Checked; {
+	case s.Unproven != "":
+		text = fmt.Sprintf("unproven: %d events of %s hold together; %d of them are signed", s.Checked, s.Origin, s.Signed)
+	case s.incremental && s.Checked == 0:
+		text = fmt.Sprintf("intact: no events of %s have come after the first %d, which were verified before", s.Origin, before)
+	case s.incremental && before > 0:
+		text = fmt.Sprintf("intact: %d events of %s, those after the first %d, which were verified before", s.Checked, s.Origin, before)
 	}
-	if !s.Pinned {
-		text += "the key came with it: pin it with --key " + s.VerifierKey + "\n"
+	c := s.Checkpoint
+	if c == nil {
+		return text + "\nno checkpoint has been signed of it yet\n"
 	}
-	return text
+	text += fmt.Sprintf("\nagrees with what was signed with %d entries", c.TreeSize)
+	if !c.SignedAt.IsZero() {
+		text += " at " + c.SignedAt.UTC().Format(time.RFC3339)
+	}
+	if later := s.TreeSize - c.TreeSize; later > 0 {
+		text += fmt.Sprintf("; %d later ones are not signed yet", later)
+	}
+	for _, kept := range s.Extends {
+		text += fmt.Sprintf("\nand extends %s (%d entries), which you kept", kept.File, kept.TreeSize)
+	}
+	return text + "\n"
 }
 
 func describe(f *replay.Finding) string {

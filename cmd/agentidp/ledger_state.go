@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -27,8 +28,11 @@ Exit code 0: told. 1: there was no such thing then. 2: it could not be looked at
 		Example: `  agentidp ledger state agent 019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41 --at 2026-11-23T07:21:00Z
   agentidp ledger state agent 019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41 --at 4711 --json`,
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 2 {
+			if len(args) < 2 {
 				return usageError{errors.New("ledger state needs a kind and an id")}
+			}
+			if len(args) > 2 {
+				return usageError{fmt.Errorf("ledger state takes a kind and an id: %q is too much", args[2])}
 			}
 			return nil
 		},
@@ -43,7 +47,7 @@ Exit code 0: told. 1: there was no such thing then. 2: it could not be looked at
 			}
 			moment, err := replay.ParseMoment(at)
 			if err != nil {
-				return usageError{err}
+				return err
 			}
 			print := func(w io.Writer, s any) error { return printState(w, s) }
 			if asJSON {
@@ -52,7 +56,7 @@ Exit code 0: told. 1: there was no such thing then. 2: it could not be looked at
 			return c.ledgerState(cmd.Context(), kind, id, moment, func(s any) error { return print(cmd.OutOrStdout(), s) })
 		},
 	}
-	cmd.Flags().StringVar(&at, "at", "", "a time (RFC 3339) or the position of an event; now when left out")
+	cmd.Flags().StringVar(&at, "at", "", "a time (RFC 3339; without fractions, the whole millisecond that it names) or the position of an event; now when left out")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -75,7 +79,7 @@ func (c *cli) ledgerState(ctx context.Context, kind replay.ThingKind, id uuid.UU
 	case errors.As(err, &refusal) && refusal.Code == domain.CodeValidation:
 		return usageError{errors.New(refusal.Message)}
 	case errors.As(err, &refusal):
-		return errors.New(refusal.Message)
+		return absentError{refusal.Message}
 	case err != nil:
 		return uncheckedError{err}
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,7 +20,8 @@ func (c *cli) ledgerTailCommand() *cobra.Command {
 		Short: "Print events, one JSON object a line, and follow the ledger",
 		Long: `Print the newest events, or those after a position, one JSON object a line:
 position, hash and the record as it is. With -f go on with those that come, until
-Ctrl-C; nothing is left out and nothing comes twice.`,
+Ctrl-C; nothing is left out and nothing comes twice, also where the connection is
+lost and made again.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.newest = !cmd.Flags().Changed("from")
@@ -48,6 +50,9 @@ func (c *cli) ledgerTail(cmd *cobra.Command, o tailOptions) error {
 		return err
 	}
 	defer ledger.Close()
+	if err := ledger.Knows(ctx, organization); err != nil {
+		return uncheckedError{err}
+	}
 	filter, lines := eventstore.Filter{Organization: organization}, bufio.NewWriter(cmd.OutOrStdout())
 	after := eventstore.Position(o.from)
 	if o.newest {
@@ -60,11 +65,13 @@ func (c *cli) ledgerTail(cmd *cobra.Command, o tailOptions) error {
 	}
 	subscription := ledger.Store.Subscribe(after, filter)
 	defer subscription.Close()
-	err = follow(ctx, subscription, lines, o.follow)
-	if err != nil && !errors.Is(err, context.Canceled) {
-		return uncheckedError{err}
+	err = follow(ctx, subscription, lines, o.follow, func(err error) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "agentidp: %v; trying again\n", err)
+	})
+	if o.follow && errors.Is(err, context.Canceled) {
+		return nil
 	}
-	return nil
+	return err
 }
 
 // printNewest prints the last n events and gives the position to go on from.
@@ -83,13 +90,29 @@ func printNewest(ctx context.Context, store eventstore.Store, n int, filter even
 	return after, printEvents(w, newest)
 }
 
-// follow prints events until the end, or, going on, until ctx ends.
-func follow(ctx context.Context, events eventstore.Subscription, w *bufio.Writer, goOn bool) error {
-	for {
+// follow prints events until the end, or, going on, until ctx ends. Going on, it
+// outlives a ledger that cannot be reached for a while; lost is told of that once
+// each time.
+func follow(ctx context.Context, events eventstore.Subscription, w *bufio.Writer, goOn bool, lost func(error)) error {
+	const pause = 500 * time.Millisecond
+	for failed := false; ; {
 		batch, err := events.Next(ctx)
+		if goOn && errors.Is(err, eventstore.ErrUnavailable) {
+			if !failed {
+				lost(err)
+			}
+			failed = true
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(pause):
+			}
+			continue
+		}
 		if err != nil {
 			return err
 		}
+		failed = false
 		if err := printEvents(w, batch.Events); err != nil || !goOn && batch.Position >= batch.Head {
 			return err
 		}

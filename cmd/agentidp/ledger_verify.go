@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
+	"golang.org/x/mod/sumdb/note"
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/replay"
@@ -26,13 +29,18 @@ first wrong event; docs/runbooks/broken-chain.md says what to do then.
 
 A bundle and a proof need no server, no database and no configuration. Pin the
 key that they are verified with: "agentidp ledger checkpoint --key" prints it.
-A bundle brings its key along, which proves little about who made it.
+A bundle brings its key along, which proves little about who made it. The log of
+an organization has a key of its own: "checkpoint --key --organization ID".
 
 Checkpoints that were kept elsewhere are the best witness against somebody who
 has the whole database. --against takes signed checkpoints and files that a
 server keeps as CHECKPOINT_FILE; --live takes the latter by itself.
 
-Exit code 0: intact. 1: broken. 2: it could not be checked.`,
+A bundle from a pipe is "-"; it is kept in a temporary file while it is read.
+
+Exit code 0: intact and proven. 1: broken. 2: it could not be checked, or is not
+proven: no key was pinned, or the newest events are signed by nobody (those of
+the running ledger will be; of a bundle, --unsigned-tail accepts them).`,
 		Args: func(_ *cobra.Command, args []string) error { return o.check(args) },
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.live {
@@ -41,7 +49,8 @@ Exit code 0: intact. 1: broken. 2: it could not be checked.`,
 			return verifyFile(cmd, o, args[0])
 		},
 	}
-	cmd.Flags().StringVar(&o.key, "key", "", "the pinned `key` to verify checkpoints with (C2SP signed-note vkey)")
+	cmd.Flags().StringVar(&o.key, "key", "", "the pinned `key` to verify checkpoints with, or a file with it (C2SP signed-note vkey)")
+	cmd.Flags().BoolVar(&o.unsignedTail, "unsigned-tail", false, "take a bundle whose newest events are not signed for proven")
 	cmd.Flags().StringArrayVar(&o.against, "against", nil, "a `file` with a checkpoint that was kept; may be repeated")
 	cmd.Flags().BoolVar(&o.live, "live", false, "verify the running ledger, in the database of DATABASE_URL")
 	cmd.Flags().BoolVar(&o.incremental, "incremental", false, "with --live: only what has come since the last time")
@@ -54,6 +63,7 @@ type verifyOptions struct {
 	key                     string
 	against                 []string
 	live, incremental, json bool
+	unsignedTail            bool
 	organization            string
 }
 
@@ -65,14 +75,41 @@ func (o *verifyOptions) check(args []string) error {
 		return usageError{errors.New("--live goes by the server's own key, not by --key: export a bundle and verify that")}
 	case o.live && o.incremental && o.organization != "":
 		return usageError{errors.New("--incremental is of the whole ledger: leave --organization away")}
+	case o.live && o.unsignedTail:
+		return usageError{errors.New("--unsigned-tail is of bundles: the running ledger always has one")}
 	case o.live:
 		return nil
 	case o.incremental || o.organization != "":
 		return usageError{errors.New("--incremental and --organization go with --live")}
-	case len(args) != 1:
+	case len(args) == 0:
 		return usageError{errors.New("name one bundle or proof, or say --live")}
+	case len(args) > 1:
+		return usageError{fmt.Errorf("one bundle or proof at a time: %q is too much", args[1])}
+	case o.key != "":
+		key, err := readKey(o.key)
+		o.key = key
+		return err
 	}
 	return nil
+}
+
+// readKey takes a key, or the name of a file that has it.
+func readKey(given string) (string, error) {
+	key := strings.TrimSpace(given)
+	if content, err := os.ReadFile(given); err == nil {
+		key = strings.TrimSpace(string(content))
+	}
+	const form = "a key is written name+8 hexadecimal digits+base64, as \"agentidp ledger checkpoint --key\" prints it"
+	_, err := note.NewVerifier(key)
+	switch {
+	case err == nil:
+		return key, nil
+	case strings.Count(key, "+") < 2:
+		return "", usageError{fmt.Errorf("--key %q is neither a file that can be read nor a key: %s", given, form)}
+	case strings.Contains(err.Error(), "hash"):
+		return "", usageError{errors.New("--key: the eight digits in it are not those of its name and its key: a character is wrong or missing; copy it again")}
+	}
+	return "", usageError{fmt.Errorf("--key: it is damaged (%w): %s", err, form)}
 }
 
 func (c *cli) verifyLive(cmd *cobra.Command, o verifyOptions) error {
@@ -82,6 +119,9 @@ func (c *cli) verifyLive(cmd *cobra.Command, o verifyOptions) error {
 		return err
 	}
 	defer ledger.Close()
+	if err := ledger.Knows(ctx, id); err != nil {
+		return uncheckedError{err}
+	}
 	against, err := readCheckpoints(o.against, signer.VerifierKey(id))
 	if err != nil {
 		return err
@@ -92,7 +132,7 @@ func (c *cli) verifyLive(cmd *cobra.Command, o verifyOptions) error {
 	}
 	bar := newProgress(cmd.ErrOrStderr(), "verifying", total)
 	defer bar.done()
-	verifier := ledger.Verifier(signer, against, bar.add)
+	verifier := ledger.Verifier(signer, checkpointsOf(against), bar.add)
 	var report replay.Report
 	if o.incremental {
 		report, err = verifier.ReportNew(ctx)
@@ -101,32 +141,78 @@ func (c *cli) verifyLive(cmd *cobra.Command, o verifyOptions) error {
 	}
 	bar.done()
 	if err != nil {
-		return uncheckedError{err}
+		return uncheckedError{readOnly(err, "--incremental keeps in it how far it has come; run it on the primary, or verify all without --incremental")}
 	}
-	return tell(cmd.OutOrStdout(), shownReport{Origin: signer.Origin(id), VerifierKey: signer.VerifierKey(id), Pinned: true}, report, o.json)
+	return tell(cmd.OutOrStdout(), shownReport{
+		Origin: signer.Origin(id), VerifierKey: signer.VerifierKey(id), Pinned: true, live: true, incremental: o.incremental,
+	}, report, against, o.json)
 }
 
+// readOnly says of an error that the database takes no writes, as a hot standby
+// takes none, and what to do.
+func readOnly(err error, instead string) error {
+	const readOnlyTransaction = "25006"
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && refused.Code == readOnlyTransaction {
+		return fmt.Errorf("the database is read-only, as a standby is: %s (%w)", instead, err)
+	}
+	return err
+}
+
+// verifyFile verifies a bundle or a proof; "-" is standard input. What cannot be
+// read from the middle, a pipe, is copied first.
 func verifyFile(cmd *cobra.Command, o verifyOptions, path string) error {
-	file, err := os.Open(path)
+	file, done, err := openSeekable(cmd.InOrStdin(), path)
 	if err != nil {
 		return uncheckedError{err}
 	}
-	defer file.Close()
+	defer done()
 	start := make([]byte, 64)
 	n, err := io.ReadFull(file, start)
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+	if err == nil || errors.Is(err, io.ErrUnexpectedEOF) {
+		_, err = file.Seek(0, io.SeekStart)
+	}
+	if err != nil {
 		return uncheckedError{fmt.Errorf("%s: %w", path, err)}
 	}
 	if replay.IsProof(start[:n]) {
-		return verifyProof(cmd, o, path)
+		return verifyProof(cmd, o, path, file)
 	}
-	return verifyBundle(cmd.Context(), cmd, o, file)
+	return verifyBundle(cmd.Context(), cmd, o, path, file)
 }
 
-func verifyBundle(ctx context.Context, cmd *cobra.Command, o verifyOptions, file *os.File) error {
+func openSeekable(stdin io.Reader, path string) (file *os.File, done func(), err error) {
+	source := stdin
+	if path != "-" {
+		opened, err := os.Open(path)
+		if err != nil {
+			return nil, nil, err
+		}
+		if info, err := opened.Stat(); err == nil && info.Mode().IsRegular() {
+			return opened, func() { _ = opened.Close() }, nil
+		}
+		defer opened.Close()
+		source = opened
+	}
+	copied, err := os.CreateTemp("", "agentidp-bundle-*")
+	if err != nil {
+		return nil, nil, err
+	}
+	done = func() { _ = errors.Join(copied.Close(), os.Remove(copied.Name())) }
+	if _, err = io.Copy(copied, source); err == nil {
+		_, err = copied.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		done()
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return copied, done, nil
+}
+
+func verifyBundle(ctx context.Context, cmd *cobra.Command, o verifyOptions, path string, file *os.File) error {
 	bundle, err := replay.OpenBundle(file)
 	if err != nil {
-		return uncheckedError{fmt.Errorf("%s: %w", file.Name(), err)}
+		return uncheckedError{fmt.Errorf("%s: %w", path, err)}
 	}
 	key := o.key
 	if key == "" {
@@ -137,19 +223,36 @@ func verifyBundle(ctx context.Context, cmd *cobra.Command, o verifyOptions, file
 		return err
 	}
 	bar := newProgress(cmd.ErrOrStderr(), "verifying", bundle.Manifest.Events)
-	report, err := bundle.Verify(ctx, replay.BundleOptions{VerifierKey: key, Against: against, Progress: bar.add})
+	report, err := bundle.Verify(ctx, replay.BundleOptions{VerifierKey: key, Against: checkpointsOf(against), Progress: bar.add})
 	bar.done()
 	if err != nil {
-		return uncheckedError{fmt.Errorf("%s: %w", file.Name(), err)}
+		err = fmt.Errorf("%s: %w", path, err)
+		if id := bundle.Manifest.Organization; id != nil && o.key != "" && !errors.Is(err, replay.ErrBundle) {
+			err = fmt.Errorf("%w\nThe log of an organization has a key of its own: agentidp ledger checkpoint --key --organization %s", err, id)
+		}
+		return uncheckedError{err}
 	}
-	if report.Break == nil && report.Checkpoint == nil {
-		return uncheckedError{errors.New("there is no checkpoint in it that this key signed: nothing proves it")}
+	return tell(cmd.OutOrStdout(), shownReport{
+		Origin: bundle.Manifest.Origin, VerifierKey: key, Pinned: o.key != "", unsignedTail: o.unsignedTail,
+	}, report, against, o.json)
+}
+
+// keptCheckpoint is a checkpoint and the file that it was kept in.
+type keptCheckpoint struct {
+	replay.Checkpoint
+	path string
+}
+
+func checkpointsOf(kept []keptCheckpoint) []replay.Checkpoint {
+	all := make([]replay.Checkpoint, len(kept))
+	for i := range kept {
+		all[i] = kept[i].Checkpoint
 	}
-	return tell(cmd.OutOrStdout(), shownReport{Origin: bundle.Manifest.Origin, VerifierKey: key, Pinned: o.key != ""}, report, o.json)
+	return all
 }
 
 // readCheckpoints reads what somebody kept.
-func readCheckpoints(paths []string, key string) (kept []replay.Checkpoint, err error) {
+func readCheckpoints(paths []string, key string) (kept []keptCheckpoint, err error) {
 	for _, path := range paths {
 		content, err := os.ReadFile(path)
 		if err != nil {
@@ -159,7 +262,7 @@ func readCheckpoints(paths []string, key string) (kept []replay.Checkpoint, err 
 		if err != nil {
 			return nil, uncheckedError{fmt.Errorf("%s: %w; --key says which key you pinned", path, err)}
 		}
-		kept = append(kept, c)
+		kept = append(kept, keptCheckpoint{c, path})
 	}
 	return kept, nil
 }

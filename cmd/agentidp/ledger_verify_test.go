@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/sentryagent/agentidp/internal/pgtest"
 	"github.com/sentryagent/agentidp/replay"
@@ -83,9 +86,14 @@ func TestAnAuditorProvesTheLedgerWithoutServerOrDatabase(t *testing.T) {
 		t.Errorf("export: %q, %q", exported.stdout, exported.stderr)
 	}
 	// Nothing of the configuration is there any more.
-	unpinned := mustLedger(t, nil, exitOK, "verify", a.path("bundle"))
-	if !strings.HasPrefix(unpinned.stdout, "intact: ") || !strings.Contains(unpinned.stdout, "--key "+a.key) || unpinned.stderr != "" {
-		t.Errorf("verify: %q, %q; want it intact and the key to pin", unpinned.stdout, unpinned.stderr)
+	unpinned := mustLedger(t, nil, exitBadUsage, "verify", a.path("bundle"))
+	if !strings.HasPrefix(unpinned.stdout, "unproven: ") || strings.Contains(unpinned.stdout+unpinned.stderr, a.key) || !strings.Contains(unpinned.stderr, "unproven: no pinned key") {
+		t.Errorf("verify: %q, %q; want it unproven, and not the bundle's own key", unpinned.stdout, unpinned.stderr)
+	}
+	a.write(t, "key", a.key+"\n")
+	filed := mustLedger(t, nil, exitOK, "verify", a.path("bundle"), "--key", a.path("key"), "--against", a.path("checkpoint"))
+	if !strings.HasPrefix(filed.stdout, "intact: ") || !strings.Contains(filed.stdout, "and extends "+a.path("checkpoint")+" (") || filed.stderr != "" {
+		t.Errorf("verify: %q, %q; want it intact, and which checkpoint it extends", filed.stdout, filed.stderr)
 	}
 	pinned := report(t, mustLedger(t, nil, exitOK, "verify", a.path("bundle"), "--key", a.key, "--against", a.path("checkpoint"), "--json"))
 	if !pinned.Verified || !pinned.Pinned || pinned.Checked < 20 || pinned.Checkpoint == nil || pinned.Checkpoint.TreeSize != pinned.Checked || pinned.TreeSize != pinned.Checked {
@@ -107,7 +115,11 @@ func TestAnAuditorProvesTheLedgerWithoutServerOrDatabase(t *testing.T) {
 	}
 	ours := report(t, a.must(t, exitOK, "verify", "--live", "--json", "--organization", a.operator.OrganizationID))
 	a.must(t, exitOK, "export", "-o", a.path("ours"), "--organization", a.operator.OrganizationID)
-	if offline := report(t, mustLedger(t, nil, exitOK, "verify", a.path("ours"), "--json")); offline.Checked != ours.Checked || offline.RootHash != ours.RootHash {
+	if r := mustLedger(t, nil, exitBadUsage, "verify", a.path("ours"), "--key", a.key); !strings.Contains(r.stderr, "checkpoint --key --organization "+a.operator.OrganizationID) {
+		t.Errorf("an organization's bundle under the key of the whole ledger: %q", r.stderr)
+	}
+	oursKey := strings.TrimSpace(a.must(t, exitOK, "checkpoint", "--key", "--organization", a.operator.OrganizationID).stdout)
+	if offline := report(t, mustLedger(t, nil, exitOK, "verify", a.path("ours"), "--json", "--unsigned-tail", "--key", oursKey)); offline.Checked != ours.Checked || offline.RootHash != ours.RootHash {
 		t.Errorf("the organization's: %+v, live %+v", offline, ours)
 	}
 }
@@ -204,6 +216,10 @@ func TestWhatCannotBeVerifiedIsExitCode2(t *testing.T) {
 		{"verify", a.path("none")}, {"verify", a.path("garbage")}, {"verify", a.path("bundle"), "--against", a.path("garbage")},
 		{"verify", a.path("bundle"), "--against", a.path("none")}, {"verify", a.path("bundle"), "--key", otherKey},
 		{"verify", "--live", "--organization", "acme"}, {"export"}, {"export", "-o", a.path("no/such/directory")}, {"prove"}, {"prove", "x"}, {"tail", "--from", "x"},
+		{"verify", a.path("bundle"), "--key", a.path("none")}, {"verify", a.path("bundle"), "--key", mistyped(a.key)}, {"verify", a.path("bundle"), a.path("bundle")},
+		{"verify", a.path("bundle"), "--key", a.key, "--live"}, {"export", "-o", a.dir}, {"export", "-o", "/dev/null"},
+		{"export", "-o", a.path("new"), "--organization", "0192f3a0-0000-7000-8000-0000000000a1"},
+		{"checkpoint", "--organization", "0192f3a0-0000-7000-8000-0000000000a1"}, {"tail", "--organization", "0192f3a0-0000-7000-8000-0000000000a1"},
 	} {
 		if r := a.must(t, exitBadUsage, args...); r.stdout != "" || r.stderr == "" {
 			t.Errorf("agentidp ledger %v: %q, %q; want why on standard error alone", args, r.stdout, r.stderr)
@@ -213,3 +229,62 @@ func TestWhatCannotBeVerifiedIsExitCode2(t *testing.T) {
 		t.Errorf("verify --live without configuration: code %d", r.code)
 	}
 }
+
+// mistyped is a key with another digit in it.
+func mistyped(key string) string {
+	at := strings.Index(key, "+") + 1
+	if key[at] == '0' {
+		return key[:at] + "1" + key[at+1:]
+	}
+	return key[:at] + "0" + key[at+1:]
+}
+
+// What no server has added to the log yet is neither signed nor exported without a word.
+func TestStoppedServersSignAndExportNothingShort(t *testing.T) {
+	t.Parallel()
+	a := newAuditor(t)
+	admin := pgtest.Pool(t, a.superuserURL)
+	var head int64
+	if err := admin.QueryRow(t.Context(), `SELECT position FROM ledger_head`).Scan(&head); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.Exec(t.Context(), `UPDATE transparency_logs SET changed_position = changed_position - 3 WHERE changed_position = $1`, head); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"checkpoint"}, {"export", "-o", a.path("short")}} {
+		if r := a.must(t, exitBadUsage, args...); !strings.Contains(r.stderr, "3 events are not in the log yet") || r.stdout != "" {
+			t.Errorf("agentidp ledger %v: %q, %q", args, r.stdout, r.stderr)
+		}
+	}
+	if _, err := os.Stat(a.path("short")); err == nil {
+		t.Error("a bundle was written all the same")
+	}
+}
+
+// An answer that is interrupted, or cannot be printed, is exit code 2 and leaves no bundle.
+func TestAnInterruptedCommandFindsNothing(t *testing.T) {
+	t.Parallel()
+	a := newAuditor(t)
+	for i := range 12 {
+		ctx, stop := context.WithTimeout(t.Context(), time.Duration(i)*20*time.Millisecond)
+		for _, args := range [][]string{{"verify", "--live"}, {"verify", "--live", "--incremental"}, {"export", "-o", a.path("cut")}} {
+			var stdout, stderr strings.Builder
+			if code := run(ctx, append([]string{"ledger"}, args...), a.settings, &stdout, &stderr); code == exitFailed {
+				t.Errorf("%v after %d ms: code %d: %s%s", args, i*20, code, stdout.String(), stderr.String())
+			}
+		}
+		stop()
+	}
+	if left, err := filepath.Glob(a.path("cut.new-*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	var stderr strings.Builder
+	if code := run(t.Context(), []string{"ledger", "verify", "--live"}, a.settings, full{}, &stderr); code != exitBadUsage {
+		t.Errorf("an answer that cannot be printed: code %d, %s", code, stderr.String())
+	}
+}
+
+// full is a disk without space.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, syscall.ENOSPC }

@@ -42,7 +42,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	ran, err := root.ExecuteContextC(ctx)
 	var faults config.Faults
 	var usage usageError
 	var unchecked uncheckedError
@@ -53,7 +53,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		fmt.Fprintln(stderr, faults)
 		return exitBadUsage
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "agentidp: %v\nSee agentidp --help.\n", err)
+		fmt.Fprintf(stderr, "agentidp: %v\nSee %s --help.\n", err, ran.CommandPath())
 		return exitBadUsage
 	}
 	fmt.Fprintf(stderr, "agentidp: %v\n", err)
