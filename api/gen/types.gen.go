@@ -1695,7 +1695,7 @@ type ConsistencyProof struct {
 
 // Cosignature Example: {"cosignature":"— witness.example.org TKCVZxkB…","treeSize":3}
 type Cosignature struct {
-	// Cosignature The line of the signed note that begins with an em dash.
+	// Cosignature The lines of the signed note that begin with an em dash as the witness answered them.
 	Cosignature string `json:"cosignature"`
 
 	// TreeSize Of the checkpoint.

@@ -136,7 +136,7 @@ func TestEveryFaultIsReportedOnALineOfItsOwn(t *testing.T) {
 		"JWT_SIGNING_ALG=HS256",
 		"EVENTSTORE=EventStoreDB",
 		"MASTER_KEY_FILE=master.key",
-		"WITNESS_KEYS=w.example+1a2b3c4d+AQ==,w.example",
+		"WITNESS_KEYS=w.example+d149ff94+AQ==,w.example,w.example+1a2b3c4d+AQ==",
 	}, "")
 	var faults config.Faults
 	if !errors.As(err, &faults) {
@@ -144,9 +144,9 @@ func TestEveryFaultIsReportedOnALineOfItsOwn(t *testing.T) {
 	}
 	lines := strings.Split(err.Error(), "\n")
 	prefixes := []string{"DATABASE_URL: ", "REDIS_URL: ", `PORT: found "99999"; must be a whole number from 1 to 65535`,
-		`JWT_SIGNING_ALG: found "HS256"; must be one of RS256, ES256`, `EVENTSTORE: found "EventStoreDB"; must be one of postgres, esdb`, `WITNESS_KEYS: found "w.example"`}
-	if len(lines) != 6 || len(faults) != 6 {
-		t.Fatalf("%d lines, %d faults, want 6 of each:\n%v", len(lines), len(faults), err)
+		`JWT_SIGNING_ALG: found "HS256"; must be one of RS256, ES256`, `EVENTSTORE: found "EventStoreDB"; must be one of postgres, esdb`, `WITNESS_KEYS: found "w.example"`, `WITNESS_KEYS: found "w.example+1a2b3c4d+AQ=="`}
+	if len(lines) != len(prefixes) || len(faults) != len(prefixes) {
+		t.Fatalf("%d lines, %d faults, want %d of each:\n%v", len(lines), len(faults), len(prefixes), err)
 	}
 	for i, prefix := range prefixes {
 		if !strings.HasPrefix(lines[i], prefix) {

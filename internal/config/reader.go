@@ -1,6 +1,9 @@
 package config
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -164,15 +167,31 @@ func (r *reader) fileBeside(name, other, file string) string {
 	return r.newFile(name)
 }
 
-// verifierKeys accepts keys as C2SP signed-note writes them; whether they are keys is for whoever uses them to say.
+// verifierKeys accepts keys as C2SP signed-note writes them, with the id that follows from name and key: with another
+// one no signature would ever match. Whether they are keys of an algorithm that is known is for whoever uses them to say.
 func (r *reader) verifierKeys(name string) []string {
 	keys := r.list(name, "")
 	for i, key := range keys {
 		if strings.Count(key, "+") < 2 || strings.ContainsAny(key, " \t") || slices.Contains(keys[:i], key) {
 			r.fault(name, strconv.Quote(key), "verifier keys separated by commas, each once", "write each as name+hash+key (C2SP signed-note)")
+			continue
+		}
+		if id, ok := verifierID(key); !ok {
+			r.fault(name, strconv.Quote(key), "verifier keys whose id is that of their name and key (here "+id+")",
+				"copy the witness's key again: its name, its id or the key itself is mistyped")
 		}
 	}
 	return keys
+}
+
+// verifierID is the id that a verifier key should have, and whether it has it.
+func verifierID(key string) (id string, ok bool) {
+	name, rest, _ := strings.Cut(key, "+")
+	given, text, _ := strings.Cut(rest, "+")
+	public, err := base64.StdEncoding.DecodeString(text)
+	sum := sha256.Sum256(append([]byte(name+"\n"), public...))
+	id = hex.EncodeToString(sum[:4])
+	return id, err == nil && len(public) > 0 && name != "" && given == id
 }
 
 func (r *reader) directory(name string) string {

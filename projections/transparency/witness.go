@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -16,8 +17,8 @@ import (
 // checkpoint.
 var ErrCosignature = errors.New("not a cosignature of a known witness on this checkpoint")
 
-// Witnesses takes the cosignatures (C2SP tlog-cosignature, cosignature/v1 with
-// Ed25519) of those whose keys it knows on checkpoints of the whole ledger. From
+// Witnesses takes the cosignatures (C2SP tlog-cosignature, with Ed25519 or
+// ML-DSA-44) of those whose keys it knows on checkpoints of the whole ledger. From
 // then on they stand in the checkpoint.
 type Witnesses struct {
 	pool   *pgxpool.Pool
@@ -45,30 +46,36 @@ const storeCosignature = `INSERT INTO checkpoint_cosignatures AS w (organization
 	ON CONFLICT (organization_id, origin, size, witness, key_hash) DO UPDATE
 		SET (line, cosigned_at) = (excluded.line, excluded.cosigned_at) WHERE w.cosigned_at < excluded.cosigned_at`
 
-// Accept takes a cosignature: the line of a signed note that begins with an em
-// dash. A later one of the same witness on the same checkpoint replaces it. The
-// error is [ErrNoCheckpoint] or [ErrCosignature].
-func (w *Witnesses) Accept(ctx context.Context, size int64, line string) (Signed, error) {
+// Accept takes cosignatures: the lines of a signed note that begin with an em
+// dash, as a witness answers them, one for each key that it has. Those of keys
+// that are not known are left out, where one is known. A later one of the same
+// witness on the same checkpoint replaces it. The error is [ErrNoCheckpoint] or
+// [ErrCosignature].
+func (w *Witnesses) Accept(ctx context.Context, size int64, lines string) (Signed, error) {
 	signed, err := w.logs.Checkpoint(ctx, Whole, w.origin, size)
 	if err != nil {
 		return Signed{}, err
 	}
-	line = strings.TrimSuffix(line, "\n")
+	lines = strings.TrimSuffix(lines, "\n")
 	text, _, found := strings.Cut(string(signed.Note), "\n\n")
-	if strings.Contains(line, "\n") || !found {
-		return Signed{}, fmt.Errorf("%w: it must be one line", ErrCosignature)
+	if strings.Contains(lines, "\n\n") || !found {
+		return Signed{}, fmt.Errorf("%w: no line may be empty", ErrCosignature)
 	}
-	opened, err := note.Open([]byte(text+"\n\n"+line+"\n"), w.known)
-	if err != nil || len(opened.Sigs) != 1 {
+	opened, err := note.Open([]byte(text+"\n\n"+lines+"\n"), w.known)
+	if err != nil || len(opened.Sigs) == 0 {
 		return Signed{}, ErrCosignature
 	}
-	by := opened.Sigs[0]
-	at, err := cosignature.CoSigV1Timestamp(by)
-	if err != nil {
-		return Signed{}, ErrCosignature
+	cosigned := make([]time.Time, len(opened.Sigs))
+	for i, by := range opened.Sigs {
+		if cosigned[i], err = cosignature.CoSigV1Timestamp(by); err != nil {
+			return Signed{}, ErrCosignature
+		}
 	}
 	err = keep(ctx, w.pool, func(batch *pgx.Batch) {
-		batch.Queue(storeCosignature, Whole, w.origin, size, by.Name, int64(by.Hash), line, at.UTC())
+		for i, by := range opened.Sigs {
+			line := "\u2014 " + by.Name + " " + by.Base64
+			batch.Queue(storeCosignature, Whole, w.origin, size, by.Name, int64(by.Hash), line, cosigned[i].UTC())
+		}
 	})
 	if err != nil {
 		return Signed{}, fmt.Errorf("store a cosignature: %w", err)

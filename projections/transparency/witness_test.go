@@ -48,8 +48,12 @@ func TestCosignaturesOfKnownWitnessesStandInTheCheckpoint(t *testing.T) {
 	if _, err := witnesses.Accept(t.Context(), signed.Size, lines[0]); err != nil {
 		t.Errorf("the same once more: %v", err)
 	}
+	// As a witness with several keys answers, one of which is not known here.
+	if got, err := witnesses.Accept(t.Context(), signed.Size, lines[0]+lines[2]+lines[1]); err != nil || strings.Contains(string(got.Note), lines[2]) {
+		t.Errorf("several at once: %v", err)
+	}
 	for name, line := range map[string]string{
-		"of a stranger": lines[2], "nothing": "", "two lines": lines[0] + lines[1],
+		"of a stranger": lines[2], "nothing": "", "lines with a gap": lines[0] + "\n" + lines[1],
 		"altered": strings.Replace(lines[0], "— ", "— x", 1),
 	} {
 		if _, err := witnesses.Accept(t.Context(), signed.Size, line); !errors.Is(err, ErrCosignature) {
