@@ -68,7 +68,6 @@ func badJSON(tb testing.TB, o operation) []badRequest {
 		{name: "single quotes", body: strings.ReplaceAll(text, `"`, `'`)},
 		{name: "comment", body: "/* hello */" + text},
 		{name: "byte order mark", body: "\ufeff" + text},
-		{name: "null", body: "null"},
 		{name: "array", body: "[" + text + "]"},
 		{name: "string", body: `"text"`},
 		{name: "number", body: "7"},
@@ -96,7 +95,7 @@ func badJSON(tb testing.TB, o operation) []badRequest {
 		{name: "compressed", body: text, coding: "gzip", status: 415},
 	}
 	if o.RequestBody.Value.Required {
-		bad = append(bad, badRequest{name: "empty"}, badRequest{name: "empty object", body: "{}"})
+		bad = append(bad, badRequest{name: "empty"}, badRequest{name: "empty object", body: "{}"}, badRequest{name: "null", body: "null"})
 	}
 	for name := range o.RequestBody.Value.Content["application/json"].Schema.Value.Properties {
 		for kind, value := range map[string]string{
@@ -171,6 +170,9 @@ func TestNoBodyDoesHarm(t *testing.T) {
 	before, head := s.state(t, n), s.head(t)
 	tried := 0
 	for _, o := range s.description.operations(http.MethodPost, http.MethodPatch, http.MethodPut) {
+		if o.RequestBody == nil {
+			continue
+		}
 		bad := badForms()
 		if o.takesJSON() {
 			bad = badJSON(t, o)

@@ -155,11 +155,12 @@ func TestOneFailureIsOneFailure(t *testing.T) {
 	if len(events) != 1 {
 		t.Errorf("%d records of one failure: %v", len(events), events)
 	}
-	for i := range 9 {
+	const tries = 10
+	for i := range tries {
 		wrong := wrongSecret(a)
 		inForm := tokenForm("grant_type", grant, "client_id", a.id, "client_secret", wrong.basic.secret)
 		s.must(t, wrong, 401, "invalid_client")
-		if i == 8 { // that was the tenth of this address
+		if i == tries-1 {
 			break
 		}
 		[]*server{s.server, second}[i%2].must(t, []request{inForm, wrong}[i%2], 401, "invalid_client")

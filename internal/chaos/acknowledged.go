@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/sentryagent/agentidp/domain"
 )
@@ -30,17 +31,26 @@ func (r *Recording) CheckAcknowledged(h *History) []Violation {
 	return append(append(violations, r.checkReads()...), r.checkTrails(h)...)
 }
 
-// madeBy is what all attempts at an operation have led to, of what it makes.
+// madeBy is what all attempts at an operation have led to, of what it makes. A
+// delegation that the request itself has taken back, since its token ended
+// meanwhile, is not there.
 func (h *History) madeBy(o *Operation) (there []made) {
+	takenBack := make(map[string]bool) // by stream
 	for _, a := range o.Attempts {
 		for _, m := range h.requests[a.Request] {
+			takenBack[m.stream] = takenBack[m.stream] || m.eventType == delegationRevoked
 			if o.isWhatItMakes(m) {
 				there = append(there, m)
 			}
 		}
 	}
-	return there
+	return slices.DeleteFunc(there, func(m made) bool { return m.eventType == delegationCreated && takenBack[m.stream] })
 }
+
+const (
+	delegationCreated domain.Type = "delegation.created"
+	delegationRevoked domain.Type = "delegation.revoked"
+)
 
 // named is the id by which an answer names what an event made.
 func named(fact domain.Event) string {

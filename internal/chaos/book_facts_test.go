@@ -22,7 +22,7 @@ func (b *book) found() {
 }
 
 func (b *book) claim(id domain.AgentID, email string) {
-	b.write(domain.ClaimStream(domain.ClaimEmail, email),
+	b.write(domain.EmailClaimStream(b.organization, email),
 		domain.ClaimMade{Kind: domain.ClaimEmail, Owner: id.UUID, OrganizationID: b.organization})
 }
 

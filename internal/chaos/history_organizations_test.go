@@ -24,7 +24,7 @@ func TestBrokenOrganizationsAreFound(t *testing.T) {
 		"a claim taken from somebody who may come to life": {chaos.RuleClaimed, func(b *book) {
 			first, second := newAgent(), newAgent()
 			b.claim(first, "new@acme.example")
-			b.write(domain.ClaimStream(domain.ClaimEmail, "new@acme.example"), domain.ClaimTakenOver{
+			b.write(domain.EmailClaimStream(b.organization, "new@acme.example"), domain.ClaimTakenOver{
 				Kind: domain.ClaimEmail, Owner: second.UUID, OrganizationID: b.organization, From: first.UUID,
 			})
 		}},

@@ -55,6 +55,27 @@ func TestWhatWasAcknowledgedIsHeldAgainstTheLedger(t *testing.T) {
 	}
 }
 
+// A delegation that its own request took back was refused; one that somebody
+// else ended later was not.
+func TestWhatARequestTakesBackIsNotThere(t *testing.T) {
+	t.Parallel()
+	for revokedBy, want := range map[string]chaos.Rule{"one": "", "another": chaos.RuleRefused} {
+		b := sound(t)
+		b.below.UUID = uuid.New()
+		b.writeAs("one", domain.DelegationStream(b.below), b.lentOn())
+		b.writeAs(revokedBy, domain.DelegationStream(b.below), domain.DelegationRevoked{
+			DelegationID: b.below, DelegatorID: b.borrower, RevokedBy: b.borrower,
+		})
+		h, _ := b.replay()
+		r := chaos.NewRecording()
+		r.Operated(chaos.Operation{
+			Kind: "delegate", Attempts: []chaos.Attempt{{Request: "one", Result: chaos.Refused}}, Result: chaos.Refused,
+			Makes: "delegation.created", Least: 1, Most: 1,
+		})
+		mustFind(t, r.CheckAcknowledged(h), want)
+	}
+}
+
 func mustFind(tb testing.TB, found []chaos.Violation, want chaos.Rule) {
 	tb.Helper()
 	switch {

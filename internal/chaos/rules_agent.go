@@ -2,7 +2,6 @@ package chaos
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/sentryagent/agentidp/domain"
 )
@@ -108,7 +107,7 @@ func issueCommand(e domain.TokenIssued) func(domain.Agent) domain.AgentCommand {
 func (h *History) checkAround(o occurrence) error {
 	switch e := o.fact.(type) {
 	case domain.AgentCreated:
-		claim := h.claims[domain.ClaimStream(domain.ClaimEmail, e.Email)]
+		claim := h.claims[domain.EmailClaimStream(e.OrganizationID, e.Email)]
 		if claim.Owner != e.AgentID.UUID {
 			return breaks(RuleClaimed, "the e-mail address %s is claimed by %s", e.Email, claim.Owner)
 		}
@@ -126,7 +125,7 @@ func (h *History) checkAround(o occurrence) error {
 func (h *History) countAgent(o occurrence) {
 	switch e := o.fact.(type) {
 	case domain.AgentCreated:
-		h.onceText("e-mail address "+strings.ToLower(e.Email), o.position)
+		h.onceText(fmt.Sprintf("e-mail address %s in %s", domain.EmailForm(e.Email), e.OrganizationID), o.position)
 	case domain.CredentialGenerated:
 		h.once("credential", e.CredentialID.UUID, o.position)
 	case domain.TokenIssued:
