@@ -3,6 +3,8 @@ package api_test
 import (
 	"net/http"
 	"testing"
+
+	"github.com/sentryagent/agentidp/cmd/agentidp/app/apptest"
 )
 
 const assertionAlgorithms = "RS256 PS256 ES256 ES384 EdDSA Ed25519"
@@ -11,9 +13,8 @@ const assertionAlgorithms = "RS256 PS256 ES256 ES384 EdDSA Ed25519"
 // section 4 each have another place for the path of an identifier.
 func TestIssuersWithAPathAreFoundWhereClientsLook(t *testing.T) {
 	t.Parallel()
-	s := newScene(t)
-	base := s.base
-	at := s.another(t, "PUBLIC_URL="+base+"/idp", "OIDC_ISSUER="+base+"/t1/x")
+	const base = "https://id.example.com"
+	at := newServer(t, apptest.NewWorld(t, "PUBLIC_URL="+base+"/idp", "OIDC_ISSUER="+base+"/t1/x").Serve(t))
 	for _, path := range []string{
 		"/.well-known/oauth-authorization-server", "/.well-known/oauth-authorization-server/t1/x",
 		"/.well-known/openid-configuration", "/.well-known/openid-configuration/t1/x", "/t1/x/.well-known/openid-configuration",

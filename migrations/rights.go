@@ -49,6 +49,7 @@ var tables = []table{
 	{name: "verifications", server: "SELECT, INSERT, UPDATE"},
 	{name: "ledger_anchor", server: "SELECT, INSERT, UPDATE"},
 	{name: "revocation_snapshot", server: "SELECT, INSERT, UPDATE"},
+	{name: "shared_settings", server: "SELECT, INSERT, UPDATE"},
 
 	{name: "read_models"},
 	{name: "projection_checkpoints", server: reads, projector: writes},

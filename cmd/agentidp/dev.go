@@ -54,6 +54,7 @@ type dev struct {
 	dir      string
 	out      io.Writer
 	services *devservices.Services // nil with the user's own
+	alone    bool                  // the database is private: nobody else serves from it
 }
 
 func (d *dev) run(cmd *cobra.Command) error {
@@ -68,6 +69,11 @@ func (d *dev) run(cmd *cobra.Command) error {
 	d.say("bringing the schema up to date")
 	if _, err := app.Migrate(ctx, settings); err != nil {
 		return err
+	}
+	if d.alone { // it may be on another port than the last time
+		if _, err := app.AdoptSettings(ctx, settings); err != nil {
+			return err
+		}
 	}
 	operator, err := d.bootstrap(ctx, settings)
 	if err != nil {
@@ -97,7 +103,7 @@ func (d *dev) startServices(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		d.services = services
+		d.services, d.alone = services, !d.given("DATABASE_URL")
 		d.byDefault("DATABASE_URL", services.DatabaseURL)
 		d.byDefault("MIGRATE_DATABASE_URL", services.OwnerDatabaseURL)
 		d.byDefault("REDIS_URL", services.RedisURL)

@@ -37,6 +37,9 @@ func TestDevStartsEverythingAndStopsAllOfIt(t *testing.T) {
 	}
 	mustStopWithAll(t, p, syscall.SIGTERM)
 
+	port = freePort(t) // and so at another address
+	operator.BaseURL = "http://localhost:" + strconv.Itoa(port)
+	c = newClient(t, operator.BaseURL)
 	p = startDev(t, dir, port)
 	if again := mustBePrivateAndComplete(t, dir, port); again != operator {
 		t.Errorf("the operator of the second start: %+v, want that of the first: %+v", again, operator)

@@ -51,7 +51,7 @@ func newRootCommand(environ []string) *cobra.Command {
 	}
 	root.PersistentFlags().StringVar(&c.dotenv, "env-file", ".env", "file with settings, one NAME=value a line")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(c.serveCommand(), c.devCommand(), c.migrateCommand(), c.bootstrapCommand(), c.ledgerCommand(), c.projectionsCommand(), c.tokensCommand(),
+	root.AddCommand(c.serveCommand(), c.devCommand(), c.migrateCommand(), c.bootstrapCommand(), c.ledgerCommand(), c.projectionsCommand(), c.tokensCommand(), c.settingsCommand(),
 		c.demoCommand(), c.healthcheckCommand(), versionCommand())
 	return root
 }

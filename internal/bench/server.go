@@ -41,6 +41,7 @@ func (b *bench) environ(at ledgerAt, port int, alg string) []string {
 		"RATE_LIMIT_MAX_REQUESTS=0", // a load would meet nothing else
 		"TIER_ENFORCEMENT=false",
 		"PORT=" + strconv.Itoa(port),
+		"PUBLIC_URL=http://localhost:3000", // servers on one ledger agree on it
 		"JWT_SIGNING_ALG=" + alg,
 	}
 	if at.esdbURL != "" {

@@ -54,6 +54,9 @@ func (l *Ledger) Adopt(ctx context.Context, progress AdoptProgress) ([]projectio
 	if err := projections.RebuildError(rebuilt); err != nil {
 		return rebuilt, err
 	}
+	if err := replaceShared(ctx, l.Pool, ledgerOrigin(l.c)); err != nil { // a moved ledger has a new one
+		return rebuilt, err
+	}
 	if err := l.forgetPositions(ctx); err != nil {
 		return rebuilt, err
 	}

@@ -33,7 +33,7 @@ func checkHead(ctx context.Context, store Engine) error {
 }
 
 // watchLedger ends with an error when the database has been adopted by another
-// ledger: a server with the old settings must not go on.
+// ledger or for other settings: a server with the old ones must not go on.
 func (a *App) watchLedger(ctx context.Context) error {
 	const interval = 10 * time.Second
 	ticker := time.NewTicker(interval)
@@ -45,6 +45,9 @@ func (a *App) watchLedger(ctx context.Context) error {
 		case <-ticker.C:
 			if err := a.anchor.Check(ctx); errors.Is(err, projections.ErrOtherLedger) {
 				return adoptFirst(err)
+			}
+			if err := checkShared(ctx, a.pool, a.config); errors.As(err, new(otherSettings)) {
+				return err
 			}
 		}
 	}

@@ -97,6 +97,9 @@ func Start(ctx context.Context, c config.Config, version string, logger *slog.Lo
 	if err := a.openLedger(ctx); err != nil {
 		return nil, err
 	}
+	if err := checkShared(ctx, a.pool, c); err != nil {
+		return nil, err
+	}
 	keys, err := keyring.Open(ctx, a.pool, c.MasterKeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("signing keys: %w", err)
@@ -108,7 +111,10 @@ func Start(ctx context.Context, c config.Config, version string, logger *slog.Lo
 	if err := a.wire(ctx, keys, rules, version); err != nil {
 		return nil, err
 	}
-	return a, a.listen(ctx)
+	if err := a.listen(ctx); err != nil {
+		return nil, err
+	}
+	return a, rememberShared(ctx, a.pool, c) // last, so that no start that failed is remembered
 }
 
 // impatient has a Redis that is away noticed at once: nothing that needs it
