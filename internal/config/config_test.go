@@ -60,6 +60,7 @@ func TestDefaults(t *testing.T) {
 		CheckpointFile:          "/var/lib/agentidp/checkpoints",
 		CheckpointInterval:      time.Minute,
 		ShutdownTimeout:         10 * time.Second,
+		IdleTimeout:             2 * time.Minute,
 		RateLimitMaxRequests:    100,
 		RateLimitWindow:         time.Minute,
 		TierEnforcement:         true,
