@@ -290,6 +290,9 @@ func TestEveryProtectedOperationAsksForItsScope(t *testing.T) {
 		).Replace(o.path)}
 		s.must(t, r, 401, "UNAUTHORIZED")
 		r.token = poor
+		if o.RequestBody != nil && strings.Contains(o.path, "{orgId}") {
+			r.json = o.sample(t)
+		}
 		refusal := s.must(t, r, 403, "INSUFFICIENT_SCOPE")
 		details, _ := refusal.object()["details"].(map[string]any)
 		if byRole := strings.Contains(o.path, "{orgId}") && details == nil; byRole { // what a member's role opens, the command decides
