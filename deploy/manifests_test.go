@@ -221,8 +221,17 @@ func TestManifestsGiveTheServerTimeToStop(t *testing.T) {
 		}
 		needed += ms
 	}
+	for _, o := range manifests(t) {
+		if seconds := o.Data["DRAIN_SECONDS"]; seconds != "" {
+			drain, err := strconv.Atoi(seconds)
+			if err != nil || drain == 0 {
+				t.Errorf("DRAIN_SECONDS: %s", seconds)
+			}
+			needed += drain * 1000
+		}
+	}
 	if grace := serverManifest(t).Spec.Template.Spec.TerminationGracePeriodSeconds * 1000; needed == 0 || grace <= needed {
-		t.Errorf("a pod has %d ms to stop, the server's defaults take up to %d", grace, needed)
+		t.Errorf("a pod has %d ms to stop, the server takes up to %d", grace, needed)
 	}
 }
 
