@@ -158,7 +158,7 @@ type AuditList struct {
 func (q *Queries) AuditEvents(ctx context.Context, tenant Tenant, f AuditFilter) (found AuditList, err error) {
 	c := f.conditions(tenant)
 	batch := &pgx.Batch{}
-	batch.Queue(enterToSearch, tenant.role(), tenant.setting())
+	batch.Queue(enterToSearch, q.role(tenant), tenant.setting())
 	if !f.WithoutTotal {
 		sql, args := f.total(tenant)
 		batch.Queue(sql, args...).QueryRow(func(row pgx.Row) error { return row.Scan(&found.Total) })

@@ -48,7 +48,7 @@ const (
 func (q *Queries) Identities(ctx context.Context, id domain.OrganizationID, at, soon time.Time, limit int) (found Identities, err error) {
 	tenant := InOrganization(id)
 	batch := &pgx.Batch{}
-	batch.Queue(enter, tenant.role(), tenant.setting())
+	batch.Queue(enter, q.role(tenant), tenant.setting())
 	batch.Queue(countIdentities, id.UUID, at).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&found.Agents, &found.WithoutDID, &found.Sound)
 	})
@@ -81,7 +81,7 @@ const activeAgents = selectAgents + `WHERE a.organization_id = $1 AND a.status =
 func (q *Queries) ActiveAgents(ctx context.Context, id domain.OrganizationID) (found []Agent, err error) {
 	tenant := InOrganization(id)
 	batch := &pgx.Batch{}
-	batch.Queue(enter, tenant.role(), tenant.setting())
+	batch.Queue(enter, q.role(tenant), tenant.setting())
 	batch.Queue(activeAgents, id.UUID).Query(func(rows pgx.Rows) (err error) {
 		found, err = pgx.CollectRows(rows, scanShownAgent)
 		return err

@@ -23,7 +23,7 @@ const (
 // credentials whose time had run out: in the order of their ids, those after one.
 func (q *Queries) AgentsWithExpired(ctx context.Context, by time.Time, after domain.AgentID, limit int) (found []domain.AgentID, err error) {
 	batch := &pgx.Batch{}
-	batch.Queue(enter, AllOrganizations.role(), AllOrganizations.setting())
+	batch.Queue(enter, q.role(AllOrganizations), AllOrganizations.setting())
 	batch.Queue(agentsWithExpired, by, after.UUID, limit).Query(func(rows pgx.Rows) error {
 		ids, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
 		for _, id := range ids {

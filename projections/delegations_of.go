@@ -51,7 +51,7 @@ func (q *Queries) DelegationsOf(ctx context.Context, tenant Tenant, f PartIn) (f
 		c.add("created_position <= ?", int64(f.Position))
 	}
 	batch := &pgx.Batch{}
-	batch.Queue(enterToSearch, tenant.role(), tenant.setting())
+	batch.Queue(enterToSearch, q.role(tenant), tenant.setting())
 	// Asked first: what the list is later than this the caller can do without.
 	batch.Queue(delegationsKnown).QueryRow(func(row pgx.Row) error {
 		if err := row.Scan((*uint64)(&found.Position)); !errors.Is(err, pgx.ErrNoRows) {

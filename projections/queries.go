@@ -22,6 +22,7 @@ import (
 type Queries struct {
 	pool   *pgxpool.Pool
 	ledger eventstore.Store // nil where the ledger's table is in the same database
+	reader bool             // the login only reads, see ForReader
 }
 
 // NewQueries asks through the server's pool.
@@ -30,7 +31,20 @@ func NewQueries(pool *pgxpool.Pool) *Queries { return &Queries{pool: pool} }
 // WithLedger asks the same read models where the ledger is not beside them:
 // what an event says is then read from the store.
 func (q *Queries) WithLedger(store eventstore.Store) *Queries {
-	return &Queries{pool: q.pool, ledger: store}
+	return &Queries{pool: q.pool, ledger: store, reader: q.reader}
+}
+
+// ForReader asks as the login itself, which reads everything and may become
+// neither of the server's roles: only the queries confine to a tenant.
+func (q *Queries) ForReader() *Queries {
+	return &Queries{pool: q.pool, ledger: q.ledger, reader: true}
+}
+
+func (q *Queries) role(t Tenant) string {
+	if q.reader {
+		return "none"
+	}
+	return t.role()
 }
 
 // ErrReadOnly: the database answers and takes no writes.
@@ -103,7 +117,7 @@ type scanner[T any] func(pgx.CollectableRow) (T, error)
 // one asks for a single row; none is [ErrNotFound].
 func one[T any](ctx context.Context, q *Queries, tenant Tenant, scan scanner[T], sql string, args ...any) (found T, err error) {
 	batch := &pgx.Batch{}
-	batch.Queue(enter, tenant.role(), tenant.setting())
+	batch.Queue(enter, q.role(tenant), tenant.setting())
 	batch.Queue(sql, args...).Query(func(rows pgx.Rows) (err error) {
 		found, err = pgx.CollectOneRow(rows, pgx.RowToFunc[T](scan))
 		if errors.Is(err, pgx.ErrNoRows) {
@@ -143,7 +157,7 @@ type List[T any] struct {
 // list asks for a page and the total.
 func list[T any](ctx context.Context, q *Queries, tenant Tenant, scan scanner[T], page Page, sql, count string, c conditions, order string) (found List[T], err error) {
 	batch := &pgx.Batch{}
-	batch.Queue(enterToSearch, tenant.role(), tenant.setting())
+	batch.Queue(enterToSearch, q.role(tenant), tenant.setting())
 	batch.Queue(count+c.where(), c.args...).QueryRow(func(row pgx.Row) error { return row.Scan(&found.Total) })
 	n, args := len(c.args), append(slices.Clip(c.args), page.limit(), page.offset())
 	limit := fmt.Sprintf(" LIMIT $%d OFFSET $%d", n+1, n+2)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/google/uuid"
@@ -21,8 +22,9 @@ func (c *cli) ledgerCommand() *cobra.Command {
 		Use:   "ledger",
 		Short: "Ask the ledger itself, as an auditor",
 		Long: `Ask the ledger itself, as an auditor. These commands read the database of
-DATABASE_URL and need no server; verifying a bundle or a proof needs nothing, and
-copy is told which ledgers.
+DATABASE_URL and need no server, no Redis and, with a key that was pinned, no
+master key; a login that only reads will do. Signing needs the master key.
+Verifying a bundle or a proof needs nothing, and copy is told which ledgers.
 
 Exit code 0: intact, or answered. 1: broken, refused, or there is no such thing.
 2: it could not be looked at; nothing is known.`,
@@ -85,11 +87,11 @@ func (c *cli) openLedger(ctx context.Context, organization string) (*app.Ledger,
 	if err != nil {
 		return nil, log, err
 	}
-	settings, err := c.config()
+	settings, err := c.reading()
 	if err != nil {
 		return nil, log, err
 	}
-	ledger, err := app.OpenLedger(ctx, settings)
+	ledger, err := app.OpenLedgerForReading(ctx, settings)
 	if err != nil {
 		return nil, log, uncheckedError{err}
 	}
@@ -108,4 +110,35 @@ func (c *cli) openSigned(ctx context.Context, organization string) (*app.Ledger,
 		return nil, nil, log, uncheckedError{err}
 	}
 	return ledger, signer, log, nil
+}
+
+const pinnedKeyUsage = "the pinned `key` of the ledger, or a file with it; without it MASTER_KEY_FILE is needed"
+
+// openKnown is openLedger with what its logs are known by: from the key, or the
+// file with a key, that was pinned; from the master key where none was.
+func (c *cli) openKnown(ctx context.Context, organization, pinned string) (*app.Ledger, transparency.Identity, uuid.UUID, error) {
+	var identity transparency.Identity
+	if pinned != "" {
+		key, err := readKey(pinned)
+		if err != nil {
+			return nil, identity, uuid.Nil, err
+		}
+		pinned = key
+	}
+	ledger, log, err := c.openLedger(ctx, organization)
+	if err != nil {
+		return nil, identity, log, err
+	}
+	identity, err = ledger.Identity(pinned)
+	switch {
+	case errors.Is(err, app.ErrNoMasterKey):
+		err = fmt.Errorf("%w: name the key that you pinned (--key), or set MASTER_KEY_FILE", err)
+	case errors.Is(err, transparency.ErrIdentity):
+		err = usageError{fmt.Errorf("--key: %w: it is called <host>/ledger or <host>/org/<id>", err)}
+	}
+	if err != nil {
+		ledger.Close()
+		return nil, identity, log, uncheckedError{err}
+	}
+	return ledger, identity, log, nil
 }

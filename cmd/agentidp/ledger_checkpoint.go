@@ -27,7 +27,10 @@ Nothing is signed that does not extend what was signed before, as CHECKPOINT_FIL
 remembers it (exit code 1). Where that file is new or was lost, --adopt has it
 take over the newest checkpoints from the database, after checking that they are
 ours and that the ledger extends them. What only the lost file knew is then
-given up, so be sure that it is lost.`,
+given up, so be sure that it is lost.
+
+Signing and printing the key need MASTER_KEY_FILE, and signing needs the server's
+login. An auditor has neither: ask the operators for the key, once.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.ledgerCheckpoint(cmd, o) },
 	}

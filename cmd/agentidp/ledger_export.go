@@ -35,13 +35,14 @@ The file holds what the audit trail holds, so it is readable by its owner alone.
 	}
 	cmd.Flags().StringVarP(&o.output, "output", "o", "", "the `file` to write, - for standard output; a regular file that is there is replaced")
 	cmd.Flags().StringVar(&o.organization, "organization", "", "export only the events of the organization with this `id`")
+	cmd.Flags().StringVar(&o.key, "key", "", pinnedKeyUsage)
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the manifest as JSON")
 	return cmd
 }
 
 type exportOptions struct {
-	output, organization string
-	json                 bool
+	output, organization, key string
+	json                      bool
 }
 
 func (c *cli) ledgerExport(cmd *cobra.Command, o exportOptions) error {
@@ -49,7 +50,7 @@ func (c *cli) ledgerExport(cmd *cobra.Command, o exportOptions) error {
 		return usageError{errors.New("-o is missing: which file to write")}
 	}
 	ctx := cmd.Context()
-	ledger, signer, id, err := c.openSigned(ctx, o.organization)
+	ledger, identity, id, err := c.openKnown(ctx, o.organization, o.key)
 	if err != nil {
 		return err
 	}
@@ -63,7 +64,7 @@ func (c *cli) ledgerExport(cmd *cobra.Command, o exportOptions) error {
 	}
 	bar := newProgress(cmd.ErrOrStderr(), "exporting", int64(head))
 	defer bar.done()
-	exporter := ledger.Exporter(signer, bar.add)
+	exporter := ledger.Exporter(identity, bar.add)
 	var manifest replay.Manifest
 	export := func(ctx context.Context, w io.Writer) (err error) {
 		manifest, err = exporter.Export(ctx, w, domain.OrganizationID{UUID: id})

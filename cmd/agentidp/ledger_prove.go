@@ -16,7 +16,7 @@ import (
 )
 
 func (c *cli) ledgerProveCommand() *cobra.Command {
-	var organization string
+	var organization, key string
 	cmd := &cobra.Command{
 		Use:   "prove eventId",
 		Short: "Print a proof that an event is in the ledger",
@@ -33,24 +33,25 @@ checkpoint".`,
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error { return c.ledgerProve(cmd, args[0], organization) },
+		RunE: func(cmd *cobra.Command, args []string) error { return c.ledgerProve(cmd, args[0], organization, key) },
 	}
 	cmd.Flags().StringVar(&organization, "organization", "", "prove it in the log of the organization with this `id`")
+	cmd.Flags().StringVar(&key, "key", "", pinnedKeyUsage)
 	return cmd
 }
 
-func (c *cli) ledgerProve(cmd *cobra.Command, event, organization string) error {
+func (c *cli) ledgerProve(cmd *cobra.Command, event, organization, key string) error {
 	id, err := uuid.Parse(event)
 	if err != nil {
 		return usageError{fmt.Errorf("an event's id is a UUID, got %q", event)}
 	}
 	ctx := cmd.Context()
-	ledger, signer, log, err := c.openSigned(ctx, organization)
+	ledger, identity, log, err := c.openKnown(ctx, organization, key)
 	if err != nil {
 		return err
 	}
 	defer ledger.Close()
-	proof, err := prove(ctx, ledger, log, signer.VerifierKey(log), id)
+	proof, err := prove(ctx, ledger, log, identity.VerifierKey(log), id)
 	switch {
 	case errors.Is(err, transparency.ErrNotLogged):
 		return err
@@ -71,7 +72,7 @@ func prove(ctx context.Context, ledger *app.Ledger, log uuid.UUID, verifierKey s
 	case log != transparency.Whole && event.Organization != log:
 		return nil, fmt.Errorf("event %s is not of that organization", id)
 	}
-	logs := transparency.NewLogs(ledger.Pool)
+	logs := ledger.Logs()
 	state, err := logs.State(ctx, log)
 	switch {
 	case err != nil:

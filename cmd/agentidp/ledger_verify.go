@@ -34,7 +34,8 @@ an organization has a key of its own: "checkpoint --key --organization ID".
 
 Checkpoints that were kept elsewhere are the best witness against somebody who
 has the whole database. --against takes signed checkpoints and files that a
-server keeps as CHECKPOINT_FILE; --live takes the latter by itself.
+server keeps as CHECKPOINT_FILE; --live takes the latter by itself. The running
+ledger is verified with --key, where that is given, or with MASTER_KEY_FILE.
 
 A bundle from a pipe is "-"; it is kept in a temporary file while it is read.
 
@@ -71,8 +72,6 @@ func (o *verifyOptions) check(args []string) error {
 	switch {
 	case o.live && len(args) > 0:
 		return usageError{fmt.Errorf("--live and %q: one of them", args[0])}
-	case o.live && o.key != "":
-		return usageError{errors.New("--live goes by the server's own key, not by --key: export a bundle and verify that")}
 	case o.live && o.incremental && o.organization != "":
 		return usageError{errors.New("--incremental is of the whole ledger: leave --organization away")}
 	case o.live && o.unsignedTail:
@@ -114,7 +113,7 @@ func readKey(given string) (string, error) {
 
 func (c *cli) verifyLive(cmd *cobra.Command, o verifyOptions) error {
 	ctx := cmd.Context()
-	ledger, signer, id, err := c.openSigned(ctx, o.organization)
+	ledger, identity, id, err := c.openKnown(ctx, o.organization, o.key)
 	if err != nil {
 		return err
 	}
@@ -122,7 +121,7 @@ func (c *cli) verifyLive(cmd *cobra.Command, o verifyOptions) error {
 	if err := ledger.Knows(ctx, id); err != nil {
 		return uncheckedError{err}
 	}
-	against, err := readCheckpoints(o.against, signer.VerifierKey(id))
+	against, err := readCheckpoints(o.against, identity.VerifierKey(id))
 	if err != nil {
 		return err
 	}
@@ -132,7 +131,7 @@ func (c *cli) verifyLive(cmd *cobra.Command, o verifyOptions) error {
 	}
 	bar := newProgress(cmd.ErrOrStderr(), "verifying", total)
 	defer bar.done()
-	verifier := ledger.Verifier(signer, checkpointsOf(against), bar.add)
+	verifier := ledger.Verifier(identity, checkpointsOf(against), bar.add)
 	var report replay.Report
 	if o.incremental {
 		report, err = verifier.ReportNew(ctx)
@@ -144,7 +143,7 @@ func (c *cli) verifyLive(cmd *cobra.Command, o verifyOptions) error {
 		return uncheckedError{readOnly(err, "--incremental keeps in it how far it has come; run it on the primary, or verify all without --incremental")}
 	}
 	return tell(cmd.OutOrStdout(), shownReport{
-		Origin: signer.Origin(id), VerifierKey: signer.VerifierKey(id), Pinned: true, live: true, incremental: o.incremental,
+		Origin: identity.Origin(id), VerifierKey: identity.VerifierKey(id), Pinned: true, live: true, incremental: o.incremental,
 	}, report, against, o.json)
 }
 

@@ -76,6 +76,9 @@ func (c *cli) settingsFileIsThere(cmd *cobra.Command) error {
 
 func (c *cli) config() (config.Config, error) { return config.Load(c.environ, c.dotenv) }
 
+// reading is the configuration of a command that reads the ledger and needs no more.
+func (c *cli) reading() (config.Config, error) { return config.LoadForReading(c.environ, c.dotenv) }
+
 func newLogger(cmd *cobra.Command, settings config.Config) *slog.Logger {
 	options := &slog.HandlerOptions{Level: settings.LogLevel}
 	if settings.LogFormat == config.LogText {

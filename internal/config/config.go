@@ -83,7 +83,18 @@ const (
 // Load reads a Config from environ, a list of NAME=value as [os.Environ] gives it, and from the file dotenvPath for
 // what environ does not set. An empty path or a file that does not exist is no fault. The error is always [Faults].
 func Load(environ []string, dotenvPath string) (Config, error) {
+	return load(newReader(environ, dotenvPath))
+}
+
+// LoadForReading is Load for a command that reads the ledger and serves nobody. It has no use for REDIS_URL, which is
+// not looked at, and MASTER_KEY_FILE may be unset.
+func LoadForReading(environ []string, dotenvPath string) (Config, error) {
 	r := newReader(environ, dotenvPath)
+	r.readsOnly = true
+	return load(r)
+}
+
+func load(r *reader) (Config, error) {
 	var c Config
 	r.services(&c)
 	r.listeners(&c)
@@ -119,7 +130,9 @@ func (r *reader) services(c *Config) {
 	if c.MigrateDatabaseURL == "" {
 		c.MigrateDatabaseURL = c.DatabaseURL
 	}
-	c.RedisURL = r.redisURL("REDIS_URL")
+	if !r.readsOnly {
+		c.RedisURL = r.redisURL("REDIS_URL")
+	}
 
 	c.DBPoolMax = r.integer("DB_POOL_MAX", 16, 1, 10_000)
 	c.DBPoolMin = r.integer("DB_POOL_MIN", min(2, c.DBPoolMax), 0, c.DBPoolMax)
@@ -154,7 +167,9 @@ func (r *reader) identity(c *Config) {
 	c.OIDCIssuer = r.baseURL("OIDC_ISSUER", c.PublicURL)
 	c.DIDWebDomain = r.domain("DID_WEB_DOMAIN", hostOf(c.PublicURL))
 	c.JWTSigningAlg = r.oneOf("JWT_SIGNING_ALG", AlgRS256, AlgES256)
-	c.MasterKeyFile = r.newFile("MASTER_KEY_FILE")
+	if !r.readsOnly || r.get("MASTER_KEY_FILE", "") != "" {
+		c.MasterKeyFile = r.newFile("MASTER_KEY_FILE")
+	}
 	c.PolicyDir = r.directory("POLICY_DIR")
 	c.A2AEnabled = r.oneOf("A2A_ENABLED", "true", "false") == "true"
 }

@@ -22,8 +22,9 @@ import (
 // reader hands out variables one by one and gathers the faults. After a fault it answers a harmless value, so that
 // reading goes on and one fault does not bring others with it.
 type reader struct {
-	values map[string]string
-	faults Faults
+	values    map[string]string
+	faults    Faults
+	readsOnly bool // see LoadForReading
 }
 
 func newReader(environ []string, dotenvPath string) *reader {
@@ -160,7 +161,7 @@ func (r *reader) newFile(name string) string {
 func (r *reader) fileBeside(name, other, file string) string {
 	if r.get(name, "") == "" {
 		if other == "" {
-			return "" // which is a fault already
+			return "" // a fault already, unless only reading is asked for
 		}
 		return filepath.Join(filepath.Dir(other), file)
 	}

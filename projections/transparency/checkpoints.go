@@ -69,7 +69,7 @@ const selectSignedLogs = `SELECT DISTINCT organization_id FROM checkpoints`
 
 // signedLogs are those that were ever signed.
 func (l *Logs) signedLogs(ctx context.Context) (ids []uuid.UUID, err error) {
-	err = ask(ctx, l.pool, Whole, selectSignedLogs, nil, func(row pgx.CollectableRow) error {
+	err = l.ask(ctx, Whole, selectSignedLogs, nil, func(row pgx.CollectableRow) error {
 		var id uuid.UUID
 		err := row.Scan(&id)
 		ids = append(ids, id)
@@ -79,7 +79,7 @@ func (l *Logs) signedLogs(ctx context.Context) (ids []uuid.UUID, err error) {
 }
 
 func (l *Logs) checkpoints(ctx context.Context, id uuid.UUID, sql string, args ...any) (found []Signed, err error) {
-	err = ask(ctx, l.pool, id, sql, args, func(row pgx.CollectableRow) error {
+	err = l.ask(ctx, id, sql, args, func(row pgx.CollectableRow) error {
 		var s Signed
 		var root []byte
 		if err := row.Scan(&s.Log, &s.Origin, &s.Size, &root, &s.Position, &s.SignedAt, &s.Note); err != nil {

@@ -26,10 +26,17 @@ var (
 // Logs reads the logs. The error is [eventstore.ErrUnavailable] when the
 // database could not be asked. Reads of an organization's log are confined to
 // it by row-level security. It is safe for concurrent use.
-type Logs struct{ pool *pgxpool.Pool }
+type Logs struct {
+	pool   *pgxpool.Pool
+	reader bool // the login only reads, see ForReader
+}
 
 // NewLogs reads through the server's pool.
 func NewLogs(pool *pgxpool.Pool) *Logs { return &Logs{pool: pool} }
+
+// ForReader reads as the login itself, which reads everything and may become
+// neither of the server's roles.
+func (l *Logs) ForReader() *Logs { return &Logs{pool: l.pool, reader: true} }
 
 // State is a log as it is.
 type State struct {
@@ -42,7 +49,7 @@ const selectLog = `SELECT size, edge, changed_position FROM transparency_logs WH
 // State is the log at this moment, empty where there is none.
 func (l *Logs) State(ctx context.Context, id uuid.UUID) (State, error) {
 	state := State{Tree: &Tree{}}
-	err := ask(ctx, l.pool, id, selectLog, []any{id}, func(row pgx.CollectableRow) error {
+	err := l.ask(ctx, id, selectLog, []any{id}, func(row pgx.CollectableRow) error {
 		var size int64
 		var edge []byte
 		err := row.Scan(&size, &edge, &state.Position)
@@ -66,7 +73,7 @@ func (l *Logs) Entries(ctx context.Context, id uuid.UUID, from, to int64) iter.S
 			first := at / tileWidth
 			last := min(first+tiles-1, (to-1)/tileWidth)
 			var page []byte
-			err := ask(ctx, l.pool, id, selectEntries, []any{id, first, last}, func(row pgx.CollectableRow) error {
+			err := l.ask(ctx, id, selectEntries, []any{id, first, last}, func(row pgx.CollectableRow) error {
 				var number int64
 				var hashes []byte
 				if err := row.Scan(&number, &hashes); err != nil {
@@ -104,7 +111,7 @@ const selectTileOf = `SELECT number, hashes FROM transparency_tiles
 // Index is where in a log an event is.
 func (l *Logs) Index(ctx context.Context, id uuid.UUID, position eventstore.Position, entry eventstore.Hash) (int64, error) {
 	index := int64(-1)
-	err := ask(ctx, l.pool, id, selectTileOf, []any{id, int64(position)}, func(row pgx.CollectableRow) error {
+	err := l.ask(ctx, id, selectTileOf, []any{id, int64(position)}, func(row pgx.CollectableRow) error {
 		var number int64
 		var hashes []byte
 		if err := row.Scan(&number, &hashes); err != nil {
@@ -155,18 +162,21 @@ func keep(ctx context.Context, pool *pgxpool.Pool, write func(*pgx.Batch)) error
 // ask asks one question of the log of an organization, in the one round trip
 // and with that organization's rights; of the log of the whole ledger as the
 // projector, who sees all.
-func ask(ctx context.Context, pool *pgxpool.Pool, id uuid.UUID, sql string, args []any, scan func(pgx.CollectableRow) error) error {
+func (l *Logs) ask(ctx context.Context, id uuid.UUID, sql string, args []any, scan func(pgx.CollectableRow) error) error {
 	batch := &pgx.Batch{}
-	if id == Whole {
+	switch {
+	case l.reader:
+		batch.Queue(enter, "none", "")
+	case id == Whole:
 		batch.Queue(enter, "agentidp_projector", "")
-	} else {
+	default:
 		batch.Queue(enter, "agentidp_server", id.String())
 	}
 	batch.Queue(sql, args...).Query(func(rows pgx.Rows) error {
 		_, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) { return struct{}{}, scan(row) })
 		return err
 	})
-	return unavailable(pool.SendBatch(ctx, batch).Close())
+	return unavailable(l.pool.SendBatch(ctx, batch).Close())
 }
 
 // unavailable marks errors that are not an answer of the database.

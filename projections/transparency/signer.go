@@ -63,18 +63,17 @@ const (
 	beforeStore  point = "before storing"
 )
 
+// Identity is what it signs as.
+func (s *Signer) Identity() Identity {
+	public, _ := s.key.Public().(ed25519.PublicKey)
+	return Identity{s.host, public}
+}
+
 // Origin is what a log is called.
-func (s *Signer) Origin(id uuid.UUID) string { return Origin(s.host, id) }
+func (s *Signer) Origin(id uuid.UUID) string { return s.Identity().Origin(id) }
 
 // VerifierKey is what to verify a log's checkpoints with.
-func (s *Signer) VerifierKey(id uuid.UUID) string {
-	public, _ := s.key.Public().(ed25519.PublicKey)
-	text, err := VerifierKey(s.Origin(id), public)
-	if err != nil {
-		panic(err) // the configuration allows no host that is no name
-	}
-	return text
-}
+func (s *Signer) VerifierKey(id uuid.UUID) string { return s.Identity().VerifierKey(id) }
 
 const selectGrown = `SELECT l.organization_id FROM transparency_logs l
 	WHERE NOT EXISTS (SELECT FROM checkpoints c WHERE c.organization_id = l.organization_id AND c.size >= l.size
@@ -85,7 +84,7 @@ const selectGrown = `SELECT l.organization_id FROM transparency_logs l
 // the others from it: the error names them all.
 func (s *Signer) SignAll(ctx context.Context) ([]Signed, error) {
 	var grown []uuid.UUID
-	err := ask(ctx, s.pool, Whole, selectGrown, []any{Whole, s.Origin(Whole), originPrefix(s.host)}, func(row pgx.CollectableRow) error {
+	err := s.logs.ask(ctx, Whole, selectGrown, []any{Whole, s.Origin(Whole), originPrefix(s.host)}, func(row pgx.CollectableRow) error {
 		var id uuid.UUID
 		err := row.Scan(&id)
 		grown = append(grown, id)

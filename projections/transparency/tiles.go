@@ -27,7 +27,7 @@ func (l *Logs) tiles(ctx context.Context, id uuid.UUID, wanted map[place][]byte)
 	for at := range wanted {
 		levels, numbers = append(levels, int16(at.level)), append(numbers, at.number)
 	}
-	return ask(ctx, l.pool, id, selectTiles, []any{id, levels, numbers}, func(row pgx.CollectableRow) error {
+	return l.ask(ctx, id, selectTiles, []any{id, levels, numbers}, func(row pgx.CollectableRow) error {
 		var at place
 		var hashes []byte
 		err := row.Scan(&at.level, &at.number, &hashes)

@@ -79,7 +79,7 @@ func Start(ctx context.Context, c config.Config, version string, logger *slog.Lo
 	if err := domain.CheckCatalogue(); err != nil {
 		return nil, err
 	}
-	if a.pool, err = openDatabase(ctx, c, "DATABASE_URL", observeQueries(a.registry)); err != nil {
+	if a.pool, err = openDatabase(ctx, c, "DATABASE_URL", observeQueries(a.registry), becomeServer); err != nil {
 		return nil, err
 	}
 	if err := migrations.Check(ctx, a.pool); err != nil {
@@ -166,7 +166,7 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 	if outdated := progress.Outdated(); len(outdated) > 0 {
 		logger.Info("read models of an older version are rebuilt; until that is done this server is not ready", "projections", outdated)
 	}
-	verifier := newVerifier(a.pool, a.store, signer, c, nil, nil)
+	verifier := newVerifier(a.pool, a.store, transparency.NewLogs(a.pool), signer.Identity(), c, nil, nil)
 	server, err := api.New(api.Parts{
 		Verifier: verifier, History: replay.NewHistory(a.store, a.queries, a.now),
 		Ledger: a.ledger, EventStore: reached(a.store), Idempotency: idempotency, Assertions: assertions, Queries: a.queries, Progress: progress, Revocations: revocations,

@@ -24,7 +24,9 @@ import (
 type Ledger struct {
 	Pool  *pgxpool.Pool
 	Store Engine
-	c     config.Config
+
+	c      config.Config
+	reader bool // the login only reads
 }
 
 // OpenLedger opens the ledger of a configuration, in a database that must be
@@ -34,6 +36,29 @@ func OpenLedger(ctx context.Context, c config.Config) (*Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
+	return ledgerIn(ctx, c, pool)
+}
+
+// OpenLedgerForReading is OpenLedger also for a login that may read everything and
+// may not work as the server.
+func OpenLedgerForReading(ctx context.Context, c config.Config) (*Ledger, error) {
+	pool, err := openDatabase(ctx, c, "DATABASE_URL", nil, becomeReader)
+	if err != nil {
+		return nil, err
+	}
+	ledger, err := ledgerIn(ctx, c, pool)
+	if err != nil {
+		return nil, err
+	}
+	err = pool.QueryRow(ctx, `SELECT current_user <> $1`, migrations.ServerRole).Scan(&ledger.reader)
+	if err != nil {
+		ledger.Close()
+		return nil, err
+	}
+	return ledger, nil
+}
+
+func ledgerIn(ctx context.Context, c config.Config, pool *pgxpool.Pool) (*Ledger, error) {
 	if err := migrations.Check(ctx, pool); err != nil {
 		pool.Close()
 		return nil, err
@@ -51,8 +76,27 @@ func OpenLedger(ctx context.Context, c config.Config) (*Ledger, error) {
 	return &Ledger{Pool: pool, Store: store, c: c}, nil
 }
 
+// ErrNoMasterKey: MASTER_KEY_FILE is not set.
+var ErrNoMasterKey = errors.New("MASTER_KEY_FILE is not set, and the key that signs checkpoints comes from it")
+
+// Identity is what its logs are known by: from a verifier key that somebody
+// pinned, else from the master key.
+func (l *Ledger) Identity(pinned string) (transparency.Identity, error) {
+	if pinned != "" {
+		return transparency.ParseIdentity(pinned)
+	}
+	signer, err := l.Signer()
+	if err != nil {
+		return transparency.Identity{}, err
+	}
+	return signer.Identity(), nil
+}
+
 // Signer signs its checkpoints; it needs the master key.
 func (l *Ledger) Signer() (*transparency.Signer, error) {
+	if l.c.MasterKeyFile == "" {
+		return nil, ErrNoMasterKey
+	}
 	master, err := keyring.LoadMasterKey(l.c.MasterKeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("MASTER_KEY_FILE: %w", err)
@@ -60,22 +104,22 @@ func (l *Ledger) Signer() (*transparency.Signer, error) {
 	return Signer(l.Pool, l.Store, master, l.c, time.Now), nil
 }
 
-// Verifier verifies it, by what signer signs and remembers and by what
-// somebody kept elsewhere.
-func (l *Ledger) Verifier(signer *transparency.Signer, against []replay.Checkpoint, progress func(events int)) *replay.Verifier {
-	return newVerifier(l.Pool, l.Store, signer, l.c, against, progress)
+// Verifier verifies it, by what is signed as identity, what the signer remembers
+// and what somebody kept elsewhere.
+func (l *Ledger) Verifier(identity transparency.Identity, against []replay.Checkpoint, progress func(events int)) *replay.Verifier {
+	return newVerifier(l.Pool, l.Store, l.Logs(), identity, l.c, against, progress)
 }
 
-func newVerifier(pool *pgxpool.Pool, store eventstore.Store, signer *transparency.Signer, c config.Config, against []replay.Checkpoint, progress func(events int)) *replay.Verifier {
+func newVerifier(pool *pgxpool.Pool, store eventstore.Store, logs *transparency.Logs, identity transparency.Identity, c config.Config, against []replay.Checkpoint, progress func(events int)) *replay.Verifier {
 	return replay.NewVerifier(store, replay.VerifierOptions{
-		Logs: transparency.NewLogs(pool), VerifierKey: signer.VerifierKey, Remembered: transparency.OpenMemory(c.CheckpointFile).Load,
+		Logs: logs, VerifierKey: identity.VerifierKey, Remembered: transparency.OpenMemory(c.CheckpointFile).Load,
 		Against: against, Pool: pool, Progress: progress,
 	})
 }
 
 // Exporter exports it.
-func (l *Ledger) Exporter(signer *transparency.Signer, progress func(events int)) *replay.Exporter {
-	return &replay.Exporter{Store: l.Store, Logs: transparency.NewLogs(l.Pool), VerifierKey: signer.VerifierKey, Progress: progress}
+func (l *Ledger) Exporter(identity transparency.Identity, progress func(events int)) *replay.Exporter {
+	return &replay.Exporter{Store: l.Store, Logs: l.Logs(), VerifierKey: identity.VerifierKey, Progress: progress}
 }
 
 // VerifySnapshots holds the states that servers decide from against the ledger;
@@ -90,7 +134,22 @@ func (l *Ledger) VerifySnapshots(ctx context.Context) (ledger.SnapshotsVerified,
 }
 
 // Queries asks its read models.
-func (l *Ledger) Queries() *projections.Queries { return newQueries(l.c, l.Pool, l.Store) }
+func (l *Ledger) Queries() *projections.Queries {
+	q := newQueries(l.c, l.Pool, l.Store)
+	if l.reader {
+		return q.ForReader()
+	}
+	return q
+}
+
+// Logs reads its transparency logs.
+func (l *Ledger) Logs() *transparency.Logs {
+	logs := transparency.NewLogs(l.Pool)
+	if l.reader {
+		return logs.ForReader()
+	}
+	return logs
+}
 
 // Event finds an event by its id: any, where the engine can, else one that the
 // audit trail shows.

@@ -56,7 +56,7 @@ func openPostgresAt(ctx context.Context, url string) (Engine, error) {
 	const connections, patience = 4, 5 * time.Second
 	pool, err := openDatabase(ctx, config.Config{
 		DatabaseURL: url, DBPoolMax: connections, DBPoolIdleTimeout: time.Minute, DBPoolConnectionTimeout: patience,
-	}, "the URL", nil)
+	}, "the URL", nil, becomeServer)
 	if err != nil {
 		return nil, err
 	}

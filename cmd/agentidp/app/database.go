@@ -17,12 +17,12 @@ import (
 
 // OpenDatabase connects as the server's role and makes sure that somebody answers.
 func OpenDatabase(ctx context.Context, c config.Config) (*pgxpool.Pool, error) {
-	return openDatabase(ctx, c, "DATABASE_URL", nil)
+	return openDatabase(ctx, c, "DATABASE_URL", nil, becomeServer)
 }
 
-// openDatabase measures queries where observe is not nil. Errors call the URL by
-// the name of its setting.
-func openDatabase(ctx context.Context, c config.Config, setting string, observe pgx.QueryTracer) (*pgxpool.Pool, error) {
+// openDatabase measures queries where observe is not nil; become gives each
+// session its rights. Errors call the URL by the name of its setting.
+func openDatabase(ctx context.Context, c config.Config, setting string, observe pgx.QueryTracer, become func(context.Context, *pgx.Conn) error) (*pgxpool.Pool, error) {
 	options, err := pgxpool.ParseConfig(c.DatabaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("%s is not a PostgreSQL URL", setting)
@@ -38,7 +38,7 @@ func openDatabase(ctx context.Context, c config.Config, setting string, observe 
 	if err != nil {
 		return nil, err
 	}
-	options.AfterConnect = becomeServer
+	options.AfterConnect = become
 	if observe != nil {
 		options.ConnConfig.Tracer = observe
 	}

@@ -27,7 +27,7 @@ func (l *Ledger) Logged(ctx context.Context, log uuid.UUID) error {
 	}
 	head := newest[0].Position
 	for deadline := time.Now().Add(patience); ; {
-		state, err := transparency.NewLogs(l.Pool).State(ctx, log)
+		state, err := l.Logs().State(ctx, log)
 		if err != nil || state.Position >= head {
 			return err
 		}
