@@ -36,6 +36,9 @@ func TestTheAuditorsGuideWorks(t *testing.T) {
 	if err := os.Mkdir(a.path(".agentidp"), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	operator := a.operator
+	operator.BaseURL = a.serve(t).base
+	writeOperator(t, a.path(".agentidp"), operator)
 	settings := append([]string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + t.TempDir()}, a.settings...)
 	a.write(t, ".agentidp/env", strings.Join(a.settings, "\n")+"\n")
 	shell := exec.CommandContext(t.Context(), "sh", "-eu")

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/cmd/agentidp/app/apptest"
 )
 
@@ -67,6 +68,13 @@ func readersFolder(t *testing.T, w *apptest.World) string {
 	}
 	operator := w.Operator
 	operator.BaseURL = w.Serve(t)
+	writeOperator(t, private, operator)
+	return dir
+}
+
+// writeOperator leaves what readers use of the operator.
+func writeOperator(t *testing.T, private string, operator app.Operator) {
+	t.Helper()
 	text, err := json.MarshalIndent(operator, "", "  ")
 	if err != nil {
 		t.Fatal(err)
@@ -81,5 +89,4 @@ func readersFolder(t *testing.T, w *apptest.World) string {
 			t.Fatal(err)
 		}
 	}
-	return dir
 }
