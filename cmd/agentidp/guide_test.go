@@ -38,7 +38,7 @@ func TestTheAuditorsGuideWorks(t *testing.T) {
 	}
 	operator := a.operator
 	operator.BaseURL = a.serve(t).base
-	writeOperator(t, a.path(".agentidp"), operator)
+	leaveOperator(t, a.path(".agentidp"), operator)
 	settings := append([]string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + t.TempDir()}, a.settings...)
 	a.write(t, ".agentidp/env", strings.Join(a.settings, "\n")+"\n")
 	shell := exec.CommandContext(t.Context(), "sh", "-eu")

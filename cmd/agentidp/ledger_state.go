@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/google/uuid"
@@ -49,11 +48,12 @@ Exit code 0: told. 1: there was no such thing then. 2: it could not be looked at
 			if err != nil {
 				return err
 			}
-			print := func(w io.Writer, s any) error { return printState(w, s) }
-			if asJSON {
-				print = printJSON
-			}
-			return c.ledgerState(cmd.Context(), kind, id, moment, func(s any) error { return print(cmd.OutOrStdout(), s) })
+			return c.ledgerState(cmd.Context(), kind, id, moment, func(h *replay.History, state any) error {
+				if asJSON {
+					return printJSON(cmd.OutOrStdout(), state)
+				}
+				return printState(cmd.OutOrStdout(), state, namesIn(cmd.Context(), h))
+			})
 		},
 	}
 	cmd.Flags().StringVar(&at, "at", "", "a time (RFC 3339; without fractions, the whole millisecond that it names) or the position of an event; now when left out")
@@ -61,7 +61,7 @@ Exit code 0: told. 1: there was no such thing then. 2: it could not be looked at
 	return cmd
 }
 
-func (c *cli) ledgerState(ctx context.Context, kind replay.ThingKind, id uuid.UUID, m replay.Moment, print func(any) error) error {
+func (c *cli) ledgerState(ctx context.Context, kind replay.ThingKind, id uuid.UUID, m replay.Moment, print func(*replay.History, any) error) error {
 	ledger, _, err := c.openLedger(ctx, "")
 	if err != nil {
 		return err
@@ -83,5 +83,19 @@ func (c *cli) ledgerState(ctx context.Context, kind replay.ThingKind, id uuid.UU
 	case err != nil:
 		return uncheckedError{err}
 	}
-	return print(state)
+	return print(history, state)
+}
+
+// namesIn is what agents are called: by e-mail. Each is looked up once, and one
+// that cannot be found goes by its id.
+func namesIn(ctx context.Context, h *replay.History) func(agent string) string {
+	known := map[string]string{}
+	return func(agent string) string {
+		name, is := known[agent]
+		if id, err := uuid.Parse(agent); !is && err == nil {
+			name, _ = h.Email(ctx, domain.AgentID{UUID: id})
+			known[agent] = name
+		}
+		return name
+	}
 }

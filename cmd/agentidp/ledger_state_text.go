@@ -4,22 +4,31 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
+	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/replay"
 )
 
-// timeLayout shows times as finely as the ledger keeps them.
-const timeLayout = "2006-01-02T15:04:05.000000Z07:00"
+const (
+	// timeLayout shows times as finely as the ledger keeps them.
+	timeLayout = "2006-01-02T15:04:05.000000Z07:00"
+	// textWidth is how wide a terminal is taken to be.
+	textWidth = 100
+)
 
-// printState writes a state for a person to read.
-func printState(w io.Writer, state any) error {
-	p := statePrinter{tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)}
+// printState writes a state for a person to read: the answer first, then what it
+// rests on, by the events that made it so. name is what an agent is called, "" where
+// that is not known.
+func printState(w io.Writer, state any, name func(agent string) string) error {
+	p := &statePrinter{name: name}
 	switch s := state.(type) {
 	case replay.AgentState:
 		p.moment(s.At)
+		p.conclusion(s)
 		p.thing(s.Agent, "")
 		p.thing(s.Organization, "")
 		for _, c := range s.Credentials {
@@ -30,9 +39,9 @@ func printState(w io.Writer, state any) error {
 			p.reasons(d.Reasons)
 		}
 		if more := s.DelegationsTotal - len(s.Delegations); more > 0 {
-			fmt.Fprintf(p, "\n%d older delegations are not shown\n", more)
+			p.line("")
+			p.line("%d older delegations are not shown", more)
 		}
-		p.conclusion(s)
 	case replay.State:
 		p.moment(s.At)
 		p.thing(s.Subject, "")
@@ -40,56 +49,107 @@ func printState(w io.Writer, state any) error {
 			p.thing(part, "")
 		}
 	}
-	return p.Flush()
+	_, err := io.WriteString(w, p.text.String())
+	return err
 }
 
-type statePrinter struct{ *tabwriter.Writer }
+type statePrinter struct {
+	text strings.Builder
+	name func(agent string) string
+}
 
-func (p statePrinter) moment(at replay.At) {
-	fmt.Fprintf(p, "As it was at %s", at.Time.Format(timeLayout))
+func (p *statePrinter) line(format string, args ...any) {
+	fmt.Fprintf(&p.text, format+"\n", args...)
+}
+
+func (p *statePrinter) moment(at replay.At) {
+	upTo := ""
 	if at.Position > 0 {
-		fmt.Fprintf(p, ", with the ledger up to position %d", at.Position)
+		upTo = fmt.Sprintf(", with the ledger up to position %d", at.Position)
 	}
-	fmt.Fprintln(p)
+	p.line("As it was at %s%s", at.Time.Format(timeLayout), upTo)
 }
 
-func (p statePrinter) thing(t replay.Thing, more string) {
-	fmt.Fprintf(p, "\n%s %s%s\n", t.Kind, t.ID, more)
-	for _, f := range t.Facts {
-		fmt.Fprintf(p, "  %s\t%s\t%s\n", f.Name, shown(f.Value), by(f.Event))
-	}
-}
-
-func (p statePrinter) reasons(reasons []replay.Reason) {
-	for _, r := range reasons {
-		fmt.Fprintf(p, "  because %s\t\t%s\n", r.Message, by(r.Event))
-	}
-}
-
-func (p statePrinter) conclusion(s replay.AgentState) {
-	fmt.Fprintln(p)
-	if s.Role != nil {
-		fmt.Fprintf(p, "It was %s of its organization\t\t%s\n", s.Role.Value, by(s.Role.Event))
-	}
-	if !s.Tokens.Possible {
-		fmt.Fprintln(p, "It could not get tokens")
+func (p *statePrinter) conclusion(s replay.AgentState) {
+	p.line("")
+	if s.Tokens.Possible {
+		p.value("It could get tokens, with the scopes: ", fmt.Sprint(s.Tokens.Scopes))
+	} else {
+		p.line("It could not get tokens")
 		p.reasons(s.Tokens.Reasons)
-		return
 	}
-	fmt.Fprintf(p, "It could get tokens, with the scopes: %s\n", s.Tokens.Scopes)
 	for _, l := range s.Tokens.Lent {
-		fmt.Fprintf(p, "  and, by delegation %s from %s (agent %s) until %s, with the scopes: %s\n",
-			l.ChainID, l.Email, l.From, l.Until.Format(timeLayout), l.Scopes)
+		p.line("  and until %s, by delegation %s", l.Until.Format(timeLayout), l.ChainID)
+		p.value("    from "+l.Email+", with the scopes: ", fmt.Sprint(l.Scopes))
+	}
+	if s.Role != nil {
+		p.line("It was %s of its organization", s.Role.Value)
+		p.event("  ", s.Role.Event)
 	}
 }
 
-func by(e replay.EventRef) string {
-	return fmt.Sprintf("%s, position %d, %s, by %s %s", e.Type, e.Position, e.Time.Format(timeLayout), e.Actor.Kind, e.Actor.ID)
+// thing tells the facts about one thing below the events that made them so, in the
+// order of the ledger.
+func (p *statePrinter) thing(t replay.Thing, more string) {
+	p.line("")
+	p.line("%s %s%s", t.Kind, t.ID, more)
+	facts, width := slices.Clone(t.Facts), 0
+	for _, f := range facts {
+		width = max(width, len(f.Name))
+	}
+	slices.SortStableFunc(facts, func(a, b replay.Fact) int { return int(a.Event.Revision - b.Event.Revision) })
+	for i, f := range facts {
+		if i == 0 || f.Event.EventID != facts[i-1].Event.EventID {
+			p.event("  ", f.Event)
+		}
+		p.value(fmt.Sprintf("    %-*s  ", width, f.Name), shown(f.Value))
+	}
+}
+
+func (p *statePrinter) reasons(reasons []replay.Reason) {
+	for _, r := range reasons {
+		p.value("  because ", r.Message)
+		p.event("    ", r.Event)
+	}
+}
+
+func (p *statePrinter) event(indent string, e replay.EventRef) {
+	what := fmt.Sprintf("%s, position %d, %s", e.Type, e.Position, e.Time.Format(timeLayout))
+	p.value(indent, what+", by "+p.actor(e.Actor))
+}
+
+func (p *statePrinter) actor(a eventstore.Actor) string {
+	if a.Kind == "agent" {
+		if name := p.name(a.ID); name != "" {
+			return name
+		}
+	}
+	return a.Kind + " " + a.ID
+}
+
+// value writes what may be longer than a line behind a label, whole: it goes on
+// below where it began, after a blank or a comma where there is one.
+func (p *statePrinter) value(label, value string) {
+	room := max(textWidth-utf8.RuneCountInString(label), textWidth/2)
+	for rest := []rune(value); ; {
+		if len(rest) <= room {
+			p.line("%s%s", label, string(rest))
+			return
+		}
+		end := room
+		for i := room; i > room/2; i-- {
+			if rest[i-1] == ' ' || rest[i-1] == ',' {
+				end = i
+				break
+			}
+		}
+		p.line("%s%s", label, strings.TrimRight(string(rest[:end]), " "))
+		rest, label = rest[end:], strings.Repeat(" ", utf8.RuneCountInString(label))
+	}
 }
 
 // shown is a value on one line.
 func shown(value any) string {
-	const most = 60
 	switch v := value.(type) {
 	case nil:
 		return "-"
@@ -100,11 +160,7 @@ func shown(value any) string {
 	if err != nil {
 		return fmt.Sprint(value)
 	}
-	line := strings.Trim(string(text), `"`)
-	if runes := []rune(line); len(runes) > most {
-		return string(runes[:most]) + "…"
-	}
-	return line
+	return strings.Trim(string(text), `"`)
 }
 
 func yes(is bool, then, otherwise string) string {

@@ -68,12 +68,12 @@ func readersFolder(t *testing.T, w *apptest.World) string {
 	}
 	operator := w.Operator
 	operator.BaseURL = w.Serve(t)
-	writeOperator(t, private, operator)
+	leaveOperator(t, private, operator)
 	return dir
 }
 
-// writeOperator leaves what readers use of the operator.
-func writeOperator(t *testing.T, private string, operator app.Operator) {
+// leaveOperator leaves what readers use of the operator.
+func leaveOperator(t *testing.T, private string, operator app.Operator) {
 	t.Helper()
 	text, err := json.MarshalIndent(operator, "", "  ")
 	if err != nil {
