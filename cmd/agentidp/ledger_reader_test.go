@@ -3,6 +3,7 @@ package main
 import (
 	"net/url"
 	"os"
+	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
@@ -66,6 +67,11 @@ func TestAnAuditorReadsWithoutKeysAndChangesNothing(t *testing.T) {
 	}
 	must(exitOK, "export", "-o", a.path("bundle"), "--key", a.path("key"))
 	must(exitOK, "verify", a.path("bundle"), "--key", a.key)
+	pipe := exec.CommandContext(t.Context(), "sh", "-c", `"$0" ledger export -o - --key "$1" | "$0" ledger verify - --key "$1"`, program, a.key)
+	pipe.Env, pipe.Dir = append(reader, "PATH="+os.Getenv("PATH"), "TMPDIR="+t.TempDir()), a.dir
+	if output, err := pipe.CombinedOutput(); err != nil || !strings.Contains(string(output), "intact: ") {
+		t.Errorf("export into verify through a pipe: %v\n%s", err, output)
+	}
 	must(exitOK, "export", "-o", a.path("own"), "--key", a.key, "--organization", a.operator.OrganizationID)
 	own := strings.TrimSpace(a.must(t, exitOK, "checkpoint", "--key", "--organization", a.operator.OrganizationID).stdout)
 	must(exitOK, "verify", a.path("own"), "--key", own, "--unsigned-tail")

@@ -42,3 +42,28 @@ func TestTailShowsTheLastEventsOfEitherEngine(t *testing.T) {
 		}
 	})
 }
+
+// Whoever follows the ledger loses a connection sooner or later: nothing is left
+// out then, and nothing comes twice.
+func TestTailOutlivesItsConnection(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.serve(t)
+	reader, login := w.readerOf(t) // whose connections are told from the server's
+	following := launch(t, reader, "ledger", "tail", "-f", "--from", "0")
+	issue := func() {
+		s.mustToken(t, w.operator.ClientID, w.operator.ClientSecret, "")
+		events := strings.SplitAfter(mustLedger(t, w.settings, exitOK, "tail", "-n", "1").stdout, "\n")
+		following.awaitOutput(t, &following.stdout, events[0])
+	}
+	for range 2 {
+		issue()
+		w.asSuperuser(t, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '`+login+`'`)
+		issue()
+	}
+	want := mustLedger(t, w.settings, exitOK, "tail", "--from", "0").stdout
+	following.awaitOutput(t, &following.stdout, want)
+	if got := following.stdout.String(); got != want {
+		t.Errorf("followed over lost connections:\n%s\nwant\n%s", got, want)
+	}
+}

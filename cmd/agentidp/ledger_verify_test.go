@@ -212,6 +212,7 @@ func TestWhatCannotBeVerifiedIsExitCode2(t *testing.T) {
 	a.write(t, "garbage", strings.Repeat("what is this? ", 100))
 	otherKey := "agentidp.test/ledger+00000000+AAAA"
 	for _, args := range [][]string{
+		{"verify"}, {"verify", a.path("bundle"), "--live"}, {"verify", "--incremental", a.path("bundle")}, {"verify", "--live", "--key", otherKey},
 		{"verify", a.path("none")}, {"verify", a.path("garbage")}, {"verify", a.path("bundle"), "--against", a.path("garbage")},
 		{"verify", a.path("bundle"), "--against", a.path("none")}, {"verify", a.path("bundle"), "--key", otherKey},
 		{"verify", "--live", "--organization", "acme"}, {"export"}, {"export", "-o", a.path("no/such/directory")}, {"prove"}, {"prove", "x"}, {"tail", "--from", "x"},
