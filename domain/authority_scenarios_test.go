@@ -165,8 +165,13 @@ func TestThePlatformsOperatorStays(t *testing.T) {
 	}
 	givenAgent(t, root, suspended()).when(reviving.cmd(operator)).then(reactivated())
 	for _, caller := range []Caller{operator, colleague} {
-		cmd := registerRobot(func(c *RegisterAgent) { c.Caller, c.Email = caller, "Operator-9@System.AgentIdP.invalid" })
-		givenAgent(t).when(cmd).thenRefused(CodeValidation, "email")
+		for _, email := range []string{
+			"Operator-9@System.AgentIdP.invalid", "operator-9@system\u3002agentidp.invalid",
+			"operator-9@system.agentidp\uff61invalid", "operator-9@\uff53ystem.agentidp.invalid",
+		} {
+			cmd := registerRobot(func(c *RegisterAgent) { c.Caller, c.Email = caller, email })
+			givenAgent(t).when(cmd).thenRefused(CodeValidation, "email")
+		}
 	}
 	system := acmeCreated()
 	system.Slug = SystemSlug

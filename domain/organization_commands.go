@@ -133,6 +133,9 @@ func (c UpdateOrganization) decideRecord(o Organization) (Event, error) {
 		if err := validateLimit(limit.field, limit.wanted.Limit); err != nil {
 			return nil, err
 		}
+		if o.isSystem() && limit.wanted.Limit != nil {
+			return nil, errSystemUnlimited.With("field", limit.field)
+		}
 		*limit.change = limit.wanted
 	}
 	if updated == (OrganizationUpdated{OrganizationID: o.ID}) {

@@ -15,7 +15,9 @@ const systemAddresses = "@system.agentidp.invalid"
 var (
 	errOperatorStays = Refuse(CodeConflict,
 		"this agent runs the platform: it stays active and keeps %s; to shut somebody out, rotate or revoke its credentials", ScopeAdminOrgs)
-	errSystemStays = Refuse(CodeConflict, "the organization %s holds the platform's operator and stays active", SystemSlug)
+	errSystemStays     = Refuse(CodeConflict, "the organization %s holds the platform's operator and stays active", SystemSlug)
+	errSystemUnlimited = Refuse(CodeConflict,
+		"the organization %s holds the platform's operator and has no limits: a limit could shut the operator out for good; limit other organizations", SystemSlug)
 )
 
 // OperatorEmail is the address of the nth agent that was made to run the
@@ -33,11 +35,13 @@ func (a Agent) RunsThePlatform() bool { return a.Status == AgentActive && a.runs
 // runsThePlatform: without such an agent nobody could make or change an
 // organization any more.
 func (a Agent) runsThePlatform() bool {
-	return isSystemAddress(a.Email) && a.Scopes.Has(ScopeAdminOrgs)
+	return a.Scopes.Has(ScopeAdminOrgs) && isSystemAddress(a.Email)
 }
 
+// isSystemAddress asks of the form in which addresses are compared: another
+// spelling of a system address would take it all the same.
 func isSystemAddress(email string) bool {
-	return strings.HasSuffix(strings.ToLower(email), systemAddresses)
+	return strings.HasSuffix(EmailForm(email), systemAddresses)
 }
 
 func (o Organization) isSystem() bool { return o.Slug == SystemSlug }

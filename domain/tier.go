@@ -82,5 +82,8 @@ func (o Organization) changeTier(to Tier, reason string) (Event, error) {
 	if err := to.validate(); err != nil {
 		return nil, err
 	}
+	if o.isSystem() && to != TierEnterprise {
+		return nil, errSystemUnlimited.With("field", "planTier")
+	}
 	return TierChanged{OrganizationID: o.ID, From: o.Tier, To: to, Reason: reason}, nil
 }

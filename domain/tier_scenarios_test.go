@@ -77,3 +77,30 @@ func TestDowngradeOnlyBlocksNewAgents(t *testing.T) {
 		when(newcomer).thenRefused(CodeAgentCap, "")
 	givenSeats(t, seatTaken(agents[0])).when(newcomer).then(seatTaken(robot))
 }
+
+func TestThePlatformsOrganizationHasNoLimits(t *testing.T) {
+	system := acmeCreated()
+	system.Slug, system.PlanTier = SystemSlug, TierEnterprise
+	none := Override{Limit: ptr(0)}
+	for name, command := range map[string]OrganizationCommand{
+		"maxAgents":         UpdateOrganization{Caller: operator, MaxAgents: &none},
+		"maxCallsPerDay":    UpdateOrganization{Caller: operator, MaxCallsPerDay: &none},
+		"maxTokensPerDay":   UpdateOrganization{Caller: operator, MaxTokensPerDay: &none},
+		"maxTokensPerMonth": UpdateOrganization{Caller: operator, MaxTokensPerMonth: &none},
+		"planTier":          ChangeTier{Caller: operator, Tier: TierFree, Reason: "too much"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			givenOrganization(t, system).when(command).thenRefused(CodeConflict, name)
+		})
+	}
+	givenOrganization(t, system).when(UpdateOrganization{Caller: operator, PlanTier: ptr(TierPro)}).thenRefused(CodeConflict, "planTier")
+
+	// One of an older ledger does not hold, and can be taken away.
+	limited := system
+	limited.PlanTier, limited.MaxTokensPerMonth = TierFree, ptr(0)
+	if got, want := (Organization{}).Evolve(limited, noon).Limits(), TierEnterprise.Limits(); got != want {
+		t.Errorf("a limited platform has %+v, want %+v", got, want)
+	}
+	givenOrganization(t, limited).when(UpdateOrganization{Caller: operator, PlanTier: ptr(TierEnterprise), MaxTokensPerMonth: &Override{}}).
+		then(OrganizationUpdated{OrganizationID: acme, MaxTokensPerMonth: &Override{}}, TierChanged{OrganizationID: acme, From: TierFree, To: TierEnterprise})
+}
