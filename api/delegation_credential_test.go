@@ -98,21 +98,22 @@ func TestListDelegations(t *testing.T) {
 		token, query string
 		want         []lent
 	}{
-		"own":                    {p.ofDelegator, "", []lent{back, first}},
-		"given":                  {p.ofDelegator, "?role=delegator", []lent{first}},
-		"received":               {p.ofDelegator, "?role=delegatee", []lent{back}},
-		"named by itself":        {p.ofDelegator, "?role=delegatee&agentId=" + p.delegator.id, []lent{back}},
-		"of one with both parts": {p.ofDelegatee, "", []lent{second, first}},
-		"with lent authority":    {lentToken, "", []lent{second, first}},
-		"lent on with that":      {lentToken, "?role=delegator", []lent{second}},
-		"all, for an admin":      {ofAdmin, "", []lent{back, second, first}},
-		"one's, for an admin":    {ofAdmin, "?agentId=" + p.third.id, []lent{back, second}},
-		"an admin's own":         {ofAdmin, "?role=delegator", nil},
-		"all, for the operator":  {p.operator, "?organizationId=" + p.organization, []lent{back, second, first}},
-		"active":                 {ofAdmin, "?status=active", []lent{back, second, first}},
-		"revoked":                {ofAdmin, "?status=revoked", nil},
-		"a page":                 {ofAdmin, "?page=2&limit=1", []lent{second}},
-		"another organization's": {stranger.ofDelegator, "", []lent{foreign}},
+		"own":                     {p.ofDelegator, "", []lent{back, first}},
+		"given":                   {p.ofDelegator, "?role=delegator", []lent{first}},
+		"received":                {p.ofDelegator, "?role=delegatee", []lent{back}},
+		"named by itself":         {p.ofDelegator, "?role=delegatee&agentId=" + p.delegator.id, []lent{back}},
+		"of one with both parts":  {p.ofDelegatee, "", []lent{second, first}},
+		"with lent authority":     {lentToken, "", []lent{second, first}},
+		"lent on with that":       {lentToken, "?role=delegator", []lent{second}},
+		"all, for an admin":       {ofAdmin, "", []lent{back, second, first}},
+		"one's, for an admin":     {ofAdmin, "?agentId=" + p.third.id, []lent{back, second}},
+		"an admin's own":          {ofAdmin, "?role=delegator", nil},
+		"all, for the operator":   {p.operator, "?organizationId=" + p.organization, []lent{back, second, first}},
+		"one's, for the operator": {p.operator, "?agentId=" + p.third.id, []lent{back, second}},
+		"active":                  {ofAdmin, "?status=active", []lent{back, second, first}},
+		"revoked":                 {ofAdmin, "?status=revoked", nil},
+		"a page":                  {ofAdmin, "?page=2&limit=1", []lent{second}},
+		"another organization's":  {stranger.ofDelegator, "", []lent{foreign}},
 	} {
 		got := p.must(t, get(test.token, path+test.query), 200, "")
 		var want []string

@@ -22,7 +22,11 @@ func (s *Server) listDelegations(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
-	found, err := s.queries.Delegations(c.Request.Context(), projections.InOrganization(organization), filter)
+	tenant := projections.InOrganization(organization)
+	if c.Query("organizationId") == "" && !filter.AgentID.IsZero() {
+		tenant = tenantOf(principal(c)) // an agent says where to look, as in the audit trail
+	}
+	found, err := s.queries.Delegations(c.Request.Context(), tenant, filter)
 	if err != nil {
 		s.fail(c, err)
 		return

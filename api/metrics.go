@@ -132,9 +132,12 @@ func (m *metrics) reportIntegrity(intact bool) {
 	m.integrity.WithLabelValues().Set(value)
 }
 
-// MetricsHandler serves a registry for Prometheus.
+// MetricsHandler serves a registry for Prometheus, at /metrics alone: a probe
+// that is sent here by mistake must not find a server healthy.
 func MetricsHandler(registry *prometheus.Registry) http.Handler {
-	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry})
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry}))
+	return mux
 }
 
 func knownMethod(method string) bool {
