@@ -192,7 +192,7 @@ func TestAnOrganizationsRightsEndAtItsLog(t *testing.T) {
 	w := grown(t)
 	const count = `SELECT count(*) FROM transparency_tiles WHERE organization_id = $1`
 	for asked, want := range map[uuid.UUID]bool{ours: true, theirs: false, Whole: false} {
-		err := ask(t.Context(), w.pool, ours, count, []any{asked}, func(row pgx.CollectableRow) error {
+		err := NewLogs(w.pool).ask(t.Context(), ours, count, []any{asked}, func(row pgx.CollectableRow) error {
 			var n int
 			err := row.Scan(&n)
 			if n > 0 != want {
