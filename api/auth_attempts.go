@@ -14,8 +14,9 @@ import (
 // secrets are 256 random bits: nobody guesses one. What is kept small is the
 // work and the noise that trying makes, and it is kept small without a way to
 // lock somebody else out: a client is refused only where it has failed itself.
-// Neither a neighbour behind the same address nor an attacker elsewhere can
-// take a client's way in, however often they fail.
+// A neighbour behind the same address who fails as other clients, or an attacker
+// elsewhere, cannot take a client's way in, however often they fail. A neighbour
+// who names the client can, from their common address and for a minute.
 const (
 	failuresHere      = 10  // of one client from one address
 	failuresOfClient  = 20  // from wherever: then one failure here is enough

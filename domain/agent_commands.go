@@ -153,7 +153,7 @@ func (c UpdateAgent) decideScopes(a Agent, wanted *AgentUpdated) error {
 			return err
 		}
 	}
-	if removed.Has(ScopeAdminOrgs) && a.runsThePlatform() {
+	if len(removed) > 0 && a.runsThePlatform() {
 		return errOperatorStays
 	}
 	wanted.Scopes, wanted.ScopesReduced = &scopes, len(removed) > 0

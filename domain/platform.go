@@ -14,7 +14,8 @@ const systemAddresses = "@system.agentidp.invalid"
 
 var (
 	errOperatorStays = Refuse(CodeConflict,
-		"this agent runs the platform: it stays active and keeps %s; to shut somebody out, rotate or revoke its credentials", ScopeAdminOrgs)
+		"this agent runs the platform: it stays active and keeps its scopes, which nobody could give back; "+
+			"to shut somebody out, rotate or revoke its credentials")
 	errSystemStays     = Refuse(CodeConflict, "the organization %s holds the platform's operator and stays active", SystemSlug)
 	errSystemUnlimited = Refuse(CodeConflict,
 		"the organization %s holds the platform's operator and has no limits: a limit could shut the operator out for good; limit other organizations", SystemSlug)

@@ -28,7 +28,8 @@ const (
 		ALTER TABLE notes ENABLE ROW LEVEL SECURITY;
 		CREATE POLICY tenant ON notes FOR SELECT TO agentidp_server
 			USING (organization_id = nullif(current_setting('agentidp.organization', true), '')::uuid);
-		CREATE POLICY projector ON notes TO agentidp_projector USING (true) WITH CHECK (true)`
+		CREATE POLICY projector ON notes TO agentidp_projector USING (true) WITH CHECK (true);
+		INSERT INTO read_models VALUES ('notes')`
 	reshapeNotes = `CREATE TABLE next.notes (position bigint PRIMARY KEY, organization_id uuid, stream text NOT NULL, actor text NOT NULL);
 		CREATE INDEX notes_actor_idx ON next.notes (actor)`
 )
