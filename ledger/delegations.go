@@ -49,7 +49,8 @@ func (l *Ledger) CreateDelegation(
 	}
 	if !good {
 		end := domain.RevokeDelegation{Caller: command.Caller, Reason: "the token it was made with had ended"}
-		if _, err := l.onDelegation(ctx, System(), command.DelegationID, end); err != nil {
+		bySystem := Origin{Actor: System().Actor, Request: origin.Request}
+		if _, err := l.onDelegation(ctx, bySystem, command.DelegationID, end); err != nil {
 			return none, err
 		}
 		return none, domain.Refuse(domain.CodeUnauthorized, "the token that you lend with has ended meanwhile; get a new one and try again")

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/projections/transparency"
 )
 
@@ -65,6 +66,9 @@ func (c *cli) ledgerCheckpoint(cmd *cobra.Command, o checkpointOptions) error {
 	defer ledger.Close()
 	shown := shownCheckpoint{Origin: signer.Origin(id), VerifierKey: signer.VerifierKey(id)}
 	if !o.key {
+		if err := takesWrites(cmd.Context(), ledger); err != nil {
+			return uncheckedError{err}
+		}
 		if err := ledger.Logged(cmd.Context(), id); err != nil {
 			return uncheckedError{err}
 		}
@@ -82,6 +86,17 @@ func (c *cli) ledgerCheckpoint(cmd *cobra.Command, o checkpointOptions) error {
 			fmt.Fprintln(cmd.ErrOrStderr(), "adopted", adopted)
 		}
 		_, err = fmt.Fprint(cmd.OutOrStdout(), shown.Checkpoint)
+	}
+	return err
+}
+
+// takesWrites refuses a database that no server can work with: there the log lacks
+// what it lacks, and nobody can add it.
+func takesWrites(ctx context.Context, ledger *app.Ledger) error {
+	var readOnly bool
+	err := ledger.Pool.QueryRow(ctx, `SELECT current_setting('transaction_read_only')::boolean`).Scan(&readOnly)
+	if err == nil && readOnly {
+		err = errors.New("the database is read-only, as a standby is: sign on the primary")
 	}
 	return err
 }
