@@ -19,6 +19,9 @@ type RebuildOptions struct {
 	// Restart throws away what an earlier rebuild has left behind, instead of
 	// going on with it.
 	Restart bool
+	// Moved says that the live read models are those of another engine, whose
+	// positions mean nothing here. No runner works on them.
+	Moved bool
 	// Report is told where the rebuilds are, often, by one at a time; may be nil.
 	Report func(RebuildState)
 }

@@ -98,6 +98,9 @@ func (r *Rebuilder) trySwitch(ctx context.Context, s *shadow, patience time.Dura
 		if version > p.Version {
 			return &versionError{stored: version, own: p.Version}
 		}
+		if r.options.Moved {
+			live = 0
+		}
 		events, err := missing(ctx, r.store, &s.derivation, live)
 		if err != nil {
 			return err

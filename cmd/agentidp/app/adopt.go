@@ -49,7 +49,7 @@ func (l *Ledger) Adopt(ctx context.Context, progress AdoptProgress) ([]projectio
 	if err := replay.Extends(ctx, l.Store, known.Tree, progress.Proven); err != nil {
 		return nil, err
 	}
-	rebuilt := projections.NewRebuilder(l.Pool, l.Store, projections.RebuildOptions{Restart: true, Report: progress.Rebuild}).
+	rebuilt := projections.NewRebuilder(l.Pool, l.Store, projections.RebuildOptions{Restart: true, Moved: true, Report: progress.Rebuild}).
 		Rebuild(ctx, projections.All()...)
 	if err := projections.RebuildError(rebuilt); err != nil {
 		return rebuilt, err
