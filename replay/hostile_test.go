@@ -128,8 +128,9 @@ func TestHostileBundlesAreRefusedInLittleMemory(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, err, ErrBundle)
 		}
 		runtime.ReadMemStats(&after)
-		if took := after.TotalAlloc - before.TotalAlloc; took > most {
-			t.Errorf("%s: %d bytes were allocated for %d, want at most %d", name, took, len(content), most)
+		// What was allocated in all, which is more than there was at any time: it may grow with the file, and no faster.
+		if took := after.TotalAlloc - before.TotalAlloc; took > most+4*uint64(len(content)) {
+			t.Errorf("%s: %d bytes were allocated for %d, want at most %d and four times the file", name, took, len(content), most)
 		}
 		path := filepath.Join(t.TempDir(), "bundle")
 		if err := os.WriteFile(path, content, 0o600); err != nil {
