@@ -106,7 +106,7 @@ func TestFormerClaimsHoldInTheirOrganization(t *testing.T) {
 
 	// A crash of an earlier version, after the claim and before the agent.
 	dead := domain.AgentID{UUID: ledger.NewID()}
-	w.formerClaim(t, "dead@acme.test", w.organization, dead, time.Now().Add(-time.Hour))
+	w.formerClaim(t, "dead@acme.test", w.organization, dead, time.Now().Add(-2*testGrace))
 	if _, err := w.RegisterAgent(t.Context(), ledger.System(), w.registration("dead@acme.test")); err != nil {
 		t.Errorf("an address that a crash left behind: %v", err)
 	}
@@ -117,7 +117,7 @@ func TestFormerClaimsHoldInTheirOrganization(t *testing.T) {
 	}
 	// One that may come to life yet is not taken from.
 	slow := domain.AgentID{UUID: ledger.NewID()}
-	w.formerClaim(t, "slow@acme.test", w.organization, slow, time.Now().Add(time.Hour))
+	w.formerClaim(t, "slow@acme.test", w.organization, slow, time.Now())
 	if _, err := w.RegisterAgent(t.Context(), ledger.System(), w.registration("slow@acme.test")); !isCode(err, domain.CodeAgentExists) {
 		t.Errorf("an address that is being registered: %v", err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
@@ -31,7 +30,7 @@ func TestARepeatedCommandWaitsForTheReadModelsToo(t *testing.T) {
 	store := memory.New()
 	w := newWorld(t, store, 10)
 	models := &readModels{reached: w.head(t)}
-	w.Ledger = ledger.New(store, models, allActive{}, ledger.Options{Grace: 50 * time.Millisecond})
+	w.Ledger = ledger.New(store, models, allActive{}, ledger.Options{})
 	registration := w.registration("new@acme.example")
 	for _, attempt := range []string{"first", "second"} {
 		if _, err := w.RegisterAgent(t.Context(), ledger.System(), registration); !errors.Is(err, errBehind) {
