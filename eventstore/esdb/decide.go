@@ -7,10 +7,10 @@ import (
 	"math"
 	"slices"
 
-	client "github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/google/uuid"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/eventstore/esdb/wire"
 )
 
 // errStale: what is remembered of the stream does not do for a decision.
@@ -21,7 +21,7 @@ var errStale = errors.New("the stream has to be looked at")
 type decision struct {
 	store  *Store
 	ctx    context.Context
-	conn   *conn
+	conn   wire.Conn
 	stream string
 	fresh  bool // at was read for this decision
 
@@ -30,7 +30,7 @@ type decision struct {
 	outcomes []outcome // of the appends, in order
 
 	rows      []eventstore.Event // to write
-	proposals []client.EventData // the rows as they go to the server
+	proposals []wire.Proposal    // the rows as they go to the server
 	size      int                // of the proposals
 	owners    []int              // whose each row is: an index into outcomes
 }
@@ -54,9 +54,9 @@ func (d *decision) begin(first *pending) error {
 	if err != nil || len(newest) == 0 {
 		return err
 	}
-	e, ok := d.store.event(newest[0])
+	e, ok := d.store.event(&newest[0])
 	if !ok {
-		return fmt.Errorf("%w: revision %d of %s", errForeign, newest[0].EventNumber, d.stream)
+		return fmt.Errorf("%w: revision %d of %s", errForeign, newest[0].Revision, d.stream)
 	}
 	d.at = head{e.Revision, e.Hash}
 	return nil
@@ -97,7 +97,7 @@ func (d *decision) decide(p *pending) (fits bool, err error) {
 	return true, nil
 }
 
-func (d *decision) seal(p *pending) (at head, rows []eventstore.Event, proposals []client.EventData, total int, err error) {
+func (d *decision) seal(p *pending) (at head, rows []eventstore.Event, proposals []wire.Proposal, total int, err error) {
 	at = d.at
 	for i := range p.drafts {
 		e, err := eventstore.SealEvent(p.drafts[i], d.stream, at.revision+1, at.hash)
@@ -123,9 +123,9 @@ func (d *decision) lookup(id uuid.UUID) (eventstore.Event, bool) {
 
 // place gives the rows their positions. The server tells that of the last one,
 // unless it takes the write for a repetition; several are read back.
-func (d *decision) place(written *client.WriteResult) error {
-	if len(d.rows) == 1 && written.CommitPosition > 0 && written.CommitPosition <= math.MaxInt64 {
-		d.rows[0].Position = eventstore.Position(written.CommitPosition)
+func (d *decision) place(written wire.Position) error {
+	if len(d.rows) == 1 && written.Commit > 0 && written.Commit <= math.MaxInt64 {
+		d.rows[0].Position = eventstore.Position(written.Commit)
 	} else {
 		first := d.rows[0].Revision
 		stored, err := d.store.page(d.ctx, d.conn, d.stream, first, eventstore.Forwards, len(d.rows))

@@ -39,19 +39,29 @@
 //
 // # Reading
 //
-// One live subscription of each store keeps the newest events (tail.go). A
-// [eventstore.Subscription] is served from there and costs the server nothing;
-// one that begins further back first catches up by a filtered subscription of
-// its own. Every request insists on the leader, since a follower may answer
-// from the past.
+// History is read by pages of the server's log, forwards, each beginning with
+// the record that the one before it ended with (history.go). A subscription
+// would be no way to read it: the server leaves out an event when the record
+// before it has been taken away, and drops a reader who is some thirty messages
+// behind.
 //
-// # The supervisor
+// One live subscription of each store keeps the newest events (live.go, tail.go).
+// It is made at the end, shown to have left nothing out, and made again whenever
+// it ends, which is part of its life. A [eventstore.Subscription] is served from
+// there and costs the server nothing; one that begins further back reads pages
+// until it has come so far. The positions that it gives are those of the
+// ledger's own events. Every request insists on the leader, since a follower may
+// answer from the past.
 //
-// The library finds a node by itself, but when it finds none it ends for good,
-// and it never renews a subscription. So a client is used until its connection
-// breaks and then replaced (supervisor.go, conn.go): at once, then with longer
-// and longer pauses. Subscriptions go on from where they were. [Store.State]
-// and [Options.ObserveState] tell how it stands.
+// # The library
+//
+// All that is taken from the client library is package wire, and client.go is
+// the only file that knows the library. It finds a node by itself, but when it
+// finds none it ends for good, and it never renews a subscription. So a client
+// is used until its connection breaks and then replaced (supervisor.go): at
+// once, then with longer and longer pauses. [Store.State] and
+// [Options.ObserveState] tell how it stands. [NewOn] makes a store on anything
+// else that fills the interface.
 //
 // # Tests
 //

@@ -51,8 +51,8 @@ func (d *decision) meet(stream string, from int64, count int) error {
 	if err != nil {
 		return err
 	}
-	for _, r := range page {
-		if e, ok := d.store.event(r); ok {
+	for i := range page {
+		if e, ok := d.store.event(&page[i]); ok {
 			d.met[e.ID] = e
 		}
 	}
@@ -81,8 +81,8 @@ func (d *decision) search(p *pending) error {
 		if err != nil {
 			return err
 		}
-		for _, r := range page {
-			e, ok := d.store.event(r)
+		for i := range page {
+			e, ok := d.store.event(&page[i])
 			if !ok {
 				continue
 			}
@@ -94,9 +94,9 @@ func (d *decision) search(p *pending) error {
 				return nil
 			}
 		}
-		if len(page) < count || page[count-1].EventNumber == 0 {
+		if len(page) < count || page[count-1].Revision == 0 {
 			return nil
 		}
-		at = int64(page[count-1].EventNumber) - 1
+		at = int64(page[count-1].Revision) - 1
 	}
 }

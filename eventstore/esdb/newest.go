@@ -4,27 +4,26 @@ import (
 	"context"
 	"slices"
 
-	client "github.com/EventStore/EventStore-Client-Go/v4/esdb"
-
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/eventstore/esdb/wire"
 )
 
 // Newest implements [eventstore.Store]. The server's log is read backwards, so
 // it takes as long as what passes the filter is far from the end.
 func (s *Store) Newest(ctx context.Context, n int, filter eventstore.Filter) ([]eventstore.Event, error) {
 	var newest []eventstore.Event // newest first
-	var from client.AllPosition = client.End{}
+	from := wire.End
 	for len(newest) < n {
-		var page []*client.RecordedEvent
-		err := s.try(ctx, func(c *conn) (err error) {
-			page, err = readAllBackwards(ctx, c, from, pageOfAll)
+		var page []wire.Record
+		err := s.try(ctx, func(c wire.Conn) (err error) {
+			page, err = c.ReadAll(ctx, from, eventstore.Backwards, pageOfAll)
 			return err
 		})
 		if err != nil {
 			return nil, translate(ctx, "read the newest events", err)
 		}
-		for _, r := range page {
-			if e, ok := s.event(r); ok && len(newest) < n && filter.Passes(e) {
+		for i := range page {
+			if e, ok := s.event(&page[i]); ok && len(newest) < n && filter.Passes(e) {
 				newest = append(newest, e)
 			}
 		}

@@ -1,12 +1,12 @@
 package esdb
 
 import (
+	"cmp"
 	"context"
 	"iter"
 
-	client "github.com/EventStore/EventStore-Client-Go/v4/esdb"
-
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/eventstore/esdb/wire"
 )
 
 // Bounds of a page of a stream: pages grow, so that short reads stay cheap.
@@ -23,7 +23,7 @@ func (s *Store) Head(ctx context.Context) (eventstore.Position, error) {
 }
 
 func (s *Store) head(ctx context.Context) (head eventstore.Position, err error) {
-	err = s.try(ctx, func(c *conn) error {
+	err = s.try(ctx, func(c wire.Conn) error {
 		head, err = s.headAt(ctx, c)
 		return err
 	})
@@ -35,7 +35,7 @@ func (s *Store) head(ctx context.Context) (head eventstore.Position, err error) 
 const tries = 3
 
 // try begins a read, and again where that may help.
-func (s *Store) try(ctx context.Context, read func(*conn) error) error {
+func (s *Store) try(ctx context.Context, read func(wire.Conn) error) error {
 	for n := 1; ; n++ {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -48,26 +48,31 @@ func (s *Store) try(ctx context.Context, read func(*conn) error) error {
 		if err == nil || n == tries {
 			return err
 		}
-		switch classify(err) {
-		case passing:
+		switch wire.VerdictOf(err) {
+		case wire.Passing, wire.NotLeader:
 			pause(ctx, s.options.MinBackoff)
-		case broken:
+		case wire.Broken:
 		default:
 			return err
 		}
 	}
 }
 
-func (s *Store) headAt(ctx context.Context, c *conn) (eventstore.Position, error) {
-	known := s.tail.glimpse() // nothing before what it has looked at needs looking at again
-	var from client.AllPosition = client.End{}
-	for count := 8; ; count = pageOfAll {
-		page, err := readAllBackwards(ctx, c, from, count)
+// headAt asks for the newest record, and for more where that is not the
+// ledger's. Nothing before what the tail has looked at needs looking at again.
+func (s *Store) headAt(ctx context.Context, c wire.Conn) (eventstore.Position, error) {
+	known := s.tail.glimpse()
+	from, newest := wire.End, wire.Start
+	for count := 1; ; count = min(8*count, largestPage) {
+		page, err := c.ReadAll(ctx, from, eventstore.Backwards, count)
 		if err != nil {
 			return 0, err
 		}
-		for _, r := range page {
+		for i := range page {
+			r := &page[i]
+			newest = cmp.Or(newest, r.Position)
 			if known.seeded && r.Position.Commit <= known.looked.Commit {
+				s.tail.see(newest) // all between is no part of the ledger
 				return known.high, nil
 			}
 			if e, ok := s.event(r); ok {
@@ -94,25 +99,25 @@ func (s *Store) ReadAll(ctx context.Context, after eventstore.Position, filter e
 		if after >= head {
 			return
 		}
-		reading, err := s.startCatchUp(ctx, ctx, after, head, filter)
-		if err != nil {
-			fail(err)
-			return
-		}
+		reading := s.read(ctx, after, func() eventstore.Position { return head })
 		defer reading.close()
-		for through := after; through < head; {
-			next, ok := <-reading.steps
-			switch {
-			case !ok:
-				fail(errDropped)
-				return
-			case next.err != nil:
-				fail(next.err)
-				return
-			case next.passes && !yield(next.event, nil):
+		for {
+			p, more := reading.take(ctx)
+			if !more {
 				return
 			}
-			through = max(through, next.through)
+			if p.err != nil {
+				fail(p.err)
+				return
+			}
+			for _, e := range p.events {
+				if e.Position > head {
+					return
+				}
+				if filter.Passes(e) && !yield(e, nil) {
+					return
+				}
+			}
 		}
 	}
 }
@@ -121,8 +126,8 @@ func (s *Store) ReadAll(ctx context.Context, after eventstore.Position, filter e
 func (s *Store) ReadStream(ctx context.Context, stream string, from int64, direction eventstore.Direction) iter.Seq2[eventstore.Event, error] {
 	return func(yield func(eventstore.Event, error) bool) {
 		fail := func(err error) { yield(eventstore.Event{}, translate(ctx, "read a stream", err)) }
-		read := func(from int64, count int) (page []*client.RecordedEvent, err error) {
-			err = s.try(ctx, func(c *conn) error {
+		read := func(from int64, count int) (page []wire.Record, err error) {
+			err = s.try(ctx, func(c wire.Conn) error {
 				page, err = s.page(ctx, c, stream, from, direction, count)
 				return err
 			})
@@ -138,7 +143,7 @@ func (s *Store) ReadStream(ctx context.Context, stream string, from int64, direc
 			if len(newest) == 0 {
 				return
 			}
-			from = min(from, int64(newest[0].EventNumber))
+			from = min(from, int64(newest[0].Revision))
 		}
 		for count := minPage; ; count = min(4*count, maxPage) {
 			page, err := read(from, count)
@@ -146,16 +151,16 @@ func (s *Store) ReadStream(ctx context.Context, stream string, from int64, direc
 				fail(err)
 				return
 			}
-			for _, r := range page {
+			for i := range page {
 				// What is no event of the ledger is a gap for whoever verifies.
-				if e, ok := s.event(r); ok && !yield(e, nil) {
+				if e, ok := s.event(&page[i]); ok && !yield(e, nil) {
 					return
 				}
 			}
 			if len(page) < count {
 				return
 			}
-			from = int64(page[count-1].EventNumber) + 1
+			from = int64(page[count-1].Revision) + 1
 			if direction == eventstore.Backwards {
 				if from -= 2; from < 0 {
 					return
@@ -167,19 +172,9 @@ func (s *Store) ReadStream(ctx context.Context, stream string, from int64, direc
 
 // page reads events of a stream as the server has them, none if there is no
 // such stream.
-func (s *Store) page(ctx context.Context, c *conn, stream string, from int64, direction eventstore.Direction, count int) ([]*client.RecordedEvent, error) {
-	options := client.ReadStreamOptions{Direction: client.Forwards, From: client.Revision(uint64(max(from, 0)))}
-	if direction == eventstore.Backwards {
-		options.Direction = client.Backwards
-		if from == eventstore.End {
-			options.From = client.End{}
-		}
-	}
-	page, err := call(ctx, c, func(ctx context.Context, library *client.Client) ([]*client.RecordedEvent, error) {
-		stream, err := library.ReadStream(ctx, s.options.Prefix+stream, options, uint64(count))
-		return receive(stream, err)
-	})
-	if err != nil && classify(err) == missing {
+func (s *Store) page(ctx context.Context, c wire.Conn, stream string, from int64, direction eventstore.Direction, count int) ([]wire.Record, error) {
+	page, err := c.ReadStream(ctx, s.options.Prefix+stream, from, direction, count)
+	if wire.VerdictOf(err) == wire.Missing {
 		return nil, nil
 	}
 	return page, err

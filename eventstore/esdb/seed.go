@@ -2,14 +2,11 @@ package esdb
 
 import (
 	"context"
-	"errors"
-	"io"
 	"slices"
 	"time"
 
-	client "github.com/EventStore/EventStore-Client-Go/v4/esdb"
-
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/eventstore/esdb/wire"
 )
 
 // Bounds of the first look at the ledger's end, which in any case goes on to
@@ -21,16 +18,17 @@ const (
 )
 
 // seed reads the end of the ledger.
-func (s *Store) seed(ctx context.Context, c *conn) error {
-	var from client.AllPosition = client.End{}
+func (s *Store) seed(ctx context.Context, c wire.Conn) error {
+	from := wire.End
 	var events []eventstore.Event // newest first
-	var looked, oldest client.Position
+	var looked, oldest wire.Position
 	for n := 1; ; n++ {
-		page, err := readAllBackwards(ctx, c, from, pageOfAll)
+		page, err := c.ReadAll(ctx, from, eventstore.Backwards, pageOfAll)
 		if err != nil {
 			return err
 		}
-		for _, r := range page {
+		for i := range page {
+			r := &page[i]
 			if looked.Commit == 0 {
 				looked = r.Position
 			}
@@ -38,7 +36,7 @@ func (s *Store) seed(ctx context.Context, c *conn) error {
 				events = append(events, e)
 			}
 		}
-		if oldest = (client.Position{}); len(page) < pageOfAll {
+		if oldest = (wire.Position{}); len(page) < pageOfAll {
 			break
 		}
 		oldest = page[len(page)-1].Position
@@ -48,44 +46,17 @@ func (s *Store) seed(ctx context.Context, c *conn) error {
 		}
 	}
 	slices.Reverse(events)
-	low, since := eventstore.Position(oldest.Commit), time.Time{}
-	if low > 0 {
+	low, since := eventstore.Position(0), time.Time{}
+	switch {
+	case oldest == wire.Start:
+	case len(events) == 0:
 		since = time.Now()
+	default: // a place of the ledger's own
+		low, since = events[0].Position, events[0].RecordedAt
+		events = events[1:]
 	}
-	if len(events) > 0 && low > 0 {
-		since = events[0].RecordedAt
-		if events[0].Position == low {
-			events = events[1:]
-		}
-	}
-	s.tail.begin(events, low, looked)
 	s.index.seed(since)
 	s.index.add(events...)
+	s.tail.begin(events, low, looked)
 	return nil
-}
-
-// readAllBackwards reads events of the server, before a position or from its end.
-func readAllBackwards(ctx context.Context, c *conn, from client.AllPosition, count int) ([]*client.RecordedEvent, error) {
-	return call(ctx, c, func(ctx context.Context, library *client.Client) ([]*client.RecordedEvent, error) {
-		stream, err := library.ReadAll(ctx, client.ReadAllOptions{Direction: client.Backwards, From: from}, uint64(count))
-		return receive(stream, err)
-	})
-}
-
-// receive takes what a read brings. It goes on inside a call.
-func receive(stream *client.ReadStream, err error) (events []*client.RecordedEvent, _ error) {
-	if err != nil {
-		return nil, err
-	}
-	defer stream.Close()
-	for {
-		e, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return events, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		events = append(events, e.OriginalEvent())
-	}
 }

@@ -2,14 +2,12 @@ package esdb
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
 
-	client "github.com/EventStore/EventStore-Client-Go/v4/esdb"
-
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/eventstore/esdb/wire"
 )
 
 // Options tune a [Store]; the zero value is good.
@@ -39,6 +37,7 @@ type Store struct {
 	index      *index
 	heads      *heads
 	lanes      *lanes
+	places     places
 	ctx        context.Context // ends with the store
 	stop       context.CancelFunc
 	done       sync.WaitGroup
@@ -50,10 +49,29 @@ var _ eventstore.Store = (*Store)(nil)
 // and starts its goroutines; Close it. It does not wait for the server: while
 // that is away, calls return [eventstore.ErrUnavailable].
 func New(url string, options Options) (*Store, error) {
-	config, err := client.ParseConnectionString(url)
+	options = options.withDefaults()
+	dialer, err := newLibrary(url, options.Timeout)
 	if err != nil {
-		return nil, errors.New("not an EventStoreDB connection string") // err quotes it, and it may hold a password
+		return nil, err
 	}
+	return NewOn(dialer, options), nil
+}
+
+// NewOn is [New] on whatever a dialer finds: the library, or a model of the
+// server.
+func NewOn(dialer wire.Dialer, options Options) *Store {
+	options = options.withDefaults()
+	s := &Store{
+		options: options, supervisor: newSupervisor(dialer, options),
+		tail: newTail(), index: newIndex(), heads: newHeads(), lanes: newLanes(),
+	}
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	s.done.Go(func() { s.supervisor.run(s.ctx) })
+	s.done.Go(func() { s.follow(s.ctx) })
+	return s
+}
+
+func (options Options) withDefaults() Options {
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -66,14 +84,7 @@ func New(url string, options Options) (*Store, error) {
 	if options.MaxBackoff <= 0 {
 		options.MaxBackoff = 5 * time.Second
 	}
-	s := &Store{
-		options: options, supervisor: newSupervisor(*config, options),
-		tail: newTail(), index: newIndex(), heads: newHeads(), lanes: newLanes(),
-	}
-	s.ctx, s.stop = context.WithCancel(context.Background())
-	s.done.Go(func() { s.supervisor.run(s.ctx) })
-	s.done.Go(func() { s.follow(s.ctx) })
-	return s, nil
+	return options
 }
 
 // State tells how the store stands with its server.
@@ -93,6 +104,6 @@ func (s *Store) Close() {
 	go func() { s.supervisor.drained.Wait(); close(given) }()
 	select {
 	case <-given:
-	case <-time.After(s.options.Timeout): // see conn.drain
+	case <-time.After(s.options.Timeout): // see conn.Close
 	}
 }

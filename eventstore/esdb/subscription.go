@@ -12,19 +12,21 @@ import (
 const batchSize = 1000
 
 // subscription serves one consumer: from the tail where that reaches back far
-// enough, and by a catch-up of its own until then.
+// enough, and by a history of its own until then.
 type subscription struct {
 	store    *Store
 	filter   eventstore.Filter
 	position eventstore.Position
-	reported bool            // whether the end at position has been reported
-	reading  *catchUp        // nil when there is none
-	ctx      context.Context // ends with Close and with the store
+	reported bool                // whether the end at position has been reported
+	reading  *reading            // nil when there is none
+	pending  []eventstore.Event  // that it has brought, and that are not looked at yet
+	until    eventstore.Position // where it ends
+	ctx      context.Context     // ends with Close and with the store
 	cancel   context.CancelFunc
 }
 
 // Subscribe implements [eventstore.Store]. A position that no event has is
-// allowed, but costs a read from the beginning unless it is near the end.
+// allowed.
 func (s *Store) Subscribe(after eventstore.Position, filter eventstore.Filter) eventstore.Subscription {
 	ctx, cancel := context.WithCancel(s.ctx)
 	return &subscription{store: s, filter: filter, position: after, ctx: ctx, cancel: cancel}
@@ -57,7 +59,10 @@ func (s *subscription) Next(ctx context.Context) (eventstore.Batch, error) {
 		switch {
 		case !tail.seeded:
 		case s.reading != nil || s.position < tail.low:
-			return s.catchUp(ctx, tail)
+			if batch, err := s.catchUp(ctx, tail); err != nil || batch.Position > 0 {
+				return batch, err
+			}
+			continue
 		case s.position < tail.high || !s.reported:
 			return s.advance(tail), nil
 		}
@@ -83,41 +88,47 @@ func (s *subscription) advance(tail glimpse) (batch eventstore.Batch) {
 	return batch
 }
 
-// catchUp takes the next batch from before the tail. The position moves only
-// with what is returned, so that an error leaves no gap.
+// catchUp takes the next batch from before the tail; one without a position is
+// none. The position moves only with what is returned, so that an error leaves no
+// gap, and only to events of the ledger: what else is in the log may be taken out
+// of it by others.
 func (s *subscription) catchUp(ctx context.Context, tail glimpse) (batch eventstore.Batch, err error) {
 	if s.reading == nil {
-		if s.reading, err = s.store.startCatchUp(ctx, s.ctx, s.position, tail.low, s.filter); err != nil {
-			return batch, s.translate(ctx, err)
-		}
+		goal := tail.low
+		s.until, s.reading = goal, s.store.read(s.ctx, s.position, func() eventstore.Position { return goal })
 	}
-	for len(batch.Events) < batchSize && s.position < s.reading.until {
-		next, err := s.step(ctx, len(batch.Events) == 0)
-		if errors.Is(err, errNothingYet) {
-			break
+	for len(s.pending) == 0 {
+		p, more := s.reading.take(ctx)
+		if ctx.Err() != nil {
+			return batch, s.translate(ctx, ctx.Err())
 		}
-		if err != nil {
-			if ctx.Err() == nil {
-				s.reading.close()
-				s.reading = nil
+		if !more || p.err != nil {
+			s.stop()
+			if p.err == nil {
+				s.position = max(s.position, s.until)
 			}
-			if len(batch.Events) > 0 {
-				break // they go out first
-			}
-			return batch, s.translate(ctx, err)
+			return batch, s.translate(ctx, p.err)
 		}
-		if next.passes {
-			batch.Events = append(batch.Events, next.event)
-		}
-		s.position = max(s.position, next.through)
+		s.pending = p.events
 	}
-	if s.reading != nil && s.position >= s.reading.until {
-		s.reading.close()
-		s.reading = nil
+	n := 0
+	for ; n < len(s.pending) && len(batch.Events) < batchSize; n++ {
+		if e := s.pending[n]; s.filter.Passes(e) {
+			batch.Events = append(batch.Events, e)
+		}
+		s.position = s.pending[n].Position
+	}
+	if s.pending = s.pending[n:]; s.position >= s.until && len(s.pending) == 0 {
+		s.stop()
 	}
 	s.reported = false
 	batch.Position, batch.Head = s.position, max(tail.head, s.position)
 	return batch, nil
+}
+
+func (s *subscription) stop() {
+	s.reading.close()
+	s.reading, s.pending = nil, nil
 }
 
 func (s *subscription) translate(ctx context.Context, err error) error {
@@ -125,29 +136,6 @@ func (s *subscription) translate(ctx context.Context, err error) error {
 		return ended
 	}
 	return translate(ctx, "follow the ledger", err)
-}
-
-var errNothingYet = errors.New("nothing yet")
-
-// step takes what the catch-up has met next, and waits for it if it is to.
-func (s *subscription) step(ctx context.Context, wait bool) (next step, err error) {
-	ok := true
-	select {
-	case next, ok = <-s.reading.steps:
-	default:
-		if !wait {
-			return next, errNothingYet
-		}
-		select {
-		case next, ok = <-s.reading.steps:
-		case <-ctx.Done():
-			return next, ctx.Err()
-		}
-	}
-	if !ok {
-		return next, errDropped
-	}
-	return next, next.err
 }
 
 // wait blocks until there may be something new. While there is no way to know

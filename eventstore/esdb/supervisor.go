@@ -9,9 +9,8 @@ import (
 	"sync"
 	"time"
 
-	client "github.com/EventStore/EventStore-Client-Go/v4/esdb"
-
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/eventstore/esdb/wire"
 )
 
 // Phase is how a store stands with its server.
@@ -38,24 +37,19 @@ type State struct {
 
 // supervisor keeps a conn, and makes a new one when it breaks.
 type supervisor struct {
-	config  client.Configuration
+	dialer  wire.Dialer
 	options Options
 	drained sync.WaitGroup // conns that are being given back
 
 	mu      sync.Mutex // guards what follows
 	state   State
-	conn    *conn         // nil unless connected
+	conn    wire.Conn     // nil unless connected
 	changed chan struct{} // closed, and replaced, with every change of the phase
 }
 
-func newSupervisor(config client.Configuration, options Options) *supervisor {
-	// One attempt at discovery: a client that has failed is replaced, and how
-	// long to wait is decided here. The interval is slept through in any case.
-	config.MaxDiscoverAttempts, config.DiscoveryInterval = 1, 0
-	// A seed that does not answer leaves time to ask another.
-	config.GossipTimeout = min(config.GossipTimeout, max(1, int(options.Timeout/(2*time.Second))))
+func newSupervisor(dialer wire.Dialer, options Options) *supervisor {
 	return &supervisor{
-		config: config, options: options,
+		dialer: dialer, options: options,
 		state: State{Phase: Connecting, Since: time.Now()}, changed: make(chan struct{}),
 	}
 }
@@ -68,17 +62,17 @@ const steady = time.Second
 func (s *supervisor) run(ctx context.Context) {
 	defer func() { s.lost(Unavailable, errClosed) }()
 	for failures := 0; ctx.Err() == nil; {
-		c, err := s.connect(ctx)
+		c, err := s.dialer.Dial(ctx)
 		if err == nil {
 			begin := time.Now()
 			s.connected(c)
 			select {
 			case <-ctx.Done():
-				c.retire(errClosed)
-			case <-c.dead:
+				c.Retire(errClosed)
+			case <-c.Done():
 			}
-			s.drained.Go(c.drain)
-			s.lost(Connecting, c.retired)
+			s.drained.Go(c.Close)
+			s.lost(Connecting, c.Err())
 			if time.Since(begin) > steady {
 				failures = 0
 				continue
@@ -89,38 +83,6 @@ func (s *supervisor) run(ctx context.Context) {
 		failures++
 		pause(ctx, s.options.backoff(failures))
 	}
-}
-
-// connect makes a client and has it find a node. Nobody else uses it yet, so
-// nobody else waits for it.
-func (s *supervisor) connect(ctx context.Context) (*conn, error) {
-	c, err := newConn(s.config)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
-	defer cancel()
-	version, err := call(ctx, c, func(_ context.Context, library *client.Client) (*client.ServerVersion, error) {
-		return library.GetServerVersion()
-	})
-	if err == nil {
-		err = check(version)
-	}
-	if err != nil {
-		s.drained.Go(c.drain)
-		return nil, err
-	}
-	return c, nil
-}
-
-// check refuses servers that do not say when a subscription has caught up, or
-// where the events of a stream are in the log.
-func check(v *client.ServerVersion) error {
-	const major, minor = 23, 10
-	if v.Major < major || v.Major == major && v.Minor < minor {
-		return fmt.Errorf("the server has version %d.%d, at least %d.%d is needed", v.Major, v.Minor, major, minor)
-	}
-	return nil
 }
 
 // backoff is how long to wait after so many failures: about twice as long each
@@ -142,7 +104,7 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-func (s *supervisor) connected(c *conn) {
+func (s *supervisor) connected(c wire.Conn) {
 	s.change(func(state *State) {
 		s.conn = c
 		*state = State{Phase: Connected, Connections: state.Connections + 1}
@@ -191,7 +153,7 @@ func level(s State) slog.Level {
 
 // current is the state, the conn if there is one, and a channel that closes
 // with the next change.
-func (s *supervisor) current() (State, *conn, <-chan struct{}) {
+func (s *supervisor) current() (State, wire.Conn, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.state, s.conn, s.changed
@@ -199,15 +161,15 @@ func (s *supervisor) current() (State, *conn, <-chan struct{}) {
 
 // acquire is the conn to use. It waits while one is being made for the first
 // time, and gives up when that fails.
-func (s *supervisor) acquire(ctx context.Context) (*conn, error) {
+func (s *supervisor) acquire(ctx context.Context) (wire.Conn, error) {
 	return s.await(ctx, func(state State) bool { return state.Phase == Unavailable })
 }
 
 // await waits for a conn, until it is to give up or ctx ends.
-func (s *supervisor) await(ctx context.Context, giveUp func(State) bool) (*conn, error) {
+func (s *supervisor) await(ctx context.Context, giveUp func(State) bool) (wire.Conn, error) {
 	for {
 		state, c, changed := s.current()
-		if c != nil && !c.isDead() {
+		if c != nil && !dead(c) {
 			return c, nil
 		}
 		if giveUp(state) {
@@ -221,9 +183,9 @@ func (s *supervisor) await(ctx context.Context, giveUp func(State) bool) (*conn,
 	}
 }
 
-func (c *conn) isDead() bool {
+func dead(c wire.Conn) bool {
 	select {
-	case <-c.dead:
+	case <-c.Done():
 		return true
 	default:
 		return false

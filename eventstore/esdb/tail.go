@@ -1,14 +1,12 @@
 package esdb
 
 import (
-	"context"
 	"slices"
 	"sort"
 	"sync"
 
-	client "github.com/EventStore/EventStore-Client-Go/v4/esdb"
-
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/eventstore/esdb/wire"
 )
 
 // Bounds of the tail. Half of it goes when it exceeds one of them.
@@ -27,7 +25,7 @@ type tail struct {
 	low    eventstore.Position
 	high   eventstore.Position // of the newest of them, or low
 	newest eventstore.Position // that this store has appended
-	looked client.Position     // of the newest event of the server that was looked at
+	looked wire.Position       // of the newest record of the server that was looked at
 	failed error               // why it is not kept up to date although there is a connection
 	grown  chan struct{}       // closed, and replaced, when something was added or failed
 }
@@ -40,7 +38,7 @@ type glimpse struct {
 	events    []eventstore.Event
 	low, high eventstore.Position
 	head      eventstore.Position // the newest there is, as far as is known
-	looked    client.Position
+	looked    wire.Position
 	failed    error
 	grown     <-chan struct{}
 }
@@ -57,7 +55,7 @@ func (g glimpse) after(p eventstore.Position) []eventstore.Event {
 }
 
 // begin fills an empty tail with events in order, all there are after low.
-func (t *tail) begin(events []eventstore.Event, low eventstore.Position, looked client.Position) {
+func (t *tail) begin(events []eventstore.Event, low eventstore.Position, looked wire.Position) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.seeded, t.low, t.high, t.looked = true, low, low, looked
@@ -65,15 +63,16 @@ func (t *tail) begin(events []eventstore.Event, low eventstore.Position, looked 
 	t.wake()
 }
 
-// see adds what the subscription has brought, an event of the ledger or not,
-// unless it has brought that before.
-func (t *tail) see(looked client.Position, events ...eventstore.Event) {
+// see takes note of a record, of all before which it has been looked at, and adds
+// what has been found in it and before it, unless it has been added before.
+func (t *tail) see(looked wire.Position, events ...eventstore.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if looked.Commit > t.looked.Commit {
 		t.looked = looked
-		t.add(events...)
 	}
+	known := sort.Search(len(events), func(i int) bool { return events[i].Position > t.high })
+	t.add(events[known:]...)
 }
 
 // appended tells of an event that the subscription has yet to bring.
@@ -114,58 +113,4 @@ func (t *tail) fail(err error) {
 	defer t.mu.Unlock()
 	t.failed = err
 	t.wake()
-}
-
-// follow keeps the tail up to date until ctx ends.
-func (s *Store) follow(ctx context.Context) {
-	never := func(State) bool { return false }
-	for failures := 0; ctx.Err() == nil; failures++ {
-		c, err := s.supervisor.await(ctx, never)
-		if err != nil {
-			return
-		}
-		if !s.tail.glimpse().seeded {
-			err = s.seed(ctx, c)
-		}
-		if err == nil {
-			before := s.tail.glimpse().looked
-			err = s.live(ctx, c)
-			if s.tail.glimpse().looked != before {
-				failures = 0
-			}
-		}
-		if ctx.Err() != nil || c.isDead() {
-			continue // to the next conn
-		}
-		s.tail.fail(err)
-		s.options.Logger.Warn("the subscription to the ledger ended; it will be made again", "error", err)
-		pause(ctx, s.options.backoff(failures+1))
-	}
-}
-
-// live brings the tail what comes after it.
-func (s *Store) live(ctx context.Context, c *conn) error {
-	sub, err := s.subscribe(ctx, ctx, c, s.tail.glimpse().looked, eventstore.Filter{})
-	if err != nil {
-		return err
-	}
-	defer sub.close()
-	s.tail.fail(nil)
-	for {
-		e := sub.receive()
-		switch {
-		case e.SubscriptionDropped != nil:
-			return e.SubscriptionDropped.Error
-		case e.CheckPointReached != nil:
-			s.tail.see(*e.CheckPointReached)
-		case e.EventAppeared != nil:
-			at := e.EventAppeared.OriginalEvent().Position
-			if event, ok := s.event(e.EventAppeared.OriginalEvent()); ok {
-				s.index.add(event)
-				s.tail.see(at, event)
-			} else {
-				s.tail.see(at)
-			}
-		}
-	}
 }

@@ -6,10 +6,10 @@ import (
 	"strings"
 	"time"
 
-	client "github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/google/uuid"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/eventstore/esdb/wire"
 )
 
 // envelope is the metadata of an event on the server: what makes it one of the
@@ -27,17 +27,14 @@ type envelope struct {
 // was sealed. The server takes two events with one id for the same, so its id
 // is made of the record's hash and not of the event's id: what the server
 // takes for a repetition is one, to the byte.
-func proposal(e *eventstore.Event) (client.EventData, error) {
+func proposal(e *eventstore.Event) (wire.Proposal, error) {
 	metadata, err := json.Marshal(envelope{
 		Format: eventstore.Format, ID: e.ID, Organization: e.Organization, Time: e.RecordedAt, Hash: e.Hash,
 	})
 	if err != nil {
-		return client.EventData{}, err
+		return wire.Proposal{}, err
 	}
-	return client.EventData{
-		EventID: wireID(e.Hash), EventType: e.Type, ContentType: client.ContentTypeJson,
-		Data: e.Record, Metadata: metadata,
-	}, nil
+	return wire.Proposal{ID: wireID(e.Hash), Type: e.Type, Data: e.Record, Metadata: metadata}, nil
 }
 
 // wireID is the hash's first half as a UUID of version 8 (RFC 9562 section 5.8).
@@ -49,21 +46,21 @@ func wireID(hash eventstore.Hash) (id uuid.UUID) {
 }
 
 // size is what the server counts against its bound of an append.
-func size(p *client.EventData) int { return len(p.Data) + len(p.Metadata) + 2*len(p.EventType) }
+func size(p *wire.Proposal) int { return len(p.Data) + len(p.Metadata) + 2*len(p.Type) }
 
 // event reads an event of the server. ok is false for what is not of this
 // ledger: the server's own events, and those of others who use it.
-func (s *Store) event(r *client.RecordedEvent) (e eventstore.Event, ok bool) {
-	stream, found := strings.CutPrefix(r.StreamID, s.options.Prefix)
-	if !found || strings.HasPrefix(r.EventType, "$") || strings.HasPrefix(r.StreamID, "$") {
+func (s *Store) event(r *wire.Record) (e eventstore.Event, ok bool) {
+	stream, found := strings.CutPrefix(r.Stream, s.options.Prefix)
+	if !found || strings.HasPrefix(r.Type, "$") || strings.HasPrefix(r.Stream, "$") {
 		return e, false
 	}
 	var m envelope
-	if err := json.Unmarshal(r.UserMetadata, &m); err != nil || m.Format != eventstore.Format || r.EventNumber > math.MaxInt64 {
+	if err := json.Unmarshal(r.Metadata, &m); err != nil || m.Format != eventstore.Format || r.Revision > math.MaxInt64 {
 		return e, false
 	}
 	return eventstore.Event{
-		Position: eventstore.Position(r.Position.Commit), Stream: stream, Revision: int64(r.EventNumber), ID: m.ID, Type: r.EventType,
+		Position: eventstore.Position(r.Position.Commit), Stream: stream, Revision: int64(r.Revision), ID: m.ID, Type: r.Type,
 		Organization: m.Organization, RecordedAt: m.Time, Record: r.Data, Hash: m.Hash,
 	}, true
 }

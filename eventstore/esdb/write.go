@@ -6,9 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	client "github.com/EventStore/EventStore-Client-Go/v4/esdb"
-
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/eventstore/esdb/wire"
 )
 
 // check says what is wrong with an append whatever the ledger holds.
@@ -65,7 +64,7 @@ func (s *Store) write(stream string, batch []*pending) {
 func (s *Store) again(ctx context.Context, err error) bool {
 	if ctx.Err() != nil {
 		if _, c, _ := s.supervisor.current(); c != nil {
-			c.retire(err)
+			c.Retire(err)
 		}
 		return false
 	}
@@ -75,13 +74,13 @@ func (s *Store) again(ctx context.Context, err error) bool {
 	case errors.Is(err, eventstore.ErrUnavailable), errors.Is(err, errForeign):
 		return false // there is no connection to be had, or no sense in it
 	}
-	switch classify(err) {
-	case conflict:
+	switch wire.VerdictOf(err) {
+	case wire.Conflict:
 		return true
-	case passing:
+	case wire.Passing, wire.NotLeader:
 		pause(ctx, s.options.MinBackoff)
 		return true
-	case broken:
+	case wire.Broken:
 		return true
 	}
 	return false
@@ -123,20 +122,9 @@ func (s *Store) attempt(ctx context.Context, stream string, batch []*pending, fr
 	if len(d.rows) == 0 {
 		return d, nil
 	}
-	written, err := call(ctx, c, func(ctx context.Context, library *client.Client) (*client.WriteResult, error) {
-		return library.AppendToStream(ctx, s.options.Prefix+stream, client.AppendToStreamOptions{
-			ExpectedRevision: expecting(base), Deadline: &s.options.Timeout,
-		}, d.proposals...)
-	})
+	written, err := c.Append(ctx, s.options.Prefix+stream, base, d.proposals)
 	if err != nil {
 		return nil, err
 	}
 	return d, d.place(written)
-}
-
-func expecting(revision int64) client.ExpectedRevision {
-	if revision < 0 {
-		return client.NoStream{}
-	}
-	return client.Revision(uint64(revision))
 }

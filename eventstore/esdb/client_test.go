@@ -10,6 +10,7 @@ import (
 	client "github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/google/uuid"
 
+	"github.com/sentryagent/agentidp/eventstore/esdb/wire"
 	"github.com/sentryagent/agentidp/eventstore/esdb/wiretest"
 )
 
@@ -28,7 +29,7 @@ func TestTheGateClosesBeforeTheLibraryActs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(c.drain)
+	t.Cleanup(c.Close)
 	// A call whose answer is on its way while it still sends ends with EOF, which
 	// says nothing about the connection; the next one meets what is wrong.
 	appendOne := func(ctx context.Context, library *client.Client) (err error) {
@@ -52,8 +53,8 @@ func TestTheGateClosesBeforeTheLibraryActs(t *testing.T) {
 			if got := c.waitedFor(); got != 0 {
 				t.Errorf("%d calls are waited for although this one has had its connection", got)
 			}
-			if c.isDead() == working {
-				t.Errorf("after %v the gate is closed: %v", err, c.isDead())
+			if dead(c) == working {
+				t.Errorf("after %v the gate is closed: %v", err, dead(c))
 			}
 			return none, err
 		})
@@ -64,7 +65,7 @@ func TestTheGateClosesBeforeTheLibraryActs(t *testing.T) {
 	if _, err := call(t.Context(), c, func(context.Context, *client.Client) (none struct{}, _ error) {
 		t.Error("somebody was let in")
 		return none, nil
-	}); classify(err) != broken {
+	}); wire.VerdictOf(err) != wire.Broken {
 		t.Errorf("a call that came too late: %v", err)
 	}
 }
@@ -93,13 +94,13 @@ func TestAConnThatIsNeverGivenKeepsNobodyWaiting(t *testing.T) {
 			_, err := call(t.Context(), c, func(ctx context.Context, library *client.Client) (*client.WriteResult, error) {
 				return library.AppendToStream(ctx, "s", client.AppendToStreamOptions{}, client.EventData{EventID: uuid.New(), EventType: "a.x"})
 			})
-			if classify(err) != broken {
+			if wire.VerdictOf(err) != wire.Broken {
 				t.Errorf("a call that finds no node: %v", err)
 			}
 		})
 	}
 	asking.Wait()
-	if !c.isDead() {
+	if !dead(c) {
 		t.Error("the conn is still in use")
 	}
 }
