@@ -11,6 +11,7 @@ import (
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	api "github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
+	"github.com/sentryagent/agentidp/eventstore/esdb/model"
 )
 
 // BatchAppend takes appends in pieces, by correlation id, and answers each once
@@ -18,7 +19,7 @@ import (
 func (s *streamsService) BatchAppend(stream api.Streams_BatchAppendServer) error {
 	type pieces struct {
 		options *api.BatchAppendReq_Options
-		events  []proposed
+		events  []model.Proposed
 	}
 	open := map[string]*pieces{}
 	for {
@@ -33,16 +34,16 @@ func (s *streamsService) BatchAppend(stream api.Streams_BatchAppendServer) error
 		p := open[key]
 		if p == nil {
 			if p = (&pieces{options: request.GetOptions()}); p.options == nil {
-				return told(stream.Context(), errRequest)
+				return s.node.told(stream.Context(), errRequest)
 			}
 			open[key] = p
 		}
 		for _, m := range request.GetProposedMessages() {
-			id, ok := idOf(m.GetId())
-			if !ok {
-				return told(stream.Context(), errRequest)
+			e, err := proposed(m)
+			if err != nil {
+				return s.node.told(stream.Context(), err)
 			}
-			p.events = append(p.events, proposed{id, m.GetMetadata(), m.GetCustomMetadata(), m.GetData()})
+			p.events = append(p.events, e)
 		}
 		if !request.GetIsFinal() {
 			continue
@@ -56,15 +57,15 @@ func (s *streamsService) BatchAppend(stream api.Streams_BatchAppendServer) error
 	}
 }
 
-func (s *streamsService) batch(ctx context.Context, options *api.BatchAppendReq_Options, events []proposed) *api.BatchAppendResp {
+func (s *streamsService) batch(ctx context.Context, options *api.BatchAppendReq_Options, events []model.Proposed) *api.BatchAppendResp {
 	expected := int64(options.GetStreamPosition())
 	switch {
 	case options.GetNoStream() != nil:
-		expected = expectNoStream
+		expected = model.ExpectNoStream
 	case options.GetAny() != nil:
-		expected = expectAny
+		expected = model.ExpectAny
 	case options.GetStreamExists() != nil:
-		expected = expectStreamExists
+		expected = model.ExpectStreamExists
 	}
 	done, err := s.node.append(ctx, string(options.GetStreamIdentifier().GetStreamName()), expected, events)
 	failed := func(code codes.Code, message string) *api.BatchAppendResp {
@@ -73,18 +74,17 @@ func (s *streamsService) batch(ctx context.Context, options *api.BatchAppendReq_
 	switch {
 	case err != nil:
 		return failed(codes.FailedPrecondition, err.Error())
-	case done.wrong:
+	case done.Wrong:
 		return failed(codes.AlreadyExists, "WrongExpectedVersion")
 	}
 	success := &api.BatchAppendResp_Success{
-		CurrentRevisionOption: &api.BatchAppendResp_Success_NoStream{NoStream: &emptypb.Empty{}},
-		PositionOption:        &api.BatchAppendResp_Success_NoPosition{NoPosition: &emptypb.Empty{}},
+		CurrentRevisionOption: &api.BatchAppendResp_Success_CurrentRevision{CurrentRevision: uint64(done.Current)},
+		PositionOption: &api.BatchAppendResp_Success_Position{Position: &shared.AllStreamPosition{
+			CommitPosition: done.Position, PreparePosition: done.Position,
+		}},
 	}
-	if done.last != nil {
-		success.CurrentRevisionOption = &api.BatchAppendResp_Success_CurrentRevision{CurrentRevision: uint64(done.current)}
-		success.PositionOption = &api.BatchAppendResp_Success_Position{Position: &shared.AllStreamPosition{
-			CommitPosition: done.last.position, PreparePosition: done.last.position,
-		}}
+	if done.Current < 0 {
+		success.CurrentRevisionOption = &api.BatchAppendResp_Success_NoStream{NoStream: &emptypb.Empty{}}
 	}
 	return &api.BatchAppendResp{Result: &api.BatchAppendResp_Success_{Success: success}}
 }

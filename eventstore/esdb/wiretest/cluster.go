@@ -7,19 +7,18 @@ import (
 	"time"
 
 	client "github.com/EventStore/EventStore-Client-Go/v4/esdb"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/status"
+
+	"github.com/sentryagent/agentidp/eventstore/esdb/model"
 )
 
-// Cluster is one log and the nodes that serve it.
+// Cluster serves the nodes of a model.
 type Cluster struct {
-	log   *eventLog
+	model *model.Cluster
 	nodes []*Node
 
 	mu    sync.Mutex // guards what follows
 	views []*View    // the first is the cluster's own
-	lead  *Node      // nil while none is elected
 	delay time.Duration
 	held  *hold // nil when none is
 
@@ -29,17 +28,29 @@ type Cluster struct {
 }
 
 // New starts a cluster; its first node leads. Close it.
-func New(nodes int) (*Cluster, error) {
-	c := &Cluster{log: newLog()}
+func New(nodes int, options ...Option) (*Cluster, error) {
+	c := &Cluster{}
+	settings := model.Options{
+		Nodes: nodes, Lenient: lenient,
+		Ended:   func(n *model.Node) { c.nodes[n.Number()].leave() },
+		Started: func(n *model.Node) { _ = c.nodes[n.Number()].listen() },
+	}
+	for _, set := range options {
+		set(&settings)
+	}
+	var err error
+	if c.model, err = model.New(settings); err != nil {
+		return nil, err
+	}
 	for number := range nodes {
-		n := &Node{cluster: c, number: number}
-		c.nodes = append(c.nodes, n)
+		c.nodes = append(c.nodes, &Node{cluster: c, number: number, model: c.model.Node(number)})
+	}
+	for _, n := range c.nodes {
 		if err := n.Start(); err != nil {
 			c.Close()
 			return nil, err
 		}
 	}
-	c.lead = c.nodes[0]
 	if _, err := c.NewView(); err != nil {
 		c.Close()
 		return nil, err
@@ -49,10 +60,14 @@ func New(nodes int) (*Cluster, error) {
 
 // Close stops all nodes.
 func (c *Cluster) Close() {
+	c.model.Close()
 	for _, n := range c.nodes {
 		n.Stop()
 	}
 }
+
+// Model is what the cluster serves, for all that needs no wire.
+func (c *Cluster) Model() *model.Cluster { return c.model }
 
 // Node is the n-th node, from 0.
 func (c *Cluster) Node(n int) *Node { return c.nodes[n] }
@@ -75,16 +90,19 @@ func (c *Cluster) Client() (*client.Client, error) {
 
 // Lead makes a node the leader; nil takes the leader away.
 func (c *Cluster) Lead(n *Node) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.lead = n
+	if n == nil {
+		c.model.Lead(nil)
+		return
+	}
+	c.model.Lead(n.model)
 }
 
 // Leader is the node that leads, nil while none does.
 func (c *Cluster) Leader() *Node {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.lead
+	if n := c.model.Leader(); n != nil {
+		return c.nodes[n.Number()]
+	}
+	return nil
 }
 
 // Delay has every request take at least so long.
@@ -106,48 +124,56 @@ func (c *Cluster) StopAfter(n int) { c.stopAfter.Store(int64(n)) }
 // leader. A follower of a real cluster may answer those from the past.
 func (c *Cluster) Forwarded() int { return int(c.forwarded.Load()) }
 
-// admit is what comes before every request: the delay, and that those which
-// insist on the leader have come to it.
-func (n *Node) admit(ctx context.Context) error {
+// admit is what comes before every request: the delay, and whether it insists
+// on the leader.
+func (n *Node) admit(ctx context.Context) (insists bool, err error) {
 	c := n.cluster
 	c.mu.Lock()
-	delay, leader := c.delay, c.lead
+	delay := c.delay
 	c.mu.Unlock()
 	if delay > 0 {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return false, ctx.Err()
 		case <-time.After(delay):
 		}
 	}
 	if asked, _ := metadata.FromIncomingContext(ctx); len(asked.Get("requires-leader")) == 0 {
 		c.forwarded.Add(1)
-		return nil
+		return false, nil
 	}
-	if leader != n {
-		return errNotLeader(leader, c.viewOf(ctx, n))
-	}
-	return nil
+	return true, nil
 }
 
-var errStopping = status.Error(codes.Unavailable, "the server is stopping")
-
 // append stores events, and loses the answer when it is asked to.
-func (n *Node) append(ctx context.Context, name string, expected int64, events []proposed) (outcome, error) {
-	if err := n.admit(ctx); err != nil {
-		return outcome{}, err
+func (n *Node) append(ctx context.Context, name string, expected int64, events []model.Proposed) (model.Appended, error) {
+	insists, err := n.admit(ctx)
+	if err != nil {
+		return model.Appended{}, err
 	}
 	if err := n.cluster.holding().check(ctx, events); err != nil {
-		return outcome{}, err
+		return model.Appended{}, err
 	}
-	done, err := n.cluster.log.append(name, expected, events)
+	done, err := n.model.Append(ctx, insists, name, expected, events)
 	if n.cluster.stopAfter.Load() > 0 && n.cluster.stopAfter.Add(-1) == 0 {
 		n.refuse()
-		return outcome{}, errStopping
+		return model.Appended{}, errStopping
 	}
-	if err == nil && !done.wrong && n.cluster.lose.Add(-1) >= 0 {
+	if err == nil && !done.Wrong && n.cluster.lose.Add(-1) >= 0 {
 		n.DropConnections()
-		return outcome{}, errStopping
+		return model.Appended{}, errStopping
 	}
 	return done, err
+}
+
+// Events is how many events there are that are not the server's own.
+func (c *Cluster) Events() int { return c.model.Events() }
+
+// Served is how many events reads of streams have brought, to whomever.
+func (c *Cluster) Served() int { return c.model.Served() }
+
+// Tamper changes a byte of the stored data of a stream's event, which no
+// client of a real server can do.
+func (c *Cluster) Tamper(name string, revision int) error {
+	return c.model.Tamper(name, int64(revision))
 }

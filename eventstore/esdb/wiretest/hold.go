@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"sync"
+
+	"github.com/sentryagent/agentidp/eventstore/esdb/model"
 )
 
 // hold is appends that wait and are not made.
@@ -32,8 +34,8 @@ func (c *Cluster) holding() *hold {
 }
 
 // check is nil for an append that is to be made.
-func (h *hold) check(ctx context.Context, events []proposed) error {
-	if h == nil || !slices.ContainsFunc(events, func(e proposed) bool { return e.metadata["type"] == h.eventType }) {
+func (h *hold) check(ctx context.Context, events []model.Proposed) error {
+	if h == nil || !slices.ContainsFunc(events, func(e model.Proposed) bool { return e.Type == h.eventType }) {
 		return nil
 	}
 	select {

@@ -6,21 +6,26 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
+	"github.com/sentryagent/agentidp/eventstore/esdb/model"
 )
 
-func wireID(id uuid.UUID) *shared.UUID {
+func wireID(id model.ID) *shared.UUID {
 	return &shared.UUID{Value: &shared.UUID_Structured_{Structured: &shared.UUID_Structured{
 		MostSignificantBits:  int64(binary.BigEndian.Uint64(id[:8])),
 		LeastSignificantBits: int64(binary.BigEndian.Uint64(id[8:])),
 	}}}
 }
 
-func idOf(wire *shared.UUID) (id uuid.UUID, ok bool) {
+// idOf reads the id of an event. Any UUID will do, and nothing else.
+func idOf(wire *shared.UUID) (id model.ID, err error) {
 	if s := wire.GetStructured(); s != nil {
 		binary.BigEndian.PutUint64(id[:8], uint64(s.MostSignificantBits))
 		binary.BigEndian.PutUint64(id[8:], uint64(s.LeastSignificantBits))
-		return id, id != uuid.Nil
+		return id, nil
 	}
-	id, err := uuid.Parse(wire.GetString_())
-	return id, err == nil && id != uuid.Nil
+	parsed, err := uuid.Parse(wire.GetString_())
+	if err != nil {
+		return id, errGUID
+	}
+	return model.ID(parsed), nil
 }

@@ -2,34 +2,36 @@ package wiretest
 
 import (
 	"math"
-	"slices"
+
+	"github.com/google/uuid"
 
 	api "github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
+	"github.com/sentryagent/agentidp/eventstore/esdb/model"
 )
 
 func (s *streamsService) Read(request *api.ReadReq, stream api.Streams_ReadServer) error {
 	ctx := stream.Context()
 	options := request.GetOptions()
-	err := s.node.admit(ctx)
+	insists, err := s.node.admit(ctx)
 	switch {
 	case err != nil:
 	case options.GetUuidOption() == nil:
 		err = errRequest
 	case options.GetSubscription() != nil && options.GetAll() != nil:
-		err = s.subscribe(options, stream)
+		err = s.subscribe(options, insists, stream)
 	case options.GetSubscription() != nil:
 		return s.UnimplementedStreamsServer.Read(request, stream)
 	case options.GetAll() != nil:
-		err = s.readAll(options, stream)
+		err = s.readAll(options, insists, stream)
 	default:
-		err = s.readStream(options, stream)
+		err = s.readStream(options, insists, stream)
 	}
-	return told(ctx, err)
+	return s.node.told(ctx, err)
 }
 
-func send(records []*record, stream api.Streams_ReadServer) error {
+func send(records []*model.Record, stream api.Streams_ReadServer) error {
 	for _, r := range records {
-		if err := stream.Send(r.response()); err != nil {
+		if err := stream.Send(response(r)); err != nil {
 			return err
 		}
 	}
@@ -40,51 +42,83 @@ func backwards(options *api.ReadReq_Options) bool {
 	return options.GetReadDirection() == api.ReadReq_Options_Backwards
 }
 
-func (s *streamsService) readStream(options *api.ReadReq_Options, stream api.Streams_ReadServer) error {
+func (s *streamsService) readStream(options *api.ReadReq_Options, insists bool, stream api.Streams_ReadServer) error {
 	from := options.GetStream()
 	name := from.GetStreamIdentifier()
-	if len(name.GetStreamName()) == 0 {
-		return errNoName
-	}
-	revision := from.GetRevision()
+	revision := int64(min(from.GetRevision(), math.MaxInt64))
 	switch {
 	case from.GetStart() != nil:
 		revision = 0
+	case from.GetEnd() != nil && backwards(options):
+		revision = model.FromEnd
 	case from.GetEnd() != nil:
-		revision = math.MaxUint64
+		revision = math.MaxInt64
 	}
-	page, newest, closed := s.node.cluster.log.page(string(name.GetStreamName()), revision, options.GetCount(), backwards(options))
-	switch {
-	case closed:
-		return errDeleted(string(name.GetStreamName()))
-	case newest < 0:
+	page, found, err := s.node.model.ReadStream(stream.Context(), insists, string(name.GetStreamName()), revision, backwards(options), options.GetCount())
+	if err != nil {
+		return err
+	}
+	if !found {
 		return stream.Send(&api.ReadResp{Content: &api.ReadResp_StreamNotFound_{
 			StreamNotFound: &api.ReadResp_StreamNotFound{StreamIdentifier: name},
 		}})
-	case backwards(options) && from.GetEnd() == nil && revision >= uint64(newest)+options.GetCount():
-		// Like the real server: what lies beyond the end is not there, so a
-		// read from far beyond it finds nothing.
-		return nil
 	}
 	return send(page, stream)
 }
 
-func (s *streamsService) readAll(options *api.ReadReq_Options, stream api.Streams_ReadServer) error {
-	records, _ := s.node.cluster.log.snapshot()
-	from, count := options.GetAll(), int(min(options.GetCount(), uint64(len(records))))
-	index, ok := 0, true
-	switch {
-	case from.GetEnd() != nil:
-		index = len(records)
-	case from.GetStart() == nil:
-		if index, ok = at(records, from.GetPosition().GetCommitPosition()); !ok {
-			return errPosition
+func (s *streamsService) readAll(options *api.ReadReq_Options, insists bool, stream api.Streams_ReadServer) error {
+	page, err := s.node.model.ReadAll(stream.Context(), insists, positionOf(options.GetAll()), backwards(options), options.GetCount(), filterOf(options.GetFilter()))
+	if err != nil {
+		return err
+	}
+	return send(page, stream)
+}
+
+// subscribe follows $all until the client or the node leaves.
+func (s *streamsService) subscribe(options *api.ReadReq_Options, insists bool, stream api.Streams_ReadServer) error {
+	ctx, wire := stream.Context(), options.GetFilter()
+	window := model.Window{Events: wire.GetMax(), Times: wire.GetCheckpointIntervalMultiplier()}
+	sub, err := s.node.model.Subscribe(ctx, insists, positionOf(options.GetAll()), filterOf(wire), window)
+	if err != nil {
+		return err
+	}
+	if err := stream.Send(&api.ReadResp{Content: &api.ReadResp_Confirmation{
+		Confirmation: &api.ReadResp_SubscriptionConfirmation{SubscriptionId: uuid.NewString()},
+	}}); err != nil {
+		return err
+	}
+	for {
+		m, err := sub.Receive(ctx)
+		if err != nil {
+			return err
+		}
+		if err := stream.Send(messageOf(m)); err != nil {
+			return err
 		}
 	}
-	if backwards(options) {
-		page := slices.Clone(records[max(0, index-count):index])
-		slices.Reverse(page)
-		return send(page, stream)
+}
+
+func messageOf(m model.Message) *api.ReadResp {
+	switch m.Kind {
+	case model.CheckpointReached:
+		return &api.ReadResp{Content: &api.ReadResp_Checkpoint_{
+			Checkpoint: &api.ReadResp_Checkpoint{CommitPosition: m.Position.Commit, PreparePosition: m.Position.Prepare},
+		}}
+	case model.CaughtUp:
+		return &api.ReadResp{Content: &api.ReadResp_CaughtUp_{CaughtUp: &api.ReadResp_CaughtUp{}}}
+	case model.FellBehind:
+		return &api.ReadResp{Content: &api.ReadResp_FellBehind_{FellBehind: &api.ReadResp_FellBehind{}}}
 	}
-	return send(records[index:min(len(records), index+count)], stream)
+	return response(m.Event)
+}
+
+func filterOf(wire *api.ReadReq_Options_FilterOptions) *model.Filter {
+	if wire == nil {
+		return nil
+	}
+	expression, byType := wire.GetEventType(), true
+	if expression == nil {
+		expression, byType = wire.GetStreamIdentifier(), false
+	}
+	return &model.Filter{ByType: byType, Prefixes: expression.GetPrefix(), Regex: expression.GetRegex()}
 }

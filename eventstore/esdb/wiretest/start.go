@@ -3,9 +3,9 @@ package wiretest
 import "testing"
 
 // Start is [New] for one test, at whose end the cluster is closed.
-func Start(tb testing.TB, nodes int) *Cluster {
+func Start(tb testing.TB, nodes int, options ...Option) *Cluster {
 	tb.Helper()
-	c, err := New(nodes)
+	c, err := New(nodes, options...)
 	if err != nil {
 		tb.Fatal(err)
 	}

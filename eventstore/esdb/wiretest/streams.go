@@ -7,6 +7,7 @@ import (
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	api "github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
+	"github.com/sentryagent/agentidp/eventstore/esdb/model"
 )
 
 // streamsService answers for one node.
@@ -23,13 +24,10 @@ func (s *streamsService) Append(stream api.Streams_AppendServer) error {
 	}
 	options := first.GetOptions()
 	if options == nil {
-		return told(ctx, errRequest)
+		return s.node.told(ctx, errRequest)
 	}
-	expected, ok := expectedOf(options)
-	if !ok {
-		return told(ctx, errRequest)
-	}
-	var events []proposed
+	expected := expectedOf(options)
+	var events []model.Proposed
 	for {
 		next, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
@@ -38,34 +36,32 @@ func (s *streamsService) Append(stream api.Streams_AppendServer) error {
 		if err != nil {
 			return err
 		}
-		m := next.GetProposedMessage()
-		id, ok := idOf(m.GetId())
-		if !ok {
-			return told(ctx, errRequest)
+		p, err := proposed(next.GetProposedMessage())
+		if err != nil {
+			return s.node.told(ctx, err)
 		}
-		events = append(events, proposed{id, m.GetMetadata(), m.GetCustomMetadata(), m.GetData()})
+		events = append(events, p)
 	}
 	name := string(options.GetStreamIdentifier().GetStreamName())
 	done, err := s.node.append(ctx, name, expected, events)
 	if err != nil {
-		return told(ctx, err)
+		return s.node.told(ctx, err)
 	}
 	return stream.SendAndClose(appendResponse(expected, done))
 }
 
-func appendResponse(expected int64, done outcome) *api.AppendResp {
-	if done.wrong {
-		return &api.AppendResp{Result: &api.AppendResp_WrongExpectedVersion_{WrongExpectedVersion: wrongRevision(expected, done.current)}}
+func appendResponse(expected int64, done model.Appended) *api.AppendResp {
+	if done.Wrong {
+		return &api.AppendResp{Result: &api.AppendResp_WrongExpectedVersion_{WrongExpectedVersion: wrongRevision(expected, done.Current)}}
 	}
 	success := &api.AppendResp_Success{
-		CurrentRevisionOption: &api.AppendResp_Success_NoStream{NoStream: &shared.Empty{}},
-		PositionOption:        &api.AppendResp_Success_NoPosition{NoPosition: &shared.Empty{}},
+		CurrentRevisionOption: &api.AppendResp_Success_CurrentRevision{CurrentRevision: uint64(done.Current)},
+		PositionOption: &api.AppendResp_Success_Position{Position: &api.AppendResp_Position{
+			CommitPosition: done.Position, PreparePosition: done.Position,
+		}},
 	}
-	if done.last != nil {
-		success.CurrentRevisionOption = &api.AppendResp_Success_CurrentRevision{CurrentRevision: uint64(done.current)}
-		success.PositionOption = &api.AppendResp_Success_Position{Position: &api.AppendResp_Position{
-			CommitPosition: done.last.position, PreparePosition: done.last.position,
-		}}
+	if done.Current < 0 {
+		success.CurrentRevisionOption = &api.AppendResp_Success_NoStream{NoStream: &shared.Empty{}}
 	}
 	return &api.AppendResp{Result: &api.AppendResp_Success_{Success: success}}
 }
@@ -78,11 +74,11 @@ func wrongRevision(expected, current int64) *api.AppendResp_WrongExpectedVersion
 		w.CurrentRevisionOption = &api.AppendResp_WrongExpectedVersion_CurrentNoStream{CurrentNoStream: &shared.Empty{}}
 	}
 	switch expected {
-	case expectAny:
+	case model.ExpectAny:
 		w.ExpectedRevisionOption = &api.AppendResp_WrongExpectedVersion_ExpectedAny{ExpectedAny: &shared.Empty{}}
-	case expectNoStream:
+	case model.ExpectNoStream:
 		w.ExpectedRevisionOption = &api.AppendResp_WrongExpectedVersion_ExpectedNoStream{ExpectedNoStream: &shared.Empty{}}
-	case expectStreamExists:
+	case model.ExpectStreamExists:
 		w.ExpectedRevisionOption = &api.AppendResp_WrongExpectedVersion_ExpectedStreamExists{ExpectedStreamExists: &shared.Empty{}}
 	default:
 		w.ExpectedRevisionOption = &api.AppendResp_WrongExpectedVersion_ExpectedRevision{ExpectedRevision: uint64(expected)}
@@ -98,45 +94,43 @@ type expecting interface {
 	GetStreamExists() *shared.Empty
 }
 
-func expectedOf(options expecting) (expected int64, ok bool) {
+func expectedOf(options expecting) int64 {
 	switch {
 	case options.GetNoStream() != nil:
-		return expectNoStream, true
+		return model.ExpectNoStream
 	case options.GetAny() != nil:
-		return expectAny, true
+		return model.ExpectAny
 	case options.GetStreamExists() != nil:
-		return expectStreamExists, true
+		return model.ExpectStreamExists
 	}
-	return int64(options.GetRevision()), true
+	return int64(options.GetRevision())
 }
 
 func (s *streamsService) Delete(ctx context.Context, request *api.DeleteReq) (*api.DeleteResp, error) {
-	done, err := s.remove(ctx, request.GetOptions(), request.GetOptions().GetStreamIdentifier(), false)
+	done, err := s.remove(ctx, request.GetOptions(), request.GetOptions().GetStreamIdentifier(), s.node.model.Delete)
 	if err != nil {
-		return nil, told(ctx, err)
+		return nil, s.node.told(ctx, err)
 	}
 	return &api.DeleteResp{PositionOption: &api.DeleteResp_Position_{Position: &api.DeleteResp_Position{
-		CommitPosition: done.last.position, PreparePosition: done.last.position,
+		CommitPosition: done.Position, PreparePosition: done.Position,
 	}}}, nil
 }
 
 func (s *streamsService) Tombstone(ctx context.Context, request *api.TombstoneReq) (*api.TombstoneResp, error) {
-	done, err := s.remove(ctx, request.GetOptions(), request.GetOptions().GetStreamIdentifier(), true)
+	done, err := s.remove(ctx, request.GetOptions(), request.GetOptions().GetStreamIdentifier(), s.node.model.Tombstone)
 	if err != nil {
-		return nil, told(ctx, err)
+		return nil, s.node.told(ctx, err)
 	}
 	return &api.TombstoneResp{PositionOption: &api.TombstoneResp_Position_{Position: &api.TombstoneResp_Position{
-		CommitPosition: done.last.position, PreparePosition: done.last.position,
+		CommitPosition: done.Position, PreparePosition: done.Position,
 	}}}, nil
 }
 
-func (s *streamsService) remove(ctx context.Context, options expecting, name *shared.StreamIdentifier, tombstone bool) (outcome, error) {
-	if err := s.node.admit(ctx); err != nil {
-		return outcome{}, err
+func (s *streamsService) remove(ctx context.Context, options expecting, name *shared.StreamIdentifier,
+	do func(ctx context.Context, insists bool, stream string, expected int64) (model.Appended, error)) (model.Appended, error) {
+	insists, err := s.node.admit(ctx)
+	if err != nil {
+		return model.Appended{}, err
 	}
-	expected, ok := expectedOf(options)
-	if !ok || len(name.GetStreamName()) == 0 {
-		return outcome{}, errRequest
-	}
-	return s.node.cluster.log.remove(string(name.GetStreamName()), expected, tombstone)
+	return do(ctx, insists, string(name.GetStreamName()), expectedOf(options))
 }
