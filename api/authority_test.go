@@ -38,6 +38,8 @@ func TestMembersAreListedChangedAndRemoved(t *testing.T) {
 		s.must(t, remove(token, n.path()), 409, "CONFLICT")
 		s.must(t, patch(token, n.path(), map[string]any{"status": "decommissioned"}), 409, "CONFLICT")
 	}
+	suspend, back := map[string]any{"status": "suspended"}, map[string]any{"status": "active"}
+	s.must(t, patch(n.token, n.path(), suspend), 409, "CONFLICT")
 
 	// Neither a plain member, nor an admin by a narrow token, touches roles.
 	plainToken, narrow := s.token(t, plain, ""), s.token(t, n.agent, "openid")
@@ -85,6 +87,16 @@ func TestMembersAreListedChangedAndRemoved(t *testing.T) {
 	// An organization can still be ended: its last admin goes when it is suspended.
 	org := "/api/v1/organizations/" + n.organization
 	s.must(t, remove(s.operator, second.path()), 409, "CONFLICT")
+
+	// The operator may stop it. It counts again when it is back.
+	s.must(t, patch(s.operator, second.path(), suspend), 200, "")
+	s.must(t, remove(s.operator, members+"/"+second.id), 409, "CONFLICT")
+	s.must(t, patch(s.operator, second.path(), back), 200, "")
+	s.must(t, patch(s.token(t, second, ""), second.path(), suspend), 409, "CONFLICT")
+	trail := s.must(t, get(s.operator, "/api/v1/audit?organizationId="+n.organization+"&action=organization.member_suspended"), 200, "")
+	if trail.number("total") != 1 {
+		t.Errorf("%v suspensions of members in the trail, want 1", trail.number("total"))
+	}
 	s.must(t, patch(s.operator, org, map[string]any{"status": "suspended"}), 200, "")
 	for _, a := range []agent{second, plain} {
 		s.must(t, remove(s.operator, a.path()), 204, "")

@@ -33,6 +33,7 @@ var catalogue = map[Type]kind{
 	"organization.member_added":        {schema: 1, decode: decodeAs[MemberAdded]},
 	"organization.member_role_changed": {schema: 1, decode: decodeAs[MemberRoleChanged]},
 	"organization.member_removed":      {schema: 1, decode: decodeAs[MemberRemoved]},
+	"organization.member_suspended":    {schema: 1, decode: decodeAs[MemberSuspended]},
 	"tier.changed":                     {schema: 1, decode: decodeAs[TierChanged]},
 
 	"seat.taken":       {schema: 1, decode: decodeAs[SeatTaken]},

@@ -101,6 +101,7 @@ var golden = map[string]Event{
 	"organization.member_added.1.json":        memberAdded(robot, RoleAdmin),
 	"organization.member_role_changed.1.json": MemberRoleChanged{OrganizationID: acme, AgentID: robot, From: RoleAdmin, Role: RoleMember},
 	"organization.member_removed.1.json":      MemberRemoved{OrganizationID: acme, AgentID: robot, Role: RoleAdmin},
+	"organization.member_suspended.1.json":    MemberSuspended{OrganizationID: acme, AgentID: robot, Edition: 3},
 	"tier.changed.1.json":                     TierChanged{OrganizationID: acme, From: TierFree, To: TierEnterprise, Reason: "contract 7"},
 
 	"seat.taken.1.json":    seatTaken(robot),

@@ -1,7 +1,5 @@
 package domain
 
-import "slices"
-
 // AddMember gives an agent of the organization a role in it.
 type AddMember struct {
 	Caller  Caller
@@ -34,12 +32,12 @@ func (c AddMember) decide(o Organization) ([]Event, error) {
 }
 
 // ChangeMemberRole gives a member another role. The operator may, and admins of
-// the organization. The last admin keeps the role.
+// the organization. The last admin that can act keeps the role.
 type ChangeMemberRole struct {
 	Caller  Caller
 	AgentID AgentID
 	Role    Role
-	Gone    []AgentID // members that are decommissioned, looked up by the caller of the command
+	Agents  map[AgentID]Agent // of the member and of admins, looked up by the caller of the command
 }
 
 func (c ChangeMemberRole) decide(o Organization) ([]Event, error) {
@@ -55,10 +53,10 @@ func (c ChangeMemberRole) decide(o Organization) ([]Event, error) {
 		return nil, noSuchMember(c.Caller)
 	case role == c.Role:
 		return nil, nil
-	case slices.Contains(c.Gone, c.AgentID):
+	case c.Agents[c.AgentID].Status == AgentIsGone:
 		return nil, Refuse(CodeAgentDecommissioned, "the agent is decommissioned; remove it instead")
 	}
-	if err := o.keepsAdminWithout(c.AgentID, c.Gone); err != nil {
+	if err := o.keepsAdminWithout(c.AgentID, c.Agents); err != nil {
 		return nil, err
 	}
 	return []Event{MemberRoleChanged{OrganizationID: o.ID, AgentID: c.AgentID, From: role, Role: c.Role}}, nil
@@ -69,7 +67,7 @@ func (c ChangeMemberRole) decide(o Organization) ([]Event, error) {
 type RemoveMember struct {
 	Caller  Caller
 	AgentID AgentID
-	Gone    []AgentID // as in [ChangeMemberRole]
+	Agents  map[AgentID]Agent // as in [ChangeMemberRole]
 }
 
 func (c RemoveMember) decide(o Organization) ([]Event, error) {
@@ -80,7 +78,7 @@ func (c RemoveMember) decide(o Organization) ([]Event, error) {
 	if !found {
 		return nil, noSuchMember(c.Caller)
 	}
-	if err := o.keepsAdminWithout(c.AgentID, c.Gone); err != nil {
+	if err := o.keepsAdminWithout(c.AgentID, c.Agents); err != nil {
 		return nil, err
 	}
 	return []Event{MemberRemoved{OrganizationID: o.ID, AgentID: c.AgentID, Role: role}}, nil
@@ -92,7 +90,7 @@ func (c RemoveMember) decide(o Organization) ([]Event, error) {
 // it, and it could not be deleted otherwise.
 type RetireMember struct {
 	AgentID AgentID
-	Gone    []AgentID // as in [ChangeMemberRole]
+	Agents  map[AgentID]Agent // as in [ChangeMemberRole]
 }
 
 func (c RetireMember) decide(o Organization) ([]Event, error) {
@@ -101,7 +99,7 @@ func (c RetireMember) decide(o Organization) ([]Event, error) {
 		return nil, nil
 	}
 	if o.Status == OrganizationActive {
-		if err := o.keepsAdminWithout(c.AgentID, c.Gone); err != nil {
+		if err := o.keepsAdminWithout(c.AgentID, c.Agents); err != nil {
 			return nil, err
 		}
 	}
@@ -112,17 +110,60 @@ func noSuchMember(caller Caller) error {
 	return caller.MayReach(false, OrganizationID{}, "member", CodeMemberNotFound)
 }
 
-// keepsAdminWithout refuses to take the role from the last admin. Those who are
-// gone are admins in name only.
-func (o Organization) keepsAdminWithout(agent AgentID, gone []AgentID) error {
-	if !o.IsAdmin(agent) || slices.Contains(gone, agent) {
+// SuspendMember says, before an agent that has a role is suspended, that it is
+// about to be: only the organization's stream can tell whether an admin is left
+// that can act. The agent must still be at that edition when it is suspended. The
+// operator may suspend the last admin, since somebody must be able to stop one
+// that has gone astray; it can make another agent an admin.
+type SuspendMember struct {
+	Caller  Caller
+	AgentID AgentID
+	Edition int               // of the agent
+	Agents  map[AgentID]Agent // as in [ChangeMemberRole]
+}
+
+func (c SuspendMember) decide(o Organization) ([]Event, error) {
+	if _, found := o.Members[c.AgentID]; !found {
+		return nil, nil
+	}
+	if !c.Caller.IsOperator() {
+		if err := o.keepsAdminWithout(c.AgentID, c.Agents); err != nil {
+			return nil, err
+		}
+	}
+	if edition, known := o.Suspending[c.AgentID]; known && edition == c.Edition {
+		return nil, nil // this very command, repeated after a crash
+	}
+	return []Event{MemberSuspended{OrganizationID: o.ID, AgentID: c.AgentID, Edition: c.Edition}}, nil
+}
+
+// keepsAdminWithout refuses to take the role, or the power to use it, from the
+// last admin that can act. Taking it from one that cannot act takes nothing, as
+// long as another admin can come back.
+func (o Organization) keepsAdminWithout(agent AgentID, agents map[AgentID]Agent) error {
+	if !o.IsAdmin(agent) || agents[agent].Status == AgentIsGone {
 		return nil
 	}
+	acts := o.canAct(agent, agents)
 	for id, role := range o.Members {
-		if role == RoleAdmin && id != agent && !slices.Contains(gone, id) {
+		if role != RoleAdmin || id == agent {
+			continue
+		}
+		if o.canAct(id, agents) || !acts && agents[id].Status == AgentIsSuspended {
 			return nil
 		}
 	}
-	return Refuse(CodeConflict, "the agent is the last admin of its organization: make another member an admin first; "+
-		"to delete the organization, suspend it before its last admin is decommissioned").With("field", "agentId")
+	return Refuse(CodeConflict, "the agent is the last admin of its organization that can act: make another active member an admin first, "+
+		"or reactivate an admin that is suspended; to delete the organization, suspend it before its last admin is decommissioned").
+		With("field", "agentId")
+}
+
+// canAct reports whether an admin's agent is active and not about to be
+// suspended. An agent that was not looked up does not count. Allowed scopes and
+// credentials do not matter: the role needs no scope, and who has lost all
+// credentials is given new ones.
+func (o Organization) canAct(id AgentID, agents map[AgentID]Agent) bool {
+	agent := agents[id]
+	edition, suspending := o.Suspending[id]
+	return agent.Status == AgentActive && (!suspending || agent.Edition > edition)
 }

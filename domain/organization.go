@@ -37,6 +37,7 @@ type Organization struct {
 	MaxTokensPerMonth *int
 	Status            OrganizationStatus
 	Members           map[AgentID]Role
+	Suspending        map[AgentID]int // by member that was to be suspended, the agent's edition then
 	CreatedAt         time.Time
 	UpdatedAt         time.Time
 }
@@ -84,14 +85,14 @@ func (o Organization) MustBeActive() error {
 	return Refuse(CodeOrganizationNotFound, "there is no such organization")
 }
 
-// withRole never writes to the members it is given: older states share them.
-func withRole(members map[AgentID]Role, agent AgentID, role Role) map[AgentID]Role {
-	members = maps.Clone(members)
-	if members == nil {
-		members = map[AgentID]Role{}
+// withEntry never writes to the map it is given: older states share it.
+func withEntry[V any](entries map[AgentID]V, agent AgentID, value V) map[AgentID]V {
+	entries = maps.Clone(entries)
+	if entries == nil {
+		entries = map[AgentID]V{}
 	}
-	members[agent] = role
-	return members
+	entries[agent] = value
+	return entries
 }
 
 // Evolve applies an event of the organization's stream, recorded at the given time.
@@ -119,12 +120,16 @@ func (o Organization) Evolve(e Event, at time.Time) Organization {
 	case CreationAbandoned:
 		o.ID, o.Status = e.OrganizationID, organizationNeverWas
 	case MemberAdded:
-		o.Members = withRole(o.Members, e.AgentID, e.Role)
+		o.Members = withEntry(o.Members, e.AgentID, e.Role)
 	case MemberRoleChanged:
-		o.Members = withRole(o.Members, e.AgentID, e.Role)
+		o.Members = withEntry(o.Members, e.AgentID, e.Role)
 	case MemberRemoved:
 		o.Members = maps.Clone(o.Members)
 		delete(o.Members, e.AgentID)
+		o.Suspending = maps.Clone(o.Suspending)
+		delete(o.Suspending, e.AgentID)
+	case MemberSuspended:
+		o.Suspending = withEntry(o.Suspending, e.AgentID, e.Edition)
 	default:
 		return o
 	}

@@ -83,6 +83,16 @@ type MemberRemoved struct {
 	Role           Role           `json:"role"`
 }
 
+// MemberSuspended is stored as "organization.member_suspended", schema 1. It is
+// written before an agent that has a role is suspended, and says at which
+// edition. An agent of a later edition that is active has come back since, or was
+// never suspended.
+type MemberSuspended struct {
+	OrganizationID OrganizationID `json:"organizationId"`
+	AgentID        AgentID        `json:"agentId"`
+	Edition        int            `json:"edition"`
+}
+
 // TierChanged is stored as "tier.changed", schema 1. Who did it is the event's actor.
 type TierChanged struct {
 	OrganizationID OrganizationID `json:"organizationId"`
@@ -100,4 +110,5 @@ func (CreationAbandoned) EventType() Type       { return "organization.creation_
 func (MemberAdded) EventType() Type             { return "organization.member_added" }
 func (MemberRoleChanged) EventType() Type       { return "organization.member_role_changed" }
 func (MemberRemoved) EventType() Type           { return "organization.member_removed" }
+func (MemberSuspended) EventType() Type         { return "organization.member_suspended" }
 func (TierChanged) EventType() Type             { return "tier.changed" }

@@ -34,7 +34,7 @@ func (l *Ledger) AddMember(ctx context.Context, origin Origin, id domain.Organiz
 
 // ChangeMemberRole gives a member another role.
 func (l *Ledger) ChangeMemberRole(ctx context.Context, origin Origin, id domain.OrganizationID, command domain.ChangeMemberRole) (_ Outcome[domain.Organization], err error) {
-	if command.Caller, command.Gone, err = l.amongMembers(ctx, command.Caller, id, command.AgentID); err != nil {
+	if command.Caller, command.Agents, err = l.amongMembers(ctx, command.Caller, id, command.AgentID); err != nil {
 		return Outcome[domain.Organization]{}, err
 	}
 	return l.changeOrganization(ctx, origin, id, command)
@@ -42,16 +42,16 @@ func (l *Ledger) ChangeMemberRole(ctx context.Context, origin Origin, id domain.
 
 // RemoveMember takes the role of a member away.
 func (l *Ledger) RemoveMember(ctx context.Context, origin Origin, id domain.OrganizationID, command domain.RemoveMember) (_ Outcome[domain.Organization], err error) {
-	if command.Caller, command.Gone, err = l.amongMembers(ctx, command.Caller, id, command.AgentID); err != nil {
+	if command.Caller, command.Agents, err = l.amongMembers(ctx, command.Caller, id, command.AgentID); err != nil {
 		return Outcome[domain.Organization]{}, err
 	}
 	return l.changeOrganization(ctx, origin, id, command)
 }
 
 // amongMembers looks up what a change of a member rests on beside the
-// organization's own stream. An admin that is decommissioned while this goes on
-// loses its role first, on that stream, so that the decision sees it.
-func (l *Ledger) amongMembers(ctx context.Context, caller domain.Caller, id domain.OrganizationID, member domain.AgentID) (domain.Caller, []domain.AgentID, error) {
+// organization's own stream. An admin that is decommissioned or suspended while
+// this goes on is named on that stream first, so that the decision sees it.
+func (l *Ledger) amongMembers(ctx context.Context, caller domain.Caller, id domain.OrganizationID, member domain.AgentID) (domain.Caller, map[domain.AgentID]domain.Agent, error) {
 	caller, err := l.within(ctx, caller, id)
 	if err != nil {
 		return caller, nil, err
@@ -60,15 +60,13 @@ func (l *Ledger) amongMembers(ctx context.Context, caller domain.Caller, id doma
 	if err != nil {
 		return caller, nil, err
 	}
-	gone, err := l.goneMembers(ctx, organization, member)
-	return caller, gone, err
+	agents, err := l.rivals(ctx, organization, member)
+	return caller, agents, err
 }
 
-// goneMembers looks for the decommissioned: the member asked about and, where
-// that is an admin, the others. There are none but in ledgers from before roles
-// could be taken away.
-func (l *Ledger) goneMembers(ctx context.Context, organization domain.Organization, member domain.AgentID) ([]domain.AgentID, error) {
-	var gone []domain.AgentID
+// rivals looks up the member asked about and, where that is an admin, the others.
+func (l *Ledger) rivals(ctx context.Context, organization domain.Organization, member domain.AgentID) (map[domain.AgentID]domain.Agent, error) {
+	agents := make(map[domain.AgentID]domain.Agent)
 	for id := range organization.Members {
 		rival := organization.IsAdmin(member) && organization.IsAdmin(id)
 		if id != member && !rival {
@@ -78,11 +76,9 @@ func (l *Ledger) goneMembers(ctx context.Context, organization domain.Organizati
 		if err != nil {
 			return nil, err
 		}
-		if agent.Status == domain.AgentIsGone {
-			gone = append(gone, id)
-		}
+		agents[id] = agent
 	}
-	return gone, nil
+	return agents, nil
 }
 
 // retireMember takes the role away from an agent that is about to be
@@ -95,10 +91,29 @@ func (l *Ledger) retireMember(ctx context.Context, origin Origin, agent domain.A
 	if _, is := organization.Members[agent.ID]; !is {
 		return nil
 	}
-	gone, err := l.goneMembers(ctx, organization, agent.ID)
+	agents, err := l.rivals(ctx, organization, agent.ID)
 	if err != nil {
 		return err
 	}
-	_, err = l.onOrganization(ctx, origin, agent.OrganizationID, domain.RetireMember{AgentID: agent.ID, Gone: gone})
+	_, err = l.onOrganization(ctx, origin, agent.OrganizationID, domain.RetireMember{AgentID: agent.ID, Agents: agents})
 	return err
+}
+
+// suspendMember says on the organization's stream that an agent which has a role
+// is about to be suspended, and reports whether it has one.
+func (l *Ledger) suspendMember(ctx context.Context, origin Origin, caller domain.Caller, agent domain.Agent) (member bool, err error) {
+	organization, err := l.Organization(ctx, agent.OrganizationID)
+	if err != nil {
+		return false, err
+	}
+	if _, member = organization.Members[agent.ID]; !member {
+		return false, nil
+	}
+	agents, err := l.rivals(ctx, organization, agent.ID)
+	if err != nil {
+		return true, err
+	}
+	_, err = l.onOrganization(ctx, origin, agent.OrganizationID,
+		domain.SuspendMember{Caller: caller, AgentID: agent.ID, Edition: agent.Edition, Agents: agents})
+	return true, err
 }

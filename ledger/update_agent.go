@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 
 	"github.com/sentryagent/agentidp/domain"
 )
@@ -18,6 +19,9 @@ func (l *Ledger) UpdateAgent(ctx context.Context, origin Origin, id domain.Agent
 	}
 	if command.Status != nil && *command.Status == domain.AgentIsGone {
 		return l.decommission(ctx, origin, id, command)
+	}
+	if command.Status != nil && *command.Status == domain.AgentIsSuspended {
+		return l.suspend(ctx, origin, id, command)
 	}
 	return l.changeAgent(ctx, origin, id, command)
 }
@@ -48,6 +52,40 @@ func (l *Ledger) decommission(ctx context.Context, origin Origin, id domain.Agen
 	}
 	return l.changeAgent(ctx, origin, id, command)
 }
+
+// suspend says so on the organization's stream first, where the agent has a role:
+// of two admins that suspend each other at the same time, one stays. The agent is
+// then suspended at the edition that was named there, or the two steps begin
+// again: a reactivation in between would leave a suspended agent that counts as
+// one that can act.
+func (l *Ledger) suspend(ctx context.Context, origin Origin, id domain.AgentID, command domain.UpdateAgent) (none Outcome[domain.Agent], err error) {
+	for range suspendTries {
+		agent, err := l.Agent(ctx, id)
+		if err != nil {
+			return none, err
+		}
+		if _, err := agent.Decide(command); err != nil {
+			return none, err
+		}
+		pinned := command
+		if agent.Status == domain.AgentActive {
+			member, err := l.suspendMember(ctx, origin, command.Caller, agent)
+			if err != nil {
+				return none, err
+			}
+			if member {
+				pinned.IfEdition = []int{agent.Edition}
+			}
+		}
+		outcome, err := l.changeAgent(ctx, origin, id, pinned)
+		if !errors.Is(err, &domain.Error{Code: domain.CodePreconditionFailed}) {
+			return outcome, err
+		}
+	}
+	return none, domain.Refuse(domain.CodeConflict, "the agent is being changed by others all the time; send it again")
+}
+
+const suspendTries = 5
 
 func (l *Ledger) changeAgent(ctx context.Context, origin Origin, id domain.AgentID, command domain.AgentCommand) (Outcome[domain.Agent], error) {
 	outcome, err := l.onAgent(ctx, origin, id, command)

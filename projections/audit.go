@@ -86,6 +86,8 @@ func agentOf(fact domain.Event) domain.AgentID {
 		return f.AgentID
 	case domain.MemberRemoved:
 		return f.AgentID
+	case domain.MemberSuspended:
+		return f.AgentID
 	case domain.DelegationCreated:
 		return f.DelegatorID
 	case domain.DelegationRevoked:

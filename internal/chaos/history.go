@@ -118,7 +118,8 @@ func (h *History) Take(e eventstore.Event) {
 func (h *History) take(o occurrence) error {
 	switch o.fact.(type) {
 	case domain.OrganizationCreated, domain.OrganizationUpdated, domain.OrganizationSuspended, domain.OrganizationReactivated,
-		domain.OrganizationDeleted, domain.CreationAbandoned, domain.MemberAdded, domain.MemberRoleChanged, domain.MemberRemoved, domain.TierChanged:
+		domain.OrganizationDeleted, domain.CreationAbandoned, domain.MemberAdded, domain.MemberRoleChanged, domain.MemberRemoved,
+		domain.MemberSuspended, domain.TierChanged:
 		return h.takeOrganization(o)
 	case domain.SeatTaken, domain.SeatReleased, domain.SeatsClosed:
 		return h.takeSeats(o)

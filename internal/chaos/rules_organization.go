@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/sentryagent/agentidp/domain"
@@ -16,7 +17,7 @@ func (h *History) organization(id domain.OrganizationID) *past[domain.Organizati
 
 // takeOrganization judges an event of an organization's stream.
 func (h *History) takeOrganization(o occurrence) error {
-	id, command := organizationCommand(o)
+	id, command := h.organizationCommand(o)
 	p := h.organization(id)
 	events, err := p.now.Decide(command)
 	verdict := decided(events, err, o.fact)
@@ -33,7 +34,17 @@ func (h *History) takeOrganization(o occurrence) error {
 	return verdict
 }
 
-func organizationCommand(o occurrence) (domain.OrganizationID, domain.OrganizationCommand) {
+// anyAdminActs: how the admins' agents stood when the decision was made is on
+// other streams, and may have been otherwise than it is here.
+func (h *History) anyAdminActs(id domain.OrganizationID) map[domain.AgentID]domain.Agent {
+	agents := make(map[domain.AgentID]domain.Agent)
+	for member := range h.organization(id).now.Members {
+		agents[member] = domain.Agent{Status: domain.AgentActive, Edition: math.MaxInt}
+	}
+	return agents
+}
+
+func (h *History) organizationCommand(o occurrence) (domain.OrganizationID, domain.OrganizationCommand) {
 	who := anybody(o.organization)
 	status := func(s domain.OrganizationStatus) domain.UpdateOrganization {
 		return domain.UpdateOrganization{Caller: who, Status: &s}
@@ -62,9 +73,11 @@ func organizationCommand(o occurrence) (domain.OrganizationID, domain.Organizati
 	case domain.MemberAdded:
 		return e.OrganizationID, domain.AddMember{Caller: who, AgentID: e.AgentID, Role: e.Role}
 	case domain.MemberRoleChanged:
-		return e.OrganizationID, domain.ChangeMemberRole{Caller: who, AgentID: e.AgentID, Role: e.Role}
+		return e.OrganizationID, domain.ChangeMemberRole{Caller: who, AgentID: e.AgentID, Role: e.Role, Agents: h.anyAdminActs(e.OrganizationID)}
 	case domain.MemberRemoved:
-		return e.OrganizationID, domain.RetireMember{AgentID: e.AgentID}
+		return e.OrganizationID, domain.RetireMember{AgentID: e.AgentID, Agents: h.anyAdminActs(e.OrganizationID)}
+	case domain.MemberSuspended:
+		return e.OrganizationID, domain.SuspendMember{Caller: who, AgentID: e.AgentID, Edition: e.Edition}
 	}
 	return domain.OrganizationID{}, nil
 }
