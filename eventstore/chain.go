@@ -62,13 +62,13 @@ type Chain struct {
 	options   ChainOptions
 	last      Position
 	count     int64
-	streams   map[streamKey]chainLink
+	streams   map[StreamKey]chainLink
 	inspector Inspector
 }
 
-// streamKey stands for a stream's name: half of its SHA-256, so that an entry
+// StreamKey stands for a stream's name: half of its SHA-256, so that an entry
 // has a fixed size.
-type streamKey [16]byte
+type StreamKey [16]byte
 
 type chainLink struct {
 	revision int64
@@ -77,18 +77,18 @@ type chainLink struct {
 
 // NewChain begins a verification.
 func NewChain(options ChainOptions) *Chain {
-	return &Chain{options: options, last: options.After, streams: make(map[streamKey]chainLink)}
+	return &Chain{options: options, last: options.After, streams: make(map[StreamKey]chainLink)}
 }
 
 // Seed tells where a stream stands before the first event that is checked.
 // With every stream of interest seeded, a check from the middle misses nothing.
 func (c *Chain) Seed(stream string, revision int64, hash Hash) {
-	c.streams[keyOf(stream)] = chainLink{revision: revision, hash: hash}
+	c.streams[KeyOf(stream)] = chainLink{revision: revision, hash: hash}
 }
 
 // Head is the newest event seen (or seeded) of a stream.
 func (c *Chain) Head(stream string) (revision int64, hash Hash, ok bool) {
-	link, ok := c.streams[keyOf(stream)]
+	link, ok := c.streams[KeyOf(stream)]
 	return link.revision, link.hash, ok
 }
 
@@ -115,7 +115,7 @@ func (c *Chain) Follow(e Event, reading Reading) error {
 	}
 	c.count++
 	c.last = e.Position
-	c.streams[reading.stream] = chainLink{revision: e.Revision, hash: e.Hash}
+	c.streams[reading.Stream] = chainLink{revision: e.Revision, hash: e.Hash}
 	if found == nil {
 		return nil
 	}
@@ -141,7 +141,7 @@ func (c *Chain) checkPosition(position Position) *Break {
 }
 
 func (c *Chain) checkLink(e *Event, reading Reading) *Break {
-	link, seen := c.streams[reading.stream]
+	link, seen := c.streams[reading.Stream]
 	if !seen {
 		if c.options.Midway {
 			return nil
@@ -159,7 +159,8 @@ func (c *Chain) checkLink(e *Event, reading Reading) *Break {
 	return nil
 }
 
-func keyOf(stream string) (key streamKey) {
+// KeyOf is the key of a stream.
+func KeyOf(stream string) (key StreamKey) {
 	var buffer [maxStreamLen]byte
 	sum := sha256.Sum256(append(buffer[:0], stream...))
 	copy(key[:], sum[:])

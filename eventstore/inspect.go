@@ -10,8 +10,8 @@ type Reading struct {
 	Schema int    // of the record's data
 	Data   []byte // the record's, a part of its bytes where it was read without decoding; nil where it could not be read
 	prev   Hash
-	stream streamKey
-	broken *Break // its place is left out
+	Stream StreamKey // that it is in
+	broken *Break    // its place is left out
 }
 
 // Inspector takes readings of events. It keeps a buffer between them, so each
@@ -20,7 +20,7 @@ type Inspector struct{ scratch []byte }
 
 // Inspect hashes the record and compares it with the event's other fields.
 func (i *Inspector) Inspect(e *Event) Reading {
-	r := Reading{Hash: HashOf(e.Record), stream: keyOf(e.Stream)}
+	r := Reading{Hash: HashOf(e.Record), Stream: KeyOf(e.Stream)}
 	if r.Hash != e.Hash {
 		r.broken = &Break{Kind: BreakAltered, Detail: fmt.Sprintf("the record hashes to %s, not %s", r.Hash, e.Hash)}
 		return r
@@ -49,13 +49,13 @@ func (i *Inspector) Read(record []byte, position Position) (Event, Reading) {
 		stream := c.string()
 		c.literal(keyRevision)
 		if revision := c.integer(); !c.failed {
-			e.ID, e.Stream, e.Revision, r.stream = id, stream, revision, keyOf(stream)
+			e.ID, e.Stream, e.Revision, r.Stream = id, stream, revision, KeyOf(stream)
 		}
 		return e, r
 	}
 	e.Stream, e.Revision, e.ID, e.Type = decoded.Stream, decoded.Revision, decoded.ID, decoded.Type
 	e.Organization, e.RecordedAt = decoded.Organization, decoded.Time
-	r.prev, r.stream = decoded.Prev, keyOf(e.Stream)
+	r.prev, r.Stream = decoded.Prev, KeyOf(e.Stream)
 	r.Schema, r.Data = decoded.Schema, decoded.Data
 	return e, r
 }

@@ -2,13 +2,19 @@ package eventstore
 
 import (
 	"context"
+	"iter"
 
 	"github.com/google/uuid"
 )
 
+// StreamReader reads streams, as a [Store] does.
+type StreamReader interface {
+	ReadStream(ctx context.Context, stream string, from int64, direction Direction) iter.Seq2[Event, error]
+}
+
 // Owner tells whose events a stream has, by its first one: at one and the same
 // cost for a short stream, a long one and one that is not there.
-func Owner(ctx context.Context, store Store, stream string) (owner uuid.UUID, found bool, err error) {
+func Owner(ctx context.Context, store StreamReader, stream string) (owner uuid.UUID, found bool, err error) {
 	for event, err := range store.ReadStream(ctx, stream, 0, Backwards) {
 		return event.Organization, err == nil, err
 	}

@@ -23,6 +23,11 @@ type BundleOptions struct {
 // nothing but what is in it and what was kept. The error is [ErrBundle] where
 // the bundle is damaged.
 func (b *Bundle) Verify(ctx context.Context, o BundleOptions) (Report, error) {
+	return b.verify(ctx, o, b.events)
+}
+
+// verify proves what events are read by a function.
+func (b *Bundle) verify(ctx context.Context, o BundleOptions, events func(context.Context) iter.Seq2[[]inspected, error]) (Report, error) {
 	if o.VerifierKey == "" {
 		o.VerifierKey = b.key
 	}
@@ -37,6 +42,7 @@ func (b *Bundle) Verify(ctx context.Context, o BundleOptions) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
+	ev.events = events
 	report, _, err := ev.verify(ctx)
 	if err != nil {
 		return Report{}, fmt.Errorf("verify the bundle: %w", err)
@@ -51,7 +57,7 @@ func (b *Bundle) evidence(o BundleOptions, verifier note.Verifier) (*evidence, e
 	ev := &evidence{
 		size: b.Manifest.Entries, tenant: b.Manifest.Organization != nil, seen: o.Progress,
 		options: eventstore.ChainOptions{Dense: true}, // as numbered here
-		events:  b.events, entries: b.entries,
+		entries: b.entries,
 	}
 	var damaged error
 	signed, forged := openSigned(func(yield func([]byte, time.Time) bool) {
@@ -66,22 +72,16 @@ func (b *Bundle) evidence(o BundleOptions, verifier note.Verifier) (*evidence, e
 
 // events numbers the events from 1: the positions of the whole ledger.
 func (b *Bundle) events(ctx context.Context) iter.Seq2[[]inspected, error] {
-	type numbered struct {
-		Member
-		position eventstore.Position
-	}
-	members := func(yield func(numbered, error) bool) {
-		position := eventstore.Position(1)
-		for _, m := range b.membersOf("events/") {
-			if !yield(numbered{m, position}, nil) {
+	members := func(yield func(placed, error) bool) {
+		for m := range b.placed {
+			if !yield(m, nil) {
 				return
 			}
-			position += eventstore.Position(m.Lines)
 		}
 	}
-	return ordered(ctx, min(runtime.GOMAXPROCS(0), maxReaders), members, func() func(numbered) ([]inspected, error) {
+	return ordered(ctx, min(runtime.GOMAXPROCS(0), maxReaders), members, func() func(placed) ([]inspected, error) {
 		var u unpacker
-		return func(m numbered) (events []inspected, err error) {
+		return func(m placed) (events []inspected, err error) {
 			packed, err := b.member(m.Member)
 			if err == nil {
 				events, err = u.unpack(packed, m.Member, m.position)
@@ -92,6 +92,17 @@ func (b *Bundle) events(ctx context.Context) iter.Seq2[[]inspected, error] {
 			return events, nil
 		}
 	})
+}
+
+// placed yields the members of events.
+func (b *Bundle) placed(yield func(placed) bool) {
+	position := eventstore.Position(1)
+	for _, m := range b.membersOf("events/") {
+		if !yield(placed{m, position}) {
+			return
+		}
+		position += eventstore.Position(m.Lines)
+	}
 }
 
 func (b *Bundle) entries(context.Context) iter.Seq2[eventstore.Hash, error] {

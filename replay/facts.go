@@ -20,11 +20,13 @@ type EventRef struct {
 	EventID  uuid.UUID           `json:"eventId"`
 	Type     string              `json:"type"`
 	Time     time.Time           `json:"time"`
-	Position eventstore.Position `json:"position"`
+	Position eventstore.Position `json:"position"` // 0 where that is not known
 	Stream   string              `json:"stream"`
 	Revision int64               `json:"revision"`
 	Hash     eventstore.Hash     `json:"hash"`
 	Actor    eventstore.Actor    `json:"actor"`
+
+	order eventstore.Position // among all events, known or not as a position of the ledger
 }
 
 // Fact is something that was so, and the event that made it so.
@@ -118,7 +120,7 @@ func (p past[S]) thing(kind ThingKind, id uuid.UUID) Thing {
 // fold replays a stream up to an instant. The aggregate is the write side's, so
 // what comes out is what a decision would have been made on; the event of a
 // fact is the one that changed what the aggregate tells.
-func fold[S aggregate[S]](ctx context.Context, store eventstore.Store, stream string, at instant, tell func(S) []told) (past[S], error) {
+func fold[S aggregate[S]](ctx context.Context, store eventstore.StreamReader, stream string, at instant, tell func(S) []told) (past[S], error) {
 	var p past[S]
 	for event, err := range store.ReadStream(ctx, stream, 0, eventstore.Forwards) {
 		if err != nil {
@@ -128,7 +130,7 @@ func fold[S aggregate[S]](ctx context.Context, store eventstore.Store, stream st
 		if err != nil {
 			return p, fmt.Errorf("read %s at revision %d: %w", stream, event.Revision, err)
 		}
-		ref := refTo(event, record)
+		ref := refTo(event, record, at)
 		if !at.includes(event) {
 			p.next = &ref
 			return p, nil
@@ -153,11 +155,15 @@ func fold[S aggregate[S]](ctx context.Context, store eventstore.Store, stream st
 	return p, nil
 }
 
-func refTo(e eventstore.Event, r eventstore.Record) EventRef {
-	return EventRef{
-		EventID: e.ID, Type: r.Type, Time: r.Time.UTC(), Position: e.Position,
+func refTo(e eventstore.Event, r eventstore.Record, at instant) EventRef {
+	ref := EventRef{
+		EventID: e.ID, Type: r.Type, Time: r.Time.UTC(), Position: e.Position, order: e.Position,
 		Stream: e.Stream, Revision: e.Revision, Hash: e.Hash, Actor: r.Actor,
 	}
+	if at.places {
+		ref.Position = 0
+	}
+	return ref
 }
 
 // note keeps what is new in what was told.

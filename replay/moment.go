@@ -43,6 +43,7 @@ func ParseMoment(text string) (Moment, error) {
 type instant struct {
 	time     time.Time
 	position eventstore.Position
+	places   bool // see [History]
 }
 
 func (i instant) includes(e eventstore.Event) bool {
@@ -56,6 +57,8 @@ func (i instant) includes(e eventstore.Event) bool {
 func (h *History) instant(ctx context.Context, m Moment) (instant, error) {
 	now := h.now().UTC()
 	switch {
+	case m.Position > 0 && h.places:
+		return instant{}, domain.Invalid("at", "must be a time: at which positions of the ledger its events are is not known here", nil)
 	case m.Position > 0:
 		return h.instantAt(ctx, m.Position)
 	case m.Time.IsZero():
@@ -63,11 +66,11 @@ func (h *History) instant(ctx context.Context, m Moment) (instant, error) {
 		if err != nil {
 			return instant{}, fmt.Errorf("look for the newest event: %w", err)
 		}
-		return instant{time: now, position: head}, nil
+		return instant{time: now, position: head, places: h.places}, nil
 	case m.Time.Truncate(time.Millisecond).After(now):
-		return instant{}, domain.Invalid("at", "must not be in the future", now)
+		return instant{}, domain.Invalid("at", h.late, now)
 	}
-	return instant{time: m.Time}, nil
+	return instant{time: m.Time, places: h.places}, nil
 }
 
 // instantAt is when the event at a position was recorded.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,14 +18,29 @@ import (
 // streams of the ledger and folds them with the domain's own Evolve; a read
 // model is only asked where to look. It is safe for concurrent use.
 type History struct {
-	store   eventstore.Store
-	queries *projections.Queries
+	store   events
+	queries finder
 	now     func() time.Time
+	late    string // why no moment after now can be told
+	places  bool   // positions are places in the history itself, not those of a ledger
+}
+
+// events are what a history is folded from.
+type events interface {
+	eventstore.StreamReader
+	ReadAll(ctx context.Context, after eventstore.Position, filter eventstore.Filter) iter.Seq2[eventstore.Event, error]
+	Head(ctx context.Context) (eventstore.Position, error)
+}
+
+// finder knows where in the ledger to look for what is asked by its id.
+type finder interface {
+	Credential(context.Context, projections.Tenant, domain.CredentialID) (projections.Credential, error)
+	DelegationsOf(context.Context, projections.Tenant, projections.PartIn) (projections.DelegationIDs, error)
 }
 
 // NewHistory makes a history of the ledger in a store.
 func NewHistory(store eventstore.Store, queries *projections.Queries, now func() time.Time) *History {
-	return &History{store: store, queries: queries, now: now}
+	return &History{store: store, queries: queries, now: now, late: "must not be in the future"}
 }
 
 // At is the moment that an answer is for.
@@ -42,7 +58,12 @@ type State struct {
 	Parts   []Thing `json:"parts,omitempty"`
 }
 
-func (i instant) at() At { return At{Time: i.time, Position: i.position} }
+func (i instant) at() At {
+	if i.places {
+		return At{Time: i.time}
+	}
+	return At{Time: i.time, Position: i.position}
+}
 
 // Organization tells what an organization was, and who its members were. The
 // error is a [*domain.Error] when there was none.
@@ -121,8 +142,11 @@ func neverWas(code domain.Code, what string, next *EventRef) error {
 	if next == nil {
 		return domain.Refuse(code, "there is no such %s", what)
 	}
-	return domain.Refuse(code, "the %s did not exist then: it was created at %s, by the event at position %d",
-		what, next.Time.Format("2006-01-02T15:04:05.000Z07:00"), next.Position).
+	created := next.Time.Format("2006-01-02T15:04:05.000Z07:00")
+	if next.Position == 0 {
+		return domain.Refuse(code, "the %s did not exist then: it was created at %s", what, created).With("createdAt", next.Time)
+	}
+	return domain.Refuse(code, "the %s did not exist then: it was created at %s, by the event at position %d", what, created, next.Position).
 		With("createdAt", next.Time).With("position", next.Position)
 }
 

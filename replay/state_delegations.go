@@ -41,7 +41,7 @@ type DelegationState struct {
 // delegationsOf tells the newest delegations that an agent had part in, and how
 // many there were.
 func (h *History) delegationsOf(ctx context.Context, of past[domain.Agent], tenant past[domain.Organization], at instant) ([]DelegationState, int, error) {
-	ids, total, err := h.partIn(ctx, of.state, at)
+	ids, total, err := h.delegationsWith(ctx, of.state, at)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -95,9 +95,15 @@ func (c *chains) lent(ctx context.Context, link past[domain.Delegation]) (*Lent,
 	return lent, err
 }
 
-// partIn finds the ids: in the read model and, where that is behind, in what
+// partIn reports whether a delegation is one of those that are looked for,
+// whenever it was made.
+func partIn(d domain.DelegationCreated, wanted projections.PartIn) bool {
+	return (d.DelegatorID == wanted.AgentID || d.DelegateeID == wanted.AgentID) && d.ExpiresAt.After(wanted.EndsAfter)
+}
+
+// delegationsWith finds the ids: in the read model and, where that is behind, in what
 // the ledger has after it.
-func (h *History) partIn(ctx context.Context, agent domain.Agent, at instant) ([]domain.DelegationID, int, error) {
+func (h *History) delegationsWith(ctx context.Context, agent domain.Agent, at instant) ([]domain.DelegationID, int, error) {
 	wanted := projections.PartIn{
 		AgentID: agent.ID, Position: at.position, EndsAfter: at.time.Add(-delegationMemory), Limit: maxDelegations,
 	}
@@ -118,8 +124,7 @@ func (h *History) partIn(ctx context.Context, agent domain.Agent, at instant) ([
 		if err != nil {
 			return nil, 0, err
 		}
-		partner := created.DelegatorID == agent.ID || created.DelegateeID == agent.ID
-		if partner && at.includes(event) && !slices.Contains(ids, created.DelegationID) {
+		if partIn(created, wanted) && at.includes(event) && !slices.Contains(ids, created.DelegationID) {
 			ids, total = append([]domain.DelegationID{created.DelegationID}, ids...), total+1
 		}
 	}
@@ -127,16 +132,22 @@ func (h *History) partIn(ctx context.Context, agent domain.Agent, at instant) ([
 }
 
 func delegationIn(event eventstore.Event) (created domain.DelegationCreated, err error) {
+	fact, err := factOf(event)
+	created, _ = fact.(domain.DelegationCreated)
+	return created, err
+}
+
+// factOf is what an event says.
+func factOf(event eventstore.Event) (domain.Event, error) {
 	record, err := event.Decode()
 	if err != nil {
-		return created, fmt.Errorf("read position %d: %w", event.Position, err)
+		return nil, fmt.Errorf("read position %d: %w", event.Position, err)
 	}
 	fact, err := domain.Decode(domain.Type(record.Type), record.Schema, record.Data)
 	if err != nil {
-		return created, fmt.Errorf("read position %d: %w", event.Position, err)
+		return nil, fmt.Errorf("read position %d: %w", event.Position, err)
 	}
-	created, _ = fact.(domain.DelegationCreated)
-	return created, nil
+	return fact, nil
 }
 
 // chains judges delegations of one organization at one instant and reads no
@@ -188,7 +199,7 @@ func (c *chains) judge(ctx context.Context, link past[domain.Delegation]) ([]Rea
 				return nil, err
 			}
 			// Only a credential of the delegator's is found among those it had.
-			if end, ended := agent.ended[link.state.CredentialID]; ended && end.Position > facts.Get("createdAt").Event.Position {
+			if end, ended := agent.ended[link.state.CredentialID]; ended && end.order > facts.Get("createdAt").Event.order {
 				reasons = append(reasons, Reason{"delegation_credential_ended",
 					fmt.Sprintf("the credential that the delegation %s was made with was revoked or rotated", link.state.ID), end})
 			}

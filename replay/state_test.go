@@ -112,9 +112,13 @@ func TestDelegationsAreFoundWithoutTheReadModel(t *testing.T) {
 			}
 		})
 	}
-	s.at = s.at.Add(40 * time.Hour)
+	s.at = s.at.Add(20 * time.Hour)
 	if state, err := s.history.Agent(t.Context(), auditor, b, replay.Moment{}); err != nil || state.DelegationsTotal != 2 || state.Delegations[0].Alive {
-		t.Errorf("a day later: %+v, %v; want both, expired", state.Delegations, err)
+		t.Errorf("after their end: %+v, %v; want both, expired", state.Delegations, err)
+	}
+	s.at = s.at.Add(20 * time.Hour)
+	if state, err := s.history.Agent(t.Context(), auditor, b, replay.Moment{}); err != nil || state.DelegationsTotal != 0 || len(state.Delegations) != 0 {
+		t.Errorf("a day after their end: %+v, %v; want none, as the read model tells it", state.Delegations, err)
 	}
 }
 

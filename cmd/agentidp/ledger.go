@@ -24,7 +24,8 @@ func (c *cli) ledgerCommand() *cobra.Command {
 		Long: `Ask the ledger itself, as an auditor. These commands read the database of
 DATABASE_URL and need no server, no Redis and, with a key that was pinned, no
 master key; a login that only reads will do. Signing needs the master key.
-Verifying a bundle or a proof needs nothing, and copy is told which ledgers.
+Verifying a bundle or a proof, and asking a bundle for a state, needs nothing;
+copy takes the ledgers by flags.
 
 Exit code 0: intact, or answered. 1: broken, refused, or there is no such thing.
 2: it could not be looked at; nothing is known.`,

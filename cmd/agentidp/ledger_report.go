@@ -48,19 +48,7 @@ type shownExtended struct {
 // tell prints what was found. The error is the finding, or what is not proven,
 // for the exit code.
 func tell(w io.Writer, shown shownReport, report replay.Report, against []keptCheckpoint, json bool) (err error) {
-	shown.Checked, shown.Signed, shown.Break = report.Checked, report.Signed(), report.Break
-	shown.TreeSize, shown.RootHash = report.TreeSize, base64.StdEncoding.EncodeToString(report.Root[:])
-	if c := report.Checkpoint; c != nil {
-		shown.Checkpoint = &shownAgreed{c.Size, base64.StdEncoding.EncodeToString(c.Root[:]), c.SignedAt}
-	}
-	shown.Extends = []shownExtended{}
-	if report.Break == nil {
-		for _, kept := range against {
-			shown.Extends = append(shown.Extends, shownExtended{kept.path, kept.Size, base64.StdEncoding.EncodeToString(kept.Root[:])})
-		}
-		shown.Unproven = shown.unproven()
-	}
-	shown.Verified = report.Break == nil && shown.Unproven == ""
+	shown.fill(report, against)
 	switch {
 	case json:
 		err = printJSON(w, shown)
@@ -76,6 +64,23 @@ func tell(w io.Writer, shown shownReport, report replay.Report, against []keptCh
 		err = uncheckedError{errors.New(shown.Unproven)}
 	}
 	return err
+}
+
+// fill takes over what was found, and judges it.
+func (shown *shownReport) fill(report replay.Report, against []keptCheckpoint) {
+	shown.Checked, shown.Signed, shown.Break = report.Checked, report.Signed(), report.Break
+	shown.TreeSize, shown.RootHash = report.TreeSize, base64.StdEncoding.EncodeToString(report.Root[:])
+	if c := report.Checkpoint; c != nil {
+		shown.Checkpoint = &shownAgreed{c.Size, base64.StdEncoding.EncodeToString(c.Root[:]), c.SignedAt}
+	}
+	shown.Extends = []shownExtended{}
+	if report.Break == nil {
+		for _, kept := range against {
+			shown.Extends = append(shown.Extends, shownExtended{kept.path, kept.Size, base64.StdEncoding.EncodeToString(kept.Root[:])})
+		}
+		shown.Unproven = shown.unproven()
+	}
+	shown.Verified = report.Break == nil && shown.Unproven == ""
 }
 
 // unproven is why events that hold together are not proven; "" when they are. The

@@ -114,7 +114,11 @@ func (p *statePrinter) reasons(reasons []replay.Reason) {
 }
 
 func (p *statePrinter) event(indent string, e replay.EventRef) {
-	what := fmt.Sprintf("%s, position %d, %s", e.Type, e.Position, e.Time.Format(timeLayout))
+	what := e.Type
+	if e.Position > 0 {
+		what += fmt.Sprintf(", position %d", e.Position)
+	}
+	what += ", " + e.Time.Format(timeLayout)
 	p.value(indent, what+", by "+p.actor(e.Actor))
 }
 

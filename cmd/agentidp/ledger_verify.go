@@ -209,9 +209,32 @@ func openSeekable(stdin io.Reader, path string) (file *os.File, done func(), err
 }
 
 func verifyBundle(ctx context.Context, cmd *cobra.Command, o verifyOptions, path string, file *os.File) error {
+	b, err := openBundle(cmd, o, path, file)
+	if err != nil {
+		return err
+	}
+	report, err := b.Verify(ctx, b.options)
+	b.bar.done()
+	if err != nil {
+		return b.unchecked(err)
+	}
+	return tell(cmd.OutOrStdout(), b.shown, report, b.against, o.json)
+}
+
+// openedBundle is a bundle with what it is to be proven by.
+type openedBundle struct {
+	*replay.Bundle
+	path    string
+	options replay.BundleOptions
+	against []keptCheckpoint
+	shown   shownReport
+	bar     progress
+}
+
+func openBundle(cmd *cobra.Command, o verifyOptions, path string, file *os.File) (*openedBundle, error) {
 	bundle, err := replay.OpenBundle(file)
 	if err != nil {
-		return uncheckedError{fmt.Errorf("%s: %w", path, err)}
+		return nil, uncheckedError{fmt.Errorf("%s: %w", path, err)}
 	}
 	key := o.key
 	if key == "" {
@@ -219,21 +242,23 @@ func verifyBundle(ctx context.Context, cmd *cobra.Command, o verifyOptions, path
 	}
 	against, err := readCheckpoints(o.against, key)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	bar := newProgress(cmd.ErrOrStderr(), "verifying", bundle.Manifest.Events)
-	report, err := bundle.Verify(ctx, replay.BundleOptions{VerifierKey: key, Against: checkpointsOf(against), Progress: bar.add})
-	bar.done()
-	if err != nil {
-		err = fmt.Errorf("%s: %w", path, err)
-		if id := bundle.Manifest.Organization; id != nil && o.key != "" && !errors.Is(err, replay.ErrBundle) {
-			err = fmt.Errorf("%w\nThe log of an organization has a key of its own: agentidp ledger checkpoint --key --organization %s", err, id)
-		}
-		return uncheckedError{err}
+	return &openedBundle{
+		Bundle: bundle, path: path, against: against, bar: bar,
+		options: replay.BundleOptions{VerifierKey: key, Against: checkpointsOf(against), Progress: bar.add},
+		shown:   shownReport{Origin: bundle.Manifest.Origin, VerifierKey: key, Pinned: o.key != "", unsignedTail: o.unsignedTail},
+	}, nil
+}
+
+// unchecked says that it could not be verified, and what to do.
+func (b *openedBundle) unchecked(err error) error {
+	err = fmt.Errorf("%s: %w", b.path, err)
+	if id := b.Manifest.Organization; id != nil && b.shown.Pinned && !errors.Is(err, replay.ErrBundle) {
+		err = fmt.Errorf("%w\nThe log of an organization has a key of its own: agentidp ledger checkpoint --key --organization %s", err, id)
 	}
-	return tell(cmd.OutOrStdout(), shownReport{
-		Origin: bundle.Manifest.Origin, VerifierKey: key, Pinned: o.key != "", unsignedTail: o.unsignedTail,
-	}, report, against, o.json)
+	return uncheckedError{err}
 }
 
 // keptCheckpoint is a checkpoint and the file that it was kept in.

@@ -1,0 +1,166 @@
+package replay_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/transparency"
+	"github.com/sentryagent/agentidp/replay"
+)
+
+// A bundle tells what the ledger tells that it is an export of, of all that is in it
+// and at any moment; that of an organization does so by time alone.
+func TestABundleTellsWhatTheLedgerTells(t *testing.T) {
+	t.Parallel()
+	a := newArchive(t)
+	live := replay.NewHistory(a.store, projections.NewQueries(a.pool), time.Now)
+	bundles := map[uuid.UUID]*replay.History{transparency.Whole: a.historyOf(t, transparency.Whole)}
+	last := a.events[len(a.events)-1]
+	asked := 0
+	for i, e := range a.events {
+		kind := map[string]replay.ThingKind{"organization.created": replay.OrganizationThing, "agent.created": replay.AgentThing}[e.Type]
+		if kind == "" || i > 200 && i%11 != 0 {
+			continue
+		}
+		id := uuid.MustParse(e.Stream[len(kind)+1:])
+		asked++
+		if bundles[e.Organization] == nil {
+			bundles[e.Organization] = a.historyOf(t, e.Organization)
+		}
+		whole, own := bundles[transparency.Whole], bundles[e.Organization]
+		for _, m := range []replay.Moment{{Time: e.RecordedAt}, {Time: e.RecordedAt.Add(-time.Microsecond)}, {Time: a.events[7000].RecordedAt}} {
+			want := told(t, live, kind, id, m)
+			if got := told(t, whole, kind, id, m); got != want {
+				t.Errorf("%s %s at %+v: the bundle tells\n%s\nthe ledger\n%s", kind, id, m, got, want)
+			}
+			if got, want := told(t, own, kind, id, m), unplaced(want); got != want {
+				t.Errorf("%s %s at %+v: its organization's bundle tells\n%s\nthe ledger\n%s", kind, id, m, got, want)
+			}
+		}
+		for _, m := range []replay.Moment{{Position: e.Position}, {Position: 5000}, {Position: last.Position}, {Position: last.Position + 1}} {
+			if got, want := told(t, whole, kind, id, m), told(t, live, kind, id, m); got != want {
+				t.Errorf("%s %s at %+v: the bundle tells\n%s\nthe ledger\n%s", kind, id, m, got, want)
+			}
+		}
+		if got, want := told(t, whole, kind, id, replay.Moment{}), told(t, live, kind, id, replay.Moment{Position: last.Position}); got != want {
+			t.Errorf("%s %s: without a moment the bundle tells\n%s\nand of its newest event\n%s", kind, id, got, want)
+		}
+	}
+	if asked < 20 {
+		t.Errorf("asked of %d things", asked)
+	}
+	for log, history := range bundles {
+		for _, m := range []replay.Moment{{Time: last.RecordedAt.Add(time.Second)}, {Position: last.Position + 1}} {
+			if _, err := history.Organization(t.Context(), domain.OrganizationID{UUID: log}, m); !errors.Is(err, &domain.Error{Code: domain.CodeValidation}) {
+				t.Errorf("at %+v, after the end of bundle %s: %v", m, log, err)
+			}
+		}
+	}
+}
+
+// historyOf exports a log and takes the history from the bundle.
+func (a *archive) historyOf(t *testing.T, log uuid.UUID) *replay.History {
+	t.Helper()
+	var file bytes.Buffer
+	exporter := replay.Exporter{Store: a.store, Logs: a.logs, VerifierKey: verifierKey}
+	if _, err := exporter.Export(t.Context(), &file, domain.OrganizationID{UUID: log}); err != nil {
+		t.Fatal(err)
+	}
+	bundle, err := replay.OpenBundle(bytes.NewReader(file.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	history, report, err := bundle.History(t.Context(), replay.BundleOptions{VerifierKey: verifierKey(log)})
+	if err != nil || report.Break != nil {
+		t.Fatalf("%v, %s", err, describe(report.Break))
+	}
+	return history
+}
+
+// told is all that a history says of a thing, or why it says nothing.
+func told(t *testing.T, h *replay.History, kind replay.ThingKind, id uuid.UUID, m replay.Moment) string {
+	t.Helper()
+	var state any
+	var err error
+	if kind == replay.AgentThing {
+		state, err = h.Agent(t.Context(), domain.Caller{Scopes: domain.AllScopes()}, domain.AgentID{UUID: id}, m)
+	} else {
+		state, err = h.Of(t.Context(), kind, id, m)
+	}
+	if err != nil {
+		return err.Error()
+	}
+	text, err := json.Marshal(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+var places = regexp.MustCompile(`, by the event at position \d+|("position":)\d+`)
+
+// unplaced is an answer in which no position is known.
+func unplaced(text string) string {
+	return places.ReplaceAllStringFunc(text, func(found string) string {
+		if found[0] == ',' {
+			return ""
+		}
+		return `"position":0`
+	})
+}
+
+// Of a bundle that is broken there is no history, and a member that changes after
+// the proof is not believed.
+func TestABrokenBundleHasNoHistory(t *testing.T) {
+	t.Parallel()
+	a := newArchive(t)
+	a.exec(t, `UPDATE events SET record = set_byte(record, 400, get_byte(record, 400) # 1) WHERE position = 7`)
+	var file bytes.Buffer
+	exporter := replay.Exporter{Store: a.store, Logs: a.logs, VerifierKey: verifierKey}
+	if _, err := exporter.Export(t.Context(), &file, domain.OrganizationID{}); err != nil {
+		t.Fatal(err)
+	}
+	content := file.Bytes()
+	open := func() *replay.Bundle {
+		bundle, err := replay.OpenBundle(bytes.NewReader(content))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bundle
+	}
+	history, report, err := open().History(t.Context(), replay.BundleOptions{VerifierKey: verifierKey(transparency.Whole)})
+	if history != nil || err != nil || report.Break == nil || report.Break.Kind != replay.AlteredEvent {
+		t.Errorf("a history of a broken bundle: %v, %v, %s", history, err, describe(report.Break))
+	}
+
+	a.exec(t, `UPDATE events SET record = set_byte(record, 400, get_byte(record, 400) # 1) WHERE position = 7`)
+	file.Reset()
+	if _, err := exporter.Export(t.Context(), &file, domain.OrganizationID{}); err != nil {
+		t.Fatal(err)
+	}
+	content = bytes.Clone(file.Bytes())
+	history, report, err = open().History(t.Context(), replay.BundleOptions{VerifierKey: verifierKey(transparency.Whole)})
+	if err != nil || report.Break != nil {
+		t.Fatalf("%v, %s", err, describe(report.Break))
+	}
+	for i := 1024; i < len(content); i += 4096 {
+		content[i] ^= 1
+	}
+	for _, e := range a.events[:100] {
+		if e.Type != "agent.created" {
+			continue
+		}
+		_, err := history.Agent(t.Context(), domain.Caller{Scopes: domain.AllScopes()}, domain.AgentID{UUID: uuid.MustParse(e.Stream[len("agent-"):])}, replay.Moment{})
+		if !errors.Is(err, replay.ErrBundle) {
+			t.Errorf("from a file that has changed: %v", err)
+		}
+	}
+}
