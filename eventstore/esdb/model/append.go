@@ -1,6 +1,9 @@
 package model
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Expected revisions that are no revision.
 const (
@@ -48,6 +51,9 @@ func (n *Node) write(ctx context.Context, insists bool, prepare func(leader *Nod
 	defer n.c.mu.Unlock()
 	life, err := n.arrive(ctx)
 	if err != nil {
+		if ctx.Err() != nil && n.alive && n.c.rng.IntN(2) == 0 {
+			n.late(n.life, prepare)
+		}
 		return Appended{}, err
 	}
 	if err := n.admit(insists); err != nil {
@@ -73,6 +79,17 @@ func (n *Node) write(ctx context.Context, insists bool, prepare func(leader *Nod
 // propose makes a write once a quorum takes it. It is made even when nobody
 // waits for the answer any more.
 func (n *Node) propose(ctx context.Context, check, commit func() (Appended, error)) (Appended, error) {
+	p := n.enqueue(check, commit)
+	for !p.done {
+		if err := n.c.wait(ctx); err != nil {
+			return Appended{}, err
+		}
+	}
+	return p.is, p.err
+}
+
+// enqueue puts a write behind those that wait, if any do.
+func (n *Node) enqueue(check, commit func() (Appended, error)) *pending {
 	p := &pending{do: func() (Appended, error) {
 		if done, err := check(); err != errGo {
 			return done, err
@@ -83,12 +100,32 @@ func (n *Node) propose(ctx context.Context, check, commit func() (Appended, erro
 	if n.c.leader == n && n.c.backed(n) {
 		n.c.flush(n)
 	}
-	for !p.done {
-		if err := n.c.wait(ctx); err != nil {
-			return Appended{}, err
+	return p
+}
+
+// late has a write arrive that nobody waits for any more: it had been sent. A
+// node that is frozen takes it when it wakes.
+func (n *Node) late(life int, prepare func(leader *Node) (check, commit func() (Appended, error))) {
+	arrive := func() {
+		if n.life == life && n.state == Leader {
+			check, commit := prepare(n)
+			if _, err := check(); err == errGo {
+				n.enqueue(check, commit)
+			}
 		}
 	}
-	return p.is, p.err
+	if n.frozen {
+		n.asleep = append(n.asleep, arrive)
+		return
+	}
+	var timer *time.Timer
+	n.c.after(&timer, n.c.between(0, n.c.options.Latency), func() {
+		if n.frozen {
+			n.asleep = append(n.asleep, arrive)
+			return
+		}
+		arrive()
+	})
 }
 
 // flush makes the writes that waited for a quorum, in order.

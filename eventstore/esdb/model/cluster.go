@@ -147,6 +147,14 @@ func (c *Cluster) Version() string {
 	return c.options.Version
 }
 
+// MaxAppend is how many bytes an append may hold.
+func (c *Cluster) MaxAppend() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all, _, _ := c.version.sizes()
+	return all
+}
+
 // wake tells all who wait that something has changed.
 func (c *Cluster) wake() {
 	close(c.changed)

@@ -9,7 +9,7 @@ func (n *Node) Kill() {
 }
 
 func (n *Node) end() {
-	n.alive, n.frozen = false, false
+	n.alive, n.frozen, n.asleep = false, false, nil
 	n.life++
 	n.state, n.follows = Lost, nil
 	n.ids = newMemory(n.c.options.Remembers)
@@ -56,6 +56,10 @@ func (n *Node) Wake() {
 	defer n.c.mu.Unlock()
 	n.frozen = false
 	n.c.evaluate(byReturn)
+	for _, arrive := range n.asleep {
+		arrive()
+	}
+	n.asleep = nil
 }
 
 // Frozen reports that the node was halted by [Node.Freeze].

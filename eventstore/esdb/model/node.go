@@ -29,6 +29,7 @@ type Node struct {
 	follows       *Node   // the leader that it knows, maybe itself
 	ids           *memory // for appends that expect nothing
 	waiting       []*pending
+	asleep        []func() // writes that arrived while it was frozen, with nobody waiting for them
 
 	giveUp  *time.Timer // it has no quorum any more
 	learn   *time.Timer // it is about to learn that another leads

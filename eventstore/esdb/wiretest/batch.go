@@ -67,7 +67,7 @@ func (s *streamsService) batch(ctx context.Context, options *api.BatchAppendReq_
 	case options.GetStreamExists() != nil:
 		expected = model.ExpectStreamExists
 	}
-	done, err := s.node.append(ctx, string(options.GetStreamIdentifier().GetStreamName()), expected, events)
+	done, err := s.node.append(ctx, nameOf(options.GetStreamIdentifier()), expected, events)
 	failed := func(code codes.Code, message string) *api.BatchAppendResp {
 		return &api.BatchAppendResp{Result: &api.BatchAppendResp_Error{Error: &status.Status{Code: int32(code), Message: message}}}
 	}

@@ -1,6 +1,8 @@
 package wiretest
 
 import (
+	"strings"
+
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	api "github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"github.com/sentryagent/agentidp/eventstore/esdb/model"
@@ -41,6 +43,12 @@ func response(r *model.Record) *api.ReadResp {
 		},
 		Position: &api.ReadResp_ReadEvent_CommitPosition{CommitPosition: r.Position},
 	}}}
+}
+
+// nameOf is a stream's name as the server reads it: what is no UTF-8 comes back
+// changed.
+func nameOf(id *shared.StreamIdentifier) string {
+	return strings.ToValidUTF8(string(id.GetStreamName()), "\uFFFD")
 }
 
 func positionOf(p *api.ReadReq_Options_AllOptions) model.Position {

@@ -54,7 +54,7 @@ func (s *streamsService) readStream(options *api.ReadReq_Options, insists bool, 
 	case from.GetEnd() != nil:
 		revision = math.MaxInt64
 	}
-	page, found, err := s.node.model.ReadStream(stream.Context(), insists, string(name.GetStreamName()), revision, backwards(options), options.GetCount())
+	page, found, err := s.node.model.ReadStream(stream.Context(), insists, nameOf(name), revision, backwards(options), options.GetCount())
 	if err != nil {
 		return err
 	}

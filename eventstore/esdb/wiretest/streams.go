@@ -28,7 +28,8 @@ func (s *streamsService) Append(stream api.Streams_AppendServer) error {
 	}
 	expected := expectedOf(options)
 	var events []model.Proposed
-	for {
+	most := s.node.cluster.model.MaxAppend()
+	for size := 0; ; {
 		next, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
 			break
@@ -41,8 +42,11 @@ func (s *streamsService) Append(stream api.Streams_AppendServer) error {
 			return s.node.told(ctx, err)
 		}
 		events = append(events, p)
+		if size += len(p.Data); size > most {
+			break // refused before the last has come
+		}
 	}
-	name := string(options.GetStreamIdentifier().GetStreamName())
+	name := nameOf(options.GetStreamIdentifier())
 	done, err := s.node.append(ctx, name, expected, events)
 	if err != nil {
 		return s.node.told(ctx, err)
@@ -132,5 +136,5 @@ func (s *streamsService) remove(ctx context.Context, options expecting, name *sh
 	if err != nil {
 		return model.Appended{}, err
 	}
-	return do(ctx, insists, string(name.GetStreamName()), expectedOf(options))
+	return do(ctx, insists, nameOf(name), expectedOf(options))
 }
