@@ -23,6 +23,11 @@ type world struct {
 func in(t *testing.T, options model.Options, do func(*world)) {
 	t.Helper()
 	t.Parallel()
+	inSequence(t, options, do)
+}
+
+func inSequence(t *testing.T, options model.Options, do func(*world)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		c, err := model.New(options)
 		if err != nil {
