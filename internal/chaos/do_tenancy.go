@@ -11,7 +11,7 @@ import (
 func (c *client) addMember(ctx context.Context, who *agent) {
 	o, role := who.organization, [...]domain.Role{domain.RoleMember, domain.RoleAdmin}[c.rng.IntN(2)]
 	made := Operation{
-		Kind: "add member", Makes: "organization.member_added", Stream: organizationStream(o), Least: ifFirst, Most: 1, RestsOn: []string{o.key()},
+		Kind: "add member", Makes: "organization.member_added", Stream: organizationStream(o), Least: ifFirst, Most: 1, RestsOn: []string{o.key(), who.key()},
 	}
 	a, _ := c.operate(ctx, made, ask{
 		method: http.MethodPost, path: "/api/v1/organizations/" + o.id + "/members", bearer: c.operator,

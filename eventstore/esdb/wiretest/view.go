@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"google.golang.org/grpc/peer"
 )
@@ -15,8 +16,8 @@ import (
 // this way is told these in gossip and as the leader's. A real node has it in
 // its settings what it is advertised as.
 type View struct {
-	listens    []string // by node; kept over restarts
-	advertised []string // by node
+	listens    []string                 // by node; kept over restarts
+	advertised atomic.Pointer[[]string] // by node; a stray client may ask at any time
 }
 
 // NewView opens a way, while all nodes run. It advertises where it listens.
@@ -34,7 +35,7 @@ func (c *Cluster) NewView() (*View, error) {
 			return nil, err
 		}
 	}
-	v.advertised = v.listens
+	v.Advertise(v.listens)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.views = append(c.views, v)
@@ -60,12 +61,14 @@ func (v *View) Addresses() []string { return v.listens }
 
 // Advertise has clients told other addresses of the nodes, in order: those of
 // proxies. Call it before there are any.
-func (v *View) Advertise(addresses []string) { v.advertised = addresses }
+func (v *View) Advertise(addresses []string) { v.advertised.Store(&addresses) }
 
 // URL is the connection string of whoever is to come this way.
-func (v *View) URL() string { return "esdb://" + strings.Join(v.advertised, ",") + "?tls=false" }
+func (v *View) URL() string {
+	return "esdb://" + strings.Join(*v.advertised.Load(), ",") + "?tls=false"
+}
 
-func (v *View) advertises(n *Node) string { return v.advertised[n.number] }
+func (v *View) advertises(n *Node) string { return (*v.advertised.Load())[n.number] }
 
 func (c *Cluster) ways() []*View {
 	c.mu.Lock()
