@@ -3,6 +3,7 @@ package api_test
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -102,6 +103,47 @@ func TestMembersAreListedChangedAndRemoved(t *testing.T) {
 		s.must(t, remove(s.operator, a.path()), 204, "")
 	}
 	s.must(t, remove(s.operator, org), 204, "")
+}
+
+// Who is refused because of its token, and not because of its agent, hears so: at
+// every place where being the whole agent, or an admin, would have been enough.
+func TestANarrowedOrLentTokenHearsWhy(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	n := s.tenant(t)
+	other := s.agent(t, n.organization, tenantScopes)
+	org := "/api/v1/organizations/" + n.organization
+	for _, id := range []string{n.id, other.id} {
+		s.must(t, post(s.operator, org+"/members", map[string]any{"agentId": id, "role": "admin"}), 201, "")
+	}
+	plain := s.agent(t, n.organization, tenantScopes)
+	narrow, unhelped := s.token(t, n.agent, "agents:write"), s.token(t, plain, "openid")
+	for name, r := range map[string]request{
+		"read the organization": get(narrow, org), "rename it": patch(narrow, org, map[string]any{"name": "New"}),
+		"list members": get(narrow, org+"/members"), "change a role": put(narrow, org+"/members/"+other.id, map[string]any{"role": "member"}),
+		"remove a member": remove(narrow, org+"/members/"+other.id), "suspend an admin": patch(narrow, other.path(), map[string]any{"status": "suspended"}),
+		"decommission an agent": remove(narrow, plain.path()), "its own credentials": get(s.token(t, n.agent, "openid"), n.path()+"/credentials"),
+	} {
+		got, err := s.do(r)
+		if err != nil || got.status != 403 {
+			t.Errorf("%s: %d %s, %v; want 403", name, got.status, got.body, err)
+			continue
+		}
+		if message := got.text("message"); !strings.Contains(message, "narrowed") || !strings.Contains(message, "agents:read") ||
+			!strings.Contains(string(got.body), `"lacks":["agents:read"`) {
+			t.Errorf("%s: %s; want it to say that the token was narrowed, and what it lacks", name, got.body)
+		}
+		if challenge := got.header.Get("WWW-Authenticate"); strings.Contains(challenge, "admin:orgs") {
+			t.Errorf("%s: the challenge names a scope that the agent never gets: %s", name, challenge)
+		}
+	}
+	for name, r := range map[string]request{
+		"a member that is no admin": get(unhelped, org+"/members"), "an admin where only the operator is let in": get(narrow, "/api/v1/organizations"),
+	} {
+		if got, err := s.do(r); err != nil || got.status != 403 || strings.Contains(string(got.body), "narrowed") {
+			t.Errorf("%s: %d %s, %v; want 403 and nothing of the token", name, got.status, got.body, err)
+		}
+	}
 }
 
 // What a narrow token must not become: the steps of the finding, one by one.

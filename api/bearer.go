@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -44,11 +45,56 @@ func (s *Server) protect(endpoint string) gin.HandlerFunc {
 			return
 		}
 		if !decision.Allow {
-			c.Header("WWW-Authenticate", s.challenge()+`, error="insufficient_scope", scope="`+decision.Missing.String()+`"`)
-			s.fail(c, domain.Refuse(domain.CodeInsufficientScope, "the token lacks a scope that this needs: %s", decision.Missing).
-				With("required", decision.Missing).With("available", caller.Scopes))
+			s.failScope(c, endpoint, caller, decision.Missing)
 		}
 	}
+}
+
+// failScope says which scopes the token lacks. Where the agent would be let in
+// without them for what it is, if only its token stood for all of it, the answer
+// says that: a client that knew only of the scope would ask for one that its
+// agent can never have.
+func (s *Server) failScope(c *gin.Context, endpoint string, caller domain.Caller, missing domain.Scopes) {
+	refusal := domain.Refuse(domain.CodeInsufficientScope, "the token lacks a scope that this needs: %s", missing).
+		With("required", missing).With("available", caller.Scopes)
+	wanted := missing
+	whole, would, err := s.wouldBeAllowed(c, endpoint, caller)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	if would {
+		refusal = whole.Because(refusal)
+		if lacks := whole.Lacks(); len(lacks) > 0 {
+			wanted = domain.NewScopes(append(lacks, caller.Scopes...)...)
+		}
+	}
+	c.Header("WWW-Authenticate", s.challenge()+`, error="insufficient_scope", scope="`+wanted.String()+`"`)
+	s.fail(c, refusal)
+}
+
+// wouldBeAllowed reports whether a token that stands for the whole agent would
+// be let in, and who the caller is as the ledger knows it.
+func (s *Server) wouldBeAllowed(c *gin.Context, endpoint string, caller domain.Caller) (domain.Caller, bool, error) {
+	ctx, might := c.Request.Context(), related(c, caller)
+	if slices.Contains(might, isMember) {
+		organization, err := s.ledger.Organization(ctx, caller.OrganizationID)
+		if err != nil {
+			return caller, false, err
+		}
+		if !organization.IsAdmin(caller.AgentID) {
+			might = slices.DeleteFunc(might, func(relation string) bool { return relation == isMember })
+		}
+	}
+	if len(might) == 0 {
+		return caller, false, nil
+	}
+	decision, err := s.policy.Decide(ctx, policy.Request{Endpoint: endpoint, Scopes: caller.Scopes, Relations: might})
+	if err != nil || !decision.Allow {
+		return caller, false, err
+	}
+	caller, err = s.ledger.Known(ctx, caller)
+	return caller, err == nil, err
 }
 
 // bearer verifies the token of the Authorization header (RFC 6750 section 2.1)
@@ -151,24 +197,34 @@ func (s *Server) decide(c *gin.Context, endpoint string, caller domain.Caller) (
 // unless its token stands for its whole agent. It opens the door; what else such
 // a caller must be, the command decides.
 func (s *Server) relations(c *gin.Context, caller domain.Caller) ([]string, error) {
-	agent, _ := domain.ParseAgentID(c.Param("agentId"))
-	organization, _ := domain.ParseOrganizationID(c.Param("orgId"))
-	self, member := agent == caller.AgentID, organization == caller.OrganizationID
-	if !self && !member {
+	might := related(c, caller)
+	if len(might) == 0 {
 		return nil, nil
 	}
 	caller, err := s.ledger.Known(c.Request.Context(), caller)
 	if err != nil || !caller.IsWhole() {
 		return nil, err
 	}
-	var is []string
-	if self {
-		is = append(is, "self")
+	return might, nil
+}
+
+// What a caller may be to the thing that a path names; see authz.rego.
+const (
+	isSelf   = "self"
+	isMember = "member"
+)
+
+// related says what the caller's agent is to the thing that the path names.
+func related(c *gin.Context, caller domain.Caller) (is []string) {
+	agent, _ := domain.ParseAgentID(c.Param("agentId"))
+	organization, _ := domain.ParseOrganizationID(c.Param("orgId"))
+	if agent == caller.AgentID {
+		is = append(is, isSelf)
 	}
-	if member {
-		is = append(is, "member")
+	if organization == caller.OrganizationID {
+		is = append(is, isMember)
 	}
-	return is, nil
+	return is
 }
 
 // namesOwnOrganization refuses a path with an organization that the caller has

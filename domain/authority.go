@@ -1,5 +1,10 @@
 package domain
 
+import (
+	"errors"
+	"fmt"
+)
+
 // The rule of granting: nothing that a token leads to may exceed the token.
 //
 // A token has some of its agent's scopes, for a time, and maybe from somebody
@@ -31,6 +36,36 @@ func (c Caller) IsAgent(id AgentID) bool { return c.AgentID == id && c.IsWhole()
 func (c Caller) IsAdmin() bool {
 	own := c.Standing.Organization
 	return own.Exists() && own.ID == c.OrganizationID && own.IsAdmin(c.AgentID) && c.IsWhole()
+}
+
+// Lacks is what the token would have to carry beyond its scopes to stand for the
+// whole agent; empty where the agent was not looked up.
+func (c Caller) Lacks() Scopes {
+	return c.Standing.Agent.Scopes.Without(ScopeAdminOrgs).Without(ScopeOpenID).Beyond(c.Scopes)
+}
+
+// Because adds to a refusal why the caller does not count as its agent, or as an
+// admin, and what to do: that it is the token and not the agent. Callers of it
+// know that the whole agent would have been let in.
+func (c Caller) Because(refusal *Error) *Error {
+	explained := *refusal
+	switch lacks := c.Lacks(); {
+	case c.IsDelegated():
+		explained.Message += "; your token acts with authority that another agent lent: use one that your agent gets by its own credential"
+		return explained.With("token", "lent")
+	case len(lacks) > 0:
+		explained.Message += fmt.Sprintf("; your token was narrowed and lacks scopes of your agent (%s): ask for one that has them all", lacks)
+		return explained.With("token", "narrowed").With("lacks", lacks)
+	}
+	return refusal
+}
+
+// becauseOfRole does the same where the role admin would have been enough.
+func (c Caller) becauseOfRole(organization Organization, refusal *Error) *Error {
+	if organization.ID != c.OrganizationID || !organization.IsAdmin(c.AgentID) {
+		return refusal
+	}
+	return c.Because(refusal)
 }
 
 // rules reports whether the caller is the operator, or an admin member of the
@@ -93,7 +128,11 @@ func (a Agent) mayBeWeakenedBy(caller Caller) error {
 	if err := a.outranks(caller); err != nil {
 		return err
 	}
-	return caller.holds(a.Scopes, "this needs a token with all scopes of the agent, or the role admin in its organization")
+	err := caller.holds(a.Scopes, "this needs a token with all scopes of the agent, or the role admin in its organization")
+	if refusal, refused := errors.AsType[*Error](err); refused {
+		return caller.becauseOfRole(caller.Standing.Organization, refusal)
+	}
+	return err
 }
 
 // mayBeRevivedBy refuses callers who would give back more than their token has.
@@ -114,6 +153,6 @@ func (a Agent) outranks(caller Caller) error {
 	if !isAdmin || caller.rules(a.OrganizationID) {
 		return nil
 	}
-	return Refuse(CodeCrossTenant,
-		"the agent is an admin of its organization: this takes the operator or an admin, by a token with all scopes of its agent")
+	return caller.becauseOfRole(known, Refuse(CodeCrossTenant,
+		"the agent is an admin of its organization: this takes the operator or an admin, by a token with all scopes of its agent"))
 }

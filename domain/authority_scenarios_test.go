@@ -2,6 +2,7 @@ package domain
 
 import (
 	"errors"
+	"strings"
 	"testing"
 )
 
@@ -149,6 +150,41 @@ func TestAWholeTokenStandsForItsAgent(t *testing.T) {
 		})
 	}
 }
+
+// A refusal that the token is the cause of says so; any other does not.
+func TestARefusalSaysThatItIsTheToken(t *testing.T) {
+	admins := map[AgentID]Role{boss: RoleAdmin, robot: RoleAdmin}
+	narrow, all := of(boss, admins, ScopeAgentsWrite), []Scope{ScopeAgentsRead, ScopeAgentsWrite}
+	for name, test := range map[string]struct {
+		caller Caller
+		token  any
+	}{
+		"narrowed":           {narrow, "narrowed"},
+		"lent":               {underLent(of(boss, admins, all...)), "lent"},
+		"no admin, narrowed": {of(sibling, admins, ScopeAgentsWrite), nil},
+		"no admin, lent":     {underLent(of(sibling, admins, all...)), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			organization := Organization{ID: acme, Status: OrganizationActive, Members: admins}
+			for place, err := range map[string]error{
+				"suspend":           givenAgent(t, created()).when(suspending.cmd(test.caller)).err,
+				"decommission":      givenAgent(t, created()).when(ending.cmd(test.caller)).err,
+				"read":              organization.AuthorizeRead(test.caller),
+				"revoke what it is": errOf(Delegation{ID: lent, OrganizationID: acme, DelegatorID: helper}.Decide(RevokeDelegation{Caller: test.caller})),
+			} {
+				var refusal *Error
+				if !errors.As(err, &refusal) || refusal.Details["token"] != test.token {
+					t.Errorf("%s: %v %v; want it to say %v", place, err, refusal, test.token)
+				}
+				if test.token == "narrowed" && (!strings.Contains(refusal.Message, "agents:read") || !strings.Contains(refusal.Message, "ask for")) {
+					t.Errorf("%s: %q does not say what is lacking and what to do", place, refusal.Message)
+				}
+			}
+		})
+	}
+}
+
+func errOf(_ []Event, err error) error { return err }
 
 func TestThePlatformsOperatorStays(t *testing.T) {
 	root := created()

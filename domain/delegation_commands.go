@@ -152,8 +152,8 @@ func (c RevokeDelegation) decide(d Delegation) ([]Event, error) {
 		return nil, err
 	}
 	if !c.mayRevoke(d) {
-		return nil, Refuse(CodeCrossTenant, "only the delegator, the operator or an admin of its organization can revoke this; "+
-			"an admin needs a token with all scopes of its agent")
+		return nil, c.Caller.becauseOfRole(c.Caller.Standing.Organization, Refuse(CodeCrossTenant,
+			"only the delegator, the operator or an admin of its organization can revoke this; an admin needs a token with all scopes of its agent"))
 	}
 	if !d.RevokedAt.IsZero() {
 		return nil, nil

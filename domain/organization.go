@@ -150,8 +150,8 @@ func (o Organization) mayBeReadBy(caller Caller) error {
 	}
 	caller.Standing.Organization = o // as it is now: the decision rests on it
 	if !caller.IsAdmin() {
-		return Refuse(CodeInsufficientScope,
-			"this needs the scope %s, or the role admin in the organization and a token with all scopes of its agent", ScopeAdminOrgs)
+		return caller.becauseOfRole(o, Refuse(CodeInsufficientScope,
+			"this needs the scope %s, or the role admin in the organization and a token with all scopes of its agent", ScopeAdminOrgs))
 	}
 	return nil
 }
