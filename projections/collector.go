@@ -10,6 +10,7 @@ type Collector struct {
 	age      *prometheus.Desc
 	lag      *prometheus.Desc // where positions count events
 	halted   *prometheus.Desc
+	stalled  *prometheus.Desc
 	rebuild  *prometheus.Desc
 	behind   *prometheus.Desc // where positions count events
 }
@@ -27,6 +28,7 @@ func NewCollector(progress *Progress) *Collector {
 		age:      desc("lag_seconds", "Age of the oldest event that the projection wants and has not applied, as of the last look; else 0."),
 		lag:      desc("lag_events", "Events between the projection and the newest one. Not there where the ledger's positions do not count events."),
 		halted:   desc("halted", "1 when the projection has met an event it cannot apply, else 0."),
+		stalled:  desc("stalled", "1 when the projection has applied nothing for half a minute although there is something to apply, else 0."),
 		rebuild:  desc("rebuild_position", "Ledger position up to which a rebuild, on whatever node, has filled the tables that will be switched to."),
 		behind:   desc("rebuild_lag_events", "Events between a rebuild and the newest one. Not there where the ledger's positions do not count events."),
 	}
@@ -38,6 +40,7 @@ func (c *Collector) Describe(descs chan<- *prometheus.Desc) {
 	descs <- c.age
 	descs <- c.lag
 	descs <- c.halted
+	descs <- c.stalled
 	descs <- c.rebuild
 	descs <- c.behind
 }
@@ -48,16 +51,13 @@ func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
 		metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, projection)
 	}
 	for _, s := range c.progress.Status() {
-		halted := 0.0
-		if s.Halted {
-			halted = 1
-		}
 		gauge(c.position, float64(s.Position), s.Projection)
 		gauge(c.age, s.Behind.Seconds(), s.Projection)
 		if s.Dense {
 			gauge(c.lag, float64(s.Lag), s.Projection)
 		}
-		gauge(c.halted, halted, s.Projection)
+		gauge(c.halted, flag(s.Halted), s.Projection)
+		gauge(c.stalled, flag(s.Stalled), s.Projection)
 		if r := s.Rebuild; r != nil {
 			gauge(c.rebuild, float64(r.Position), s.Projection)
 			if s.Dense {
@@ -65,4 +65,11 @@ func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
 			}
 		}
 	}
+}
+
+func flag(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
 }

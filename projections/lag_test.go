@@ -55,8 +55,15 @@ func TestLagIsTheAgeOfTheOldestEventThatIsNotApplied(t *testing.T) {
 		told := map[string]bool{}
 		for _, family := range families {
 			told[family.GetName()] = true
+			for _, m := range family.GetMetric() {
+				projection := m.GetLabel()[0].GetValue()
+				standing := projection == "agents" || projection == "audit" || projection == "transparency"
+				if is := m.GetGauge().GetValue() == 1; family.GetName() == "agentidp_projection_stalled" && is != standing {
+					t.Errorf("%s: the metric says of %s that it stands still: %t, want %t", name, projection, is, standing)
+				}
+			}
 		}
-		if !told["agentidp_projection_lag_seconds"] || told["agentidp_projection_lag_events"] != (name == "dense") {
+		if !told["agentidp_projection_stalled"] || !told["agentidp_projection_lag_seconds"] || told["agentidp_projection_lag_events"] != (name == "dense") {
 			t.Errorf("%s: the metrics are %v", name, told)
 		}
 	}

@@ -48,6 +48,9 @@ type ProgressOptions struct {
 	Stall  time.Duration // how long one may stand still before it counts as stalled; default: 30 s
 }
 
+// patience is how long a projection may stand still with something to apply.
+const patience = 30 * time.Second
+
 // While somebody waits: when to look for the first time, and how often then.
 const (
 	firstLook   = 5 * time.Millisecond
@@ -64,7 +67,7 @@ func NewProgress(pool *pgxpool.Pool, store eventstore.Store, projections []Proje
 		options.Poll = time.Second
 	}
 	if options.Stall <= 0 {
-		options.Stall = 30 * time.Second
+		options.Stall = patience
 	}
 	p := &Progress{pool: pool, store: store, options: options, nudge: make(chan struct{}, 1)}
 	for _, projection := range projections {
@@ -155,11 +158,12 @@ type Status struct {
 	Dense      bool                // positions count events, and so does Lag
 	Behind     time.Duration       // age of the oldest wanted event that is not applied, as of the last look; 0: none is known
 	Halted     bool
-	Stalled    bool   // not halted, and nothing was applied for half a minute although there is something to apply
-	Error      string // why it halted, where known
-	Local      bool   // a worker of this process runs it
-	Version    int    // of the stored read model; 0: none is known
-	Own        int    // the version that this build reads
+	Stalled    bool          // not halted, and nothing was applied for half a minute although there is something to apply
+	Idle       time.Duration // since its place was stored last, as of the last look
+	Error      string        // why it halted, where known
+	Local      bool          // a worker of this process runs it
+	Version    int           // of the stored read model; 0: none is known
+	Own        int           // the version that this build reads
 	Rebuild    *RebuildStatus
 }
 
@@ -170,6 +174,10 @@ type RebuildStatus struct {
 	Head     eventstore.Position // of the ledger, when last looked at
 	Holder   string              // who works on it, or did last
 }
+
+// StandsStill is Stalled for who has looked once and has not watched: by when the
+// place was stored last.
+func (s Status) StandsStill() bool { return !s.Halted && s.Behind > patience && s.Idle > patience }
 
 // Outdated reports that the stored read model is an older version's. It will be
 // replaced by a rebuild; until then it is not to be read by this build.
@@ -182,7 +190,7 @@ func (p *Progress) Status() []Status {
 	for _, t := range p.trackers {
 		now := t.glimpse()
 		status := Status{Projection: t.projection.Name, Position: now.position, Dense: dense, Behind: now.behind(time.Now()),
-			Halted: now.halted, Stalled: now.stalled(time.Now(), p.options.Stall), Error: now.reason, Local: now.led,
+			Halted: now.halted, Stalled: now.stalled(time.Now(), p.options.Stall), Idle: now.idle, Error: now.reason, Local: now.led,
 			Version: now.version, Own: t.projection.Version, Rebuild: now.rebuild}
 		if head > now.position {
 			status.Lag = uint64(head - now.position)

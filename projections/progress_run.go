@@ -112,7 +112,8 @@ func (p *Progress) pauseOrNudge(ctx context.Context, delay time.Duration) bool {
 	return true
 }
 
-const selectCheckpoints = `SELECT c.name, c.version, c.position, c.state = 'halted', c.error, r.version, r.position, r.head, r.holder
+const selectCheckpoints = `SELECT c.name, c.version, c.position, c.state = 'halted', c.error, r.version, r.position, r.head, r.holder,
+	extract(epoch FROM clock_timestamp() - c.updated_at)::float8
 	FROM projection_checkpoints c LEFT JOIN projection_rebuilds r USING (name)`
 
 type storedCheckpoint struct {
@@ -121,6 +122,7 @@ type storedCheckpoint struct {
 	position eventstore.Position
 	halted   bool
 	reason   string
+	idle     time.Duration // since it was stored, by the database's clock
 	rebuild  *RebuildStatus
 }
 
@@ -128,7 +130,9 @@ func scanCheckpoint(row pgx.CollectableRow) (c storedCheckpoint, err error) {
 	var version *int
 	var position, head *eventstore.Position
 	var holder *string
-	err = row.Scan(&c.name, &c.version, &c.position, &c.halted, &c.reason, &version, &position, &head, &holder)
+	var idle float64
+	err = row.Scan(&c.name, &c.version, &c.position, &c.halted, &c.reason, &version, &position, &head, &holder, &idle)
+	c.idle = time.Duration(idle * float64(time.Second))
 	if err == nil && version != nil {
 		c.rebuild = &RebuildStatus{Version: *version, Position: *position, Head: *head, Holder: *holder}
 	}

@@ -139,7 +139,7 @@ func TestCollectorReportsEveryProjection(t *testing.T) {
 			}
 		}
 	}
-	if got := strings.Join(names, " "); got != "agentidp_projection_halted agentidp_projection_lag_events agentidp_projection_lag_seconds agentidp_projection_position" {
+	if got := strings.Join(names, " "); got != "agentidp_projection_halted agentidp_projection_lag_events agentidp_projection_lag_seconds agentidp_projection_position agentidp_projection_stalled" {
 		t.Errorf("metrics are %s", got)
 	}
 }

@@ -27,6 +27,7 @@ type tracker struct {
 	term     int            // changes when what was known no longer counts
 	changed  chan struct{}  // closed, and replaced, at each change
 	version  int            // stored; 0: unknown
+	idle     time.Duration  // of the stored place, as of the last look
 	rebuild  *RebuildStatus // nil: none is under way
 }
 
@@ -44,7 +45,7 @@ func newTracker(p Projection) *tracker {
 func (t *tracker) found(c storedCheckpoint) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.version, t.rebuild = c.version, c.rebuild
+	t.version, t.rebuild, t.idle = c.version, c.rebuild, c.idle
 }
 
 // set moves to a position, also backwards. The caller holds mu.
@@ -150,12 +151,13 @@ type glimpse struct {
 	rebuild          *RebuildStatus
 	next             moment
 	advanced         time.Time
+	idle             time.Duration
 }
 
 func (t *tracker) glimpse() glimpse {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return glimpse{t.position, t.resume, t.halted, t.led, t.reason, t.term, t.version, t.rebuild, t.next, t.advanced}
+	return glimpse{t.position, t.resume, t.halted, t.led, t.reason, t.term, t.version, t.rebuild, t.next, t.advanced, t.idle}
 }
 
 // behind is how old the next event is, if it has not been applied since.

@@ -16,7 +16,7 @@ import (
 // projectionState is a line of status, as JSON.
 type projectionState struct {
 	Name       string              `json:"name"`
-	State      string              `json:"state"` // running, stopped (no server runs it), halted, outdated or empty
+	State      string              `json:"state"` // running, stalled, stopped (no server runs it), halted, outdated or empty
 	Version    int                 `json:"version"`
 	OwnVersion int                 `json:"ownVersion"` // that this build reads
 	Position   eventstore.Position `json:"position"`
@@ -41,9 +41,11 @@ func (c *cli) projectionsStatusCommand() *cobra.Command {
 		Long: `Show where the read models are: version, position in the ledger, how far behind
 its end (in events, where the engine's positions count them, and the age of the
 oldest event that it wants and lacks), whether a server runs it, and rebuilds
-that are under way or were left unfinished.
+that are under way or were left unfinished. One is stalled when a server runs it
+and it has applied nothing for half a minute although there is something to apply.
 
-Exits with 1 when one of them has halted, with 2 when it could not find out.`,
+Exits with 1 when one of them has halted or is stalled, with 2 when it could not
+find out.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := c.openReadSide(cmd)
@@ -60,11 +62,15 @@ Exits with 1 when one of them has halted, with 2 when it could not find out.`,
 				return unchecked(err)
 			}
 			var states []projectionState
-			halted := 0
+			halted, stalled := 0, 0
 			for _, s := range list {
-				states = append(states, stateOf(s, slices.Contains(attended, s.Projection)))
-				if s.Halted {
+				state := stateOf(s, slices.Contains(attended, s.Projection))
+				states = append(states, state)
+				switch state.State {
+				case "halted":
 					halted++
+				case "stalled":
+					stalled++
 				}
 			}
 			if asJSON {
@@ -72,8 +78,8 @@ Exits with 1 when one of them has halted, with 2 when it could not find out.`,
 			} else {
 				err = printStates(cmd.OutOrStdout(), states)
 			}
-			if err == nil && halted > 0 {
-				err = fmt.Errorf("%d of %d projections have halted", halted, len(states))
+			if err == nil && halted+stalled > 0 {
+				err = fmt.Errorf("of %d projections %d have halted and %d are stalled", len(states), halted, stalled)
 			}
 			return err
 		},
@@ -99,6 +105,8 @@ func stateOf(s projections.Status, attended bool) projectionState {
 		state.State = "outdated"
 	case !attended:
 		state.State = "stopped"
+	case s.StandsStill():
+		state.State = "stalled"
 	}
 	if r := s.Rebuild; r != nil {
 		state.Rebuild = &rebuildState{Version: r.Version, Position: r.Position, Head: r.Head, Holder: r.Holder}
@@ -115,8 +123,11 @@ func printStates(w io.Writer, states []projectionState) error {
 			version += fmt.Sprintf(" (this build: %d)", s.OwnVersion)
 		}
 		state := s.State
-		if s.State == "stopped" {
+		switch s.State {
+		case "stopped":
 			state += ": no server runs it"
+		case "stalled":
+			state += ": a server runs it, and it applies nothing"
 		}
 		if s.Error != "" {
 			state += ": " + s.Error
