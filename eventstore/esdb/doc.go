@@ -50,8 +50,13 @@
 // it ends, which is part of its life. A [eventstore.Subscription] is served from
 // there and costs the server nothing; one that begins further back reads pages
 // until it has come so far. The positions that it gives are those of the
-// ledger's own events. Every request insists on the leader, since a follower may
-// answer from the past.
+// ledger's own events.
+//
+// Every request insists on the leader, since a follower may answer from the
+// past. So may a leader that was deposed and does not know it: a head counts
+// only while an append that was answered proves who leads (lease.go). A node
+// that is silent for a second is doubted, and left for another that leads
+// (watch.go).
 //
 // # The library
 //
@@ -59,7 +64,8 @@
 // the only file that knows the library. It finds a node by itself, but when it
 // finds none it ends for good, and it never renews a subscription. So a client
 // is used until its connection breaks and then replaced (supervisor.go): at
-// once, then with longer and longer pauses. [Store.State] and
+// once, then with longer and longer pauses. A store has two: long reads go
+// through one of their own, so that they hold up nothing else. [Store.State] and
 // [Options.ObserveState] tell how it stands. [NewOn] makes a store on anything
 // else that fills the interface.
 //

@@ -42,7 +42,7 @@ func (s *Store) history(after eventstore.Position) *history {
 // next reads a page.
 func (h *history) next(ctx context.Context) (p passage) {
 	var page []wire.Record
-	err := h.store.try(ctx, func(c wire.Conn) (err error) {
+	err := h.store.try(ctx, h.store.long, func(c wire.Conn) (err error) {
 		page, err = c.ReadAll(ctx, h.from, eventstore.Forwards, h.count)
 		if wire.VerdictOf(err) != wire.BadPosition {
 			return err

@@ -15,7 +15,7 @@ func (s *Store) Newest(ctx context.Context, n int, filter eventstore.Filter) ([]
 	from := wire.End
 	for len(newest) < n {
 		var page []wire.Record
-		err := s.try(ctx, func(c wire.Conn) (err error) {
+		err := s.try(ctx, s.long, func(c wire.Conn) (err error) {
 			page, err = c.ReadAll(ctx, from, eventstore.Backwards, pageOfAll)
 			return err
 		})

@@ -22,25 +22,17 @@ func (s *Store) Head(ctx context.Context) (eventstore.Position, error) {
 	return head, translate(ctx, "read the ledger's head", err)
 }
 
-func (s *Store) head(ctx context.Context) (head eventstore.Position, err error) {
-	err = s.try(ctx, func(c wire.Conn) error {
-		head, err = s.headAt(ctx, c)
-		return err
-	})
-	return head, err
-}
-
 // tries is how often a read is begun that meets a change of leader or a broken
 // connection.
 const tries = 3
 
 // try begins a read, and again where that may help.
-func (s *Store) try(ctx context.Context, read func(wire.Conn) error) error {
+func (s *Store) try(ctx context.Context, by *supervisor, read func(wire.Conn) error) error {
 	for n := 1; ; n++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		c, err := s.supervisor.acquire(ctx)
+		c, err := by.acquire(ctx)
 		if err != nil {
 			return err
 		}
@@ -49,7 +41,10 @@ func (s *Store) try(ctx context.Context, read func(wire.Conn) error) error {
 			return err
 		}
 		switch wire.VerdictOf(err) {
-		case wire.Passing, wire.NotLeader:
+		case wire.NotLeader:
+			s.lease.lost()
+			pause(ctx, s.options.MinBackoff)
+		case wire.Passing:
 			pause(ctx, s.options.MinBackoff)
 		case wire.Broken:
 		default:
@@ -127,7 +122,7 @@ func (s *Store) ReadStream(ctx context.Context, stream string, from int64, direc
 	return func(yield func(eventstore.Event, error) bool) {
 		fail := func(err error) { yield(eventstore.Event{}, translate(ctx, "read a stream", err)) }
 		read := func(from int64, count int) (page []wire.Record, err error) {
-			err = s.try(ctx, func(c wire.Conn) error {
+			err = s.try(ctx, s.supervisor, func(c wire.Conn) error {
 				page, err = s.page(ctx, c, stream, from, direction, count)
 				return err
 			})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sentryagent/agentidp/eventstore"
@@ -27,12 +28,19 @@ type Options struct {
 	// MinBackoff and MaxBackoff bound the pauses between attempts to connect.
 	// Default: 50 ms and 5 s.
 	MinBackoff, MaxBackoff time.Duration
+	// Lease is how long an append that was answered shows that the node that
+	// answered it leads, from when it was sent. It has to be shorter than the
+	// servers need to elect another leader: 1.5 s, as they come. Default: 1 s.
+	Lease time.Duration
 }
 
 // Store is the engine. It implements [eventstore.Store].
 type Store struct {
 	options    Options
-	supervisor *supervisor
+	supervisor *supervisor // of the connection for appends, the head, streams and the tail
+	long       *supervisor // of the one for long reads, so that they hold up nothing else
+	lease      lease
+	bounded    atomic.Bool // whether the server has been told to keep one barrier
 	tail       *tail
 	index      *index
 	heads      *heads
@@ -61,12 +69,14 @@ func New(url string, options Options) (*Store, error) {
 // server.
 func NewOn(dialer wire.Dialer, options Options) *Store {
 	options = options.withDefaults()
-	s := &Store{
-		options: options, supervisor: newSupervisor(dialer, options),
-		tail: newTail(), index: newIndex(), heads: newHeads(), lanes: newLanes(),
-	}
+	s := &Store{options: options, tail: newTail(), index: newIndex(), heads: newHeads(), lanes: newLanes()}
 	s.ctx, s.stop = context.WithCancel(context.Background())
-	s.done.Go(func() { s.supervisor.run(s.ctx) })
+	s.supervisor, s.long = newSupervisor(s.ctx, dialer, options), newSupervisor(s.ctx, dialer, options)
+	s.supervisor.prove = s.barrier
+	s.supervisor.superseded = func() { s.long.drop(errSuperseded) }
+	s.long.options.ObserveState = nil
+	s.done.Go(s.supervisor.run)
+	s.done.Go(s.long.run)
 	s.done.Go(func() { s.follow(s.ctx) })
 	return s
 }
@@ -77,6 +87,9 @@ func (options Options) withDefaults() Options {
 	}
 	if options.Timeout <= 0 {
 		options.Timeout = 5 * time.Second
+	}
+	if options.Lease <= 0 {
+		options.Lease = time.Second
 	}
 	if options.MinBackoff <= 0 {
 		options.MinBackoff = 50 * time.Millisecond
@@ -101,7 +114,11 @@ func (s *Store) Close() {
 	s.stop()
 	s.done.Wait()
 	given := make(chan struct{})
-	go func() { s.supervisor.drained.Wait(); close(given) }()
+	go func() {
+		s.supervisor.drained.Wait()
+		s.long.drained.Wait()
+		close(given)
+	}()
 	select {
 	case <-given:
 	case <-time.After(s.options.Timeout): // see conn.Close

@@ -37,19 +37,24 @@ type State struct {
 
 // supervisor keeps a conn, and makes a new one when it breaks.
 type supervisor struct {
-	dialer  wire.Dialer
-	options Options
-	drained sync.WaitGroup // conns that are being given back
+	dialer     wire.Dialer
+	options    Options
+	ctx        context.Context                        // it works until then
+	prove      func(context.Context, wire.Conn) error // shows that a node leads; nil where that is not asked
+	superseded func()                                 // is told that another node leads
+	drained    sync.WaitGroup                         // conns that are being given back
 
 	mu      sync.Mutex // guards what follows
 	state   State
 	conn    wire.Conn     // nil unless connected
+	next    *watched      // to go over to, once conn is done
+	silent  int           // calls without an answer for a while
 	changed chan struct{} // closed, and replaced, with every change of the phase
 }
 
-func newSupervisor(dialer wire.Dialer, options Options) *supervisor {
+func newSupervisor(ctx context.Context, dialer wire.Dialer, options Options) *supervisor {
 	return &supervisor{
-		dialer: dialer, options: options,
+		dialer: dialer, options: options, ctx: ctx,
 		state: State{Phase: Connecting, Since: time.Now()}, changed: make(chan struct{}),
 	}
 }
@@ -58,16 +63,16 @@ func newSupervisor(dialer wire.Dialer, options Options) *supervisor {
 // without a pause.
 const steady = time.Second
 
-// run works until ctx ends.
-func (s *supervisor) run(ctx context.Context) {
+// run works until the supervisor's context ends.
+func (s *supervisor) run() {
 	defer func() { s.lost(Unavailable, errClosed) }()
-	for failures := 0; ctx.Err() == nil; {
-		c, err := s.dialer.Dial(ctx)
+	for failures := 0; s.ctx.Err() == nil; {
+		c, err := s.connect()
 		if err == nil {
 			begin := time.Now()
 			s.connected(c)
 			select {
-			case <-ctx.Done():
+			case <-s.ctx.Done():
 				c.Retire(errClosed)
 			case <-c.Done():
 			}
@@ -81,8 +86,25 @@ func (s *supervisor) run(ctx context.Context) {
 			s.lost(Unavailable, err)
 		}
 		failures++
-		pause(ctx, s.options.backoff(failures))
+		pause(s.ctx, s.options.backoff(failures))
 	}
+}
+
+// connect is the connection that has taken the place of the last one, or a new
+// one.
+func (s *supervisor) connect() (*watched, error) {
+	s.mu.Lock()
+	next := s.next
+	s.next = nil
+	s.mu.Unlock()
+	if next != nil {
+		return next, nil
+	}
+	c, err := s.dialer.Dial(s.ctx)
+	if err != nil {
+		return nil, err
+	}
+	return s.watch(c), nil
 }
 
 // backoff is how long to wait after so many failures: about twice as long each
@@ -132,7 +154,7 @@ func (s *supervisor) change(to func(*State)) {
 	close(s.changed)
 	s.changed = make(chan struct{})
 	s.mu.Unlock()
-	if state.Phase != before {
+	if state.Phase != before && s.prove != nil {
 		s.options.Logger.Log(context.Background(), level(state), "the event store is "+string(state.Phase), "error", state.Err)
 	}
 	if s.options.ObserveState != nil {

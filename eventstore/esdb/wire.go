@@ -52,7 +52,7 @@ func size(p *wire.Proposal) int { return len(p.Data) + len(p.Metadata) + 2*len(p
 // ledger: the server's own events, and those of others who use it.
 func (s *Store) event(r *wire.Record) (e eventstore.Event, ok bool) {
 	stream, found := strings.CutPrefix(r.Stream, s.options.Prefix)
-	if !found || strings.HasPrefix(r.Type, "$") || strings.HasPrefix(r.Stream, "$") {
+	if !found || strings.HasPrefix(r.Type, "$") || strings.HasPrefix(r.Stream, "$") || stream == barrierStream {
 		return e, false
 	}
 	var m envelope

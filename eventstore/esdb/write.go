@@ -15,6 +15,9 @@ func (s *Store) check(stream string, events []eventstore.Draft) error {
 	if len(s.options.Prefix+stream) > 0 && (s.options.Prefix + stream)[0] == '$' {
 		return fmt.Errorf("%w: streams of EventStoreDB's own begin with $, got %.40q", eventstore.ErrInvalidDraft, stream)
 	}
+	if stream == barrierStream {
+		return fmt.Errorf("%w: the stream %q is no part of the ledger", eventstore.ErrInvalidDraft, stream)
+	}
 	return eventstore.CheckDrafts(stream, events)
 }
 
@@ -63,9 +66,7 @@ func (s *Store) write(stream string, batch []*pending) {
 // answer in time is not to be trusted with it.
 func (s *Store) again(ctx context.Context, err error) bool {
 	if ctx.Err() != nil {
-		if _, c, _ := s.supervisor.current(); c != nil {
-			c.Retire(err)
-		}
+		s.supervisor.drop(err)
 		return false
 	}
 	switch {
@@ -77,7 +78,11 @@ func (s *Store) again(ctx context.Context, err error) bool {
 	switch wire.VerdictOf(err) {
 	case wire.Conflict:
 		return true
-	case wire.Passing, wire.NotLeader:
+	case wire.NotLeader:
+		s.lease.lost()
+		pause(ctx, s.options.MinBackoff)
+		return true
+	case wire.Passing:
 		pause(ctx, s.options.MinBackoff)
 		return true
 	case wire.Broken:
@@ -122,9 +127,13 @@ func (s *Store) attempt(ctx context.Context, stream string, batch []*pending, fr
 	if len(d.rows) == 0 {
 		return d, nil
 	}
+	sent, looked := time.Now(), s.tail.glimpse().looked
 	written, err := c.Append(ctx, s.options.Prefix+stream, base, d.proposals)
 	if err != nil {
 		return nil, err
+	}
+	if !fresh && written.Commit > looked.Commit { // no repetition, which a node answers by itself
+		s.lease.proven(c, sent)
 	}
 	return d, d.place(written)
 }

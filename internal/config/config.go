@@ -41,6 +41,7 @@ type Config struct {
 	A2AEnabled    bool   // A2A_ENABLED, default true: agents may delegate to each other
 
 	EventStore         string        // EVENTSTORE, default postgres: the engine of the ledger, postgres or esdb
+	ESDBLease          time.Duration // ESDB_LEASE_MS
 	ESDBURL            string        // ESDB_URL, required with EVENTSTORE=esdb: esdb:// or esdb+discover://, see CutLedger
 	AuditRetentionDays int           // AUDIT_RETENTION_DAYS, default 0: as the tier says; 0 to 36,500
 	ReadWaitTimeout    time.Duration // READ_WAIT_TIMEOUT_MS, default 5,000, 1 to a minute: bound of a read-your-writes wait
@@ -177,6 +178,7 @@ func (r *reader) identity(c *Config) {
 func (r *reader) ledger(c *Config) {
 	c.EventStore = r.oneOf("EVENTSTORE", EventStorePostgres, EventStoreESDB)
 	c.ESDBURL = r.esdbURL("ESDB_URL", c.EventStore == EventStoreESDB)
+	c.ESDBLease = r.milliseconds("ESDB_LEASE_MS", 1_000, 100, 1_400)
 	c.AuditRetentionDays = r.integer("AUDIT_RETENTION_DAYS", 0, 0, 36_500)
 	c.ReadWaitTimeout = r.milliseconds("READ_WAIT_TIMEOUT_MS", 5_000, 1, 60_000)
 	c.SnapshotEvery = r.integer("SNAPSHOT_EVERY", 100, 1, 1_000_000)

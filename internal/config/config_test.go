@@ -54,6 +54,7 @@ func TestDefaults(t *testing.T) {
 		MasterKeyFile:           "/var/lib/agentidp/master.key",
 		A2AEnabled:              true,
 		EventStore:              "postgres",
+		ESDBLease:               time.Second,
 		ReadWaitTimeout:         5 * time.Second,
 		SnapshotEvery:           100,
 		LedgerOrigin:            "localhost:3000",

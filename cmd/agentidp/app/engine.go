@@ -33,7 +33,7 @@ func openEngine(ctx context.Context, c config.Config, pool *pgxpool.Pool, logger
 	if c.EventStore == config.EventStorePostgres {
 		return postgres.New(ctx, pool, postgres.Options{Logger: logger, Observe: observe}), nil
 	}
-	options := esdb.Options{Logger: logger, Observe: observe}
+	options := esdb.Options{Logger: logger, Observe: observe, Lease: c.ESDBLease}
 	if registry != nil {
 		options.ObserveState = observeEventStore(registry)
 	}

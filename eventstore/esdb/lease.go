@@ -1,0 +1,184 @@
+package esdb
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/eventstore/esdb/wire"
+)
+
+// A read proves nothing about who answers it: a leader that was deposed and does
+// not know it answers from the past, whatever it is asked to insist on. An append
+// is answered only when most nodes have it, so one that was answered shows that
+// whoever did was the leader after it was sent, and for as long after that as
+// the others need to elect another.
+
+// barrierStream is where a store appends when it has to know who leads and has
+// nothing to write. It is no stream of the ledger: no chain, no event of it.
+const barrierStream = "barrier"
+
+// lease is what has been proven of the connection in use.
+type lease struct {
+	mu      sync.Mutex // guards what follows
+	conn    wire.Conn
+	sent    time.Time // when the newest append was sent that conn has answered
+	proving *proof    // under way; nil when there is none
+}
+
+// proof is one append that shows who leads, and those who wait for it.
+type proof struct {
+	conn wire.Conn
+	sent time.Time
+	done chan struct{} // closed when err is set
+	err  error
+}
+
+// proven takes note of an append that was answered.
+func (l *lease) proven(c wire.Conn, sent time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.conn != c || sent.After(l.sent) {
+		l.conn, l.sent = c, sent
+	}
+}
+
+// lost takes note that a node has said that it does not lead.
+func (l *lease) lost() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conn = nil
+}
+
+// age is how old the newest proof of a connection is; ok is false when there is
+// none.
+func (l *lease) age(c wire.Conn) (age time.Duration, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Since(l.sent), l.conn == c
+}
+
+// head is the position of the newest event. The answer counts when whoever gave
+// it was the leader then: when it came within the lease, or when an append was
+// answered that was sent after the question was put.
+func (s *Store) head(ctx context.Context) (head eventstore.Position, err error) {
+	err = s.try(ctx, s.supervisor, func(c wire.Conn) (err error) {
+		for {
+			head, err = s.provenHead(ctx, c)
+			if !errors.Is(err, errLate) {
+				return err
+			}
+		}
+	})
+	return head, err
+}
+
+// errLate: an answer came when it could not be told any more who leads.
+var errLate = errors.New("the answer came too late to count")
+
+func (s *Store) provenHead(ctx context.Context, c wire.Conn) (eventstore.Position, error) {
+	asked, bound := time.Now(), s.options.Lease
+	age, ok := s.lease.age(c)
+	var p *proof
+	switch {
+	case !ok || age >= bound*9/10:
+		p = s.prove(c)
+	case age >= bound/2:
+		s.prove(c) // for those who come after
+	}
+	head, err := s.headAt(ctx, c)
+	if err != nil {
+		return 0, err
+	}
+	if age, ok := s.lease.age(c); ok && age <= bound {
+		return head, nil
+	}
+	if p == nil {
+		return 0, errLate
+	}
+	came := time.Now()
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	switch {
+	case p.err != nil:
+		return 0, fmt.Errorf("show that the server's node leads: %w", p.err)
+	case p.sent.Before(asked) && came.Sub(p.sent) > bound:
+		return 0, errLate
+	}
+	return head, nil
+}
+
+// prove begins to append a barrier, or joins who has begun.
+func (s *Store) prove(c wire.Conn) *proof {
+	l := &s.lease
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if p := l.proving; p != nil && p.conn == c {
+		return p
+	}
+	p := &proof{conn: c, sent: time.Now(), done: make(chan struct{})}
+	l.proving = p
+	go func() {
+		ctx, cancel := context.WithTimeout(s.ctx, s.options.Timeout)
+		defer cancel()
+		p.err = s.barrier(ctx, c)
+		l.mu.Lock()
+		if l.proving == p {
+			l.proving = nil
+		}
+		l.mu.Unlock()
+		close(p.done)
+	}()
+	return p
+}
+
+// barrier appends an event that is nothing but an append. It tells those who
+// start later where the ledger's newest event was, so that they need not look
+// for it through what others have written since.
+func (s *Store) barrier(ctx context.Context, c wire.Conn) error {
+	data, err := json.Marshal(barrier{s.tail.glimpse().high})
+	if err != nil {
+		return err
+	}
+	if s.bounded.CompareAndSwap(false, true) {
+		go s.boundBarriers(c)
+	}
+	sent := time.Now()
+	at, err := c.Append(ctx, s.options.Prefix+barrierStream, wire.AnyRevision, []wire.Proposal{{ID: uuid.New(), Type: barrierStream, Data: data}})
+	if err != nil {
+		return err
+	}
+	s.lease.proven(c, sent)
+	s.options.Logger.Debug("a barrier shows who leads", "position", at.Commit)
+	return nil
+}
+
+type barrier struct {
+	Newest eventstore.Position `json:"newest"`
+}
+
+// boundBarriers has the server keep one barrier. Where the user may not say so
+// they stay, some hundred bytes each.
+func (s *Store) boundBarriers(c wire.Conn) {
+	ctx, cancel := context.WithTimeout(s.ctx, s.options.Timeout)
+	defer cancel()
+	_, err := c.Append(ctx, "$$"+s.options.Prefix+barrierStream, wire.NoStream,
+		[]wire.Proposal{{ID: uuid.New(), Type: "$metadata", Data: []byte(`{"$maxCount":1}`)}})
+	switch verdict := wire.VerdictOf(err); {
+	case err == nil || verdict == wire.Conflict:
+	case verdict.Final():
+		s.options.Logger.Info("the server keeps all barriers of the ledger; give their stream a $maxCount of 1",
+			"stream", s.options.Prefix+barrierStream, "error", err)
+	default:
+		s.bounded.Store(false)
+	}
+}
