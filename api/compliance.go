@@ -110,6 +110,10 @@ func (s *Server) cardBody(a projections.Agent) gen.AgentCard {
 	}
 }
 
+// ReportUnguarded says how many guards of the database were found not to be as
+// they should; the detailed health shows it.
+func (s *Server) ReportUnguarded(faults int64) { s.unguarded.Store(faults) }
+
 // ReportIntegrity is told what a verification of the ledger found that was not
 // asked for through the API; the metrics show it.
 func (s *Server) ReportIntegrity(intact bool) { s.metrics.reportIntegrity(intact) }

@@ -16,6 +16,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/eventstore/storetest"
 	"github.com/sentryagent/agentidp/internal/pgtest"
+	"github.com/sentryagent/agentidp/migrations"
 )
 
 const (
@@ -58,6 +59,9 @@ func (s *scene) harm(tb testing.TB, statement string, args ...any) {
 		tb.Fatal(err)
 	}
 	if _, err := connection.Exec(tb.Context(), statement, args...); err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := migrations.Up(tb.Context(), s.world.Database.OwnerURL); err != nil { // a forger who leaves no guard off
 		tb.Fatal(err)
 	}
 }

@@ -20,6 +20,9 @@ func (s *Server) detailedHealth(c *gin.Context) {
 	if s.limiter.Alone() || redis.Status == unreachable {
 		dependencies.RateLimiter = gen.RateLimiterHealth{Status: degraded, Mode: "in-process"}
 	}
+	if faults := s.unguarded.Load(); faults > 0 {
+		dependencies.DatabaseGuards = &gen.DatabaseGuardsHealth{Status: degraded, Faults: int(faults), Action: restoreGuards}
+	}
 
 	var status int
 	state.Status, status = overall(state)
@@ -30,6 +33,10 @@ func (s *Server) detailedHealth(c *gin.Context) {
 	c.JSON(status, state)
 }
 
+// restoreGuards is what to do where the database guards less than it should. The
+// job's log line names what; to strangers it is a number.
+const restoreGuards = "run agentidp migrate, which sets the guards of the database right; the log of the job database_guards names them"
+
 func overall(state gen.DetailedHealth) (gen.DetailedHealthStatus, int) {
 	ledger := ledgerHealth{database: state.Dependencies.Database, eventStore: state.Dependencies.EventStore}
 	if !ledger.reachable() {
@@ -37,6 +44,7 @@ func overall(state gen.DetailedHealth) (gen.DetailedHealthStatus, int) {
 	}
 	fine := ledger.healthy() && state.Dependencies.Redis.Status == healthy &&
 		state.Dependencies.RateLimiter.Status == healthy
+	fine = fine && state.Dependencies.DatabaseGuards == nil
 	for _, projection := range state.Projections {
 		fine = fine && projection.Status == healthy
 	}

@@ -29,7 +29,10 @@ func TestWorstDependencyDecides(t *testing.T) {
 		"no Redis":          {func(h *gen.DetailedHealth) { h.Dependencies.Redis.Status = unreachable }, degraded, 207},
 		"alone":             {func(h *gen.DetailedHealth) { h.Dependencies.RateLimiter.Status = degraded }, degraded, 207},
 		"halted projection": {func(h *gen.DetailedHealth) { h.Projections[1].Status = degraded }, degraded, 207},
-		"no database":       {func(h *gen.DetailedHealth) { h.Dependencies.Database.Status = unreachable }, unhealthy, 503},
+		"guards gone": {func(h *gen.DetailedHealth) {
+			h.Dependencies.DatabaseGuards = &gen.DatabaseGuardsHealth{Status: degraded, Faults: 1}
+		}, degraded, 207},
+		"no database": {func(h *gen.DetailedHealth) { h.Dependencies.Database.Status = unreachable }, unhealthy, 503},
 		"slow event store": {func(h *gen.DetailedHealth) {
 			h.Dependencies.EventStore = &gen.EventStoreHealth{Status: degraded}
 		}, degraded, 207},

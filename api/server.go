@@ -111,7 +111,8 @@ type Server struct {
 
 	verifications *verifications
 	proxyWarning  sync.Once
-	draining      atomic.Bool // see Drain
+	draining      atomic.Bool  // see Drain
+	unguarded     atomic.Int64 // see ReportUnguarded
 }
 
 // Drain has /health say that this server is about to stop, and answers ask

@@ -355,6 +355,21 @@ func lacking(found []fault) error {
 	return fmt.Errorf("%w (%s)", ErrRights, strings.Join(names, ", "))
 }
 
+// Unguarded tells in what the guards, rights and policies of a database are not as
+// they should be, whether or not a server can work with it. It reads catalogues
+// only. [Up] mends what it tells.
+func Unguarded(ctx context.Context, db Querier) ([]string, error) {
+	found, err := faults(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, f := range found {
+		all = append(all, f.what)
+	}
+	return all, nil
+}
+
 // Weaknesses tells in what the guards of a database are weaker than they should
 // be, though a server can work with it. [Up] mends them.
 func Weaknesses(ctx context.Context, db Querier) ([]string, error) {

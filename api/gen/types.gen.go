@@ -266,6 +266,21 @@ func (e CredentialStatus) Valid() bool {
 	}
 }
 
+// Defines values for DatabaseGuardsHealthStatus.
+const (
+	DatabaseGuardsHealthStatusDegraded DatabaseGuardsHealthStatus = "degraded"
+)
+
+// Valid indicates whether the value is a known member of the DatabaseGuardsHealthStatus enum.
+func (e DatabaseGuardsHealthStatus) Valid() bool {
+	switch e {
+	case DatabaseGuardsHealthStatusDegraded:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DelegationStatus.
 const (
 	DelegationStatusActive  DelegationStatus = "active"
@@ -1831,6 +1846,21 @@ type CredentialWithSecret struct {
 	Status CredentialStatus `json:"status"`
 }
 
+// DatabaseGuardsHealth There while triggers, row-level security or grants of the database are not as they should be, as somebody with more rights than the server has left them. Looked at every minute.
+//
+// Example: {"action":"run agentidp migrate","faults":1,"status":"degraded"}
+type DatabaseGuardsHealth struct {
+	// Action What to do.
+	Action string `json:"action"`
+
+	// Faults How many; the log of the job database_guards names them.
+	Faults int                        `json:"faults"`
+	Status DatabaseGuardsHealthStatus `json:"status"`
+}
+
+// DatabaseGuardsHealthStatus defines model for DatabaseGuardsHealth.Status.
+type DatabaseGuardsHealthStatus string
+
 // Delegation Authority that one agent has lent another; one link of a chain where it was lent on.
 //
 // Example: {"chainId":"019a3f70-2b3c-7d4e-8f50-61728394a5b6","createdAt":"2026-11-23T07:21:00.125Z","delegateeAgentId":"019a3f5e-9d2b-7c63-8e4f-307b2d1c9e52","delegationToken":"sa_del_AW8HrkPSH5pBAZo_cCs8fU6PUGFyg5Sltg.EXAMPLEexampleEXAMPLEexampleEXAMPLEexample0","delegatorAgentId":"019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","depth":0,"expiresAt":"2026-11-23T08:21:00.123Z","issuedAt":"2026-11-23T07:21:00.123Z","maxDepth":0,"parentChainId":null,"revokedAt":null,"scopes":["agents:read"],"signature":"EXAMPLEexampleEXAMPLEexampleEXAMPLEexample0","tenantId":"019a3f5e-0b6c-7f10-8a4d-5e9b7c3d2f10","ttlSeconds":3600}
@@ -1973,6 +2003,11 @@ type DeploymentEnv string
 type DetailedHealth struct {
 	Dependencies struct {
 		Database DependencyHealth `json:"database"`
+
+		// DatabaseGuards There while triggers, row-level security or grants of the database are not as they should be, as somebody with more rights than the server has left them. Looked at every minute.
+		//
+		// Example: {"action":"run agentidp migrate","faults":1,"status":"degraded"}
+		DatabaseGuards *DatabaseGuardsHealth `json:"databaseGuards,omitempty"`
 
 		// EventStore How the ledger's own server is reached, where it is not in the database. Why it is not is in the server's log.
 		EventStore  *EventStoreHealth `json:"eventStore,omitempty"`

@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/sentryagent/agentidp/domain"
@@ -20,6 +21,28 @@ func CheckKeys(interval time.Duration, check func(context.Context) (fault, err e
 			return Result{Failed: true, Detail: fault.Error()}, nil
 		}
 		return Result{Detail: "every sealed key opens under the master key"}, nil
+	}}
+}
+
+// CheckGuards looks whether the database still refuses what it should: triggers
+// that keep the ledger append-only, row-level security, grants. Unguarded names
+// what it does not.
+func CheckGuards(interval time.Duration, unguarded func(context.Context) ([]string, error)) Job {
+	return Job{Name: DatabaseGuards, Interval: interval, Run: func(ctx context.Context) (Result, error) {
+		found, err := unguarded(ctx)
+		if err != nil {
+			return Result{}, err
+		}
+		if len(found) > 0 {
+			const most = 5
+			names := found[:min(len(found), most)]
+			return Result{
+				Failed: true, Count: int64(len(found)),
+				Detail: fmt.Sprintf("the database guards less than it should (%d: %s): run agentidp migrate, which sets it right, and find out who changed it",
+					len(found), strings.Join(names, "; ")),
+			}, nil
+		}
+		return Result{Detail: "triggers, row-level security and grants are as they should be"}, nil
 	}}
 }
 

@@ -1,6 +1,7 @@
 package jobs_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -14,7 +15,7 @@ func TestControlsClaimNothingThatWasNotLookedAt(t *testing.T) {
 		return jobs.Run{Job: job, Interval: time.Hour, Outcome: outcome, StartedAt: now.Add(-ago), FinishedAt: now.Add(-ago)}
 	}
 	part, full := jobs.VerifyNewEvents, jobs.VerifyAllEvents
-	signed := run(jobs.Checkpoint, jobs.Passed, 0)
+	signed, guarded := run(jobs.Checkpoint, jobs.Passed, 0), run(jobs.DatabaseGuards, jobs.Passed, 0)
 	for name, test := range map[string]struct {
 		runs []jobs.Run
 		want jobs.Status // of CC7.2
@@ -30,11 +31,15 @@ func TestControlsClaimNothingThatWasNotLookedAt(t *testing.T) {
 		"not looked at lately":  {[]jobs.Run{signed, run(part, jobs.Passed, 3*time.Hour), run(full, jobs.Passed, 0)}, jobs.Unknown},
 		"never signed":          {[]jobs.Run{run(part, jobs.Passed, 0), run(full, jobs.Passed, 0)}, jobs.Unknown},
 		"signing refused":       {[]jobs.Run{run(jobs.Checkpoint, jobs.Failed, 0), run(part, jobs.Passed, 0), run(full, jobs.Passed, 0)}, jobs.Failing},
+		"guards are gone":       {[]jobs.Run{signed, run(part, jobs.Passed, 0), run(full, jobs.Passed, 0), run(jobs.DatabaseGuards, jobs.Failed, 0)}, jobs.Failing},
 		"failed long ago":       {[]jobs.Run{signed, run(part, jobs.Failed, 300*time.Hour), run(full, jobs.Passed, 0)}, jobs.Failing},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := map[string]jobs.Control{}
-			for _, c := range jobs.Controls(test.runs, now) {
+			got, runs := map[string]jobs.Control{}, test.runs
+			if len(runs) > 0 && !slices.ContainsFunc(runs, func(r jobs.Run) bool { return r.Job == jobs.DatabaseGuards }) {
+				runs = append(runs, guarded)
+			}
+			for _, c := range jobs.Controls(runs, now) {
 				got[c.ID] = c
 			}
 			if len(got) != 5 || got["CC7.2"].Status != test.want {

@@ -14,6 +14,7 @@ const (
 	TLSCheck         = "tls"
 	SecretsRotation  = "secrets_rotation"
 	Checkpoint       = "checkpoint"
+	DatabaseGuards   = "database_guards"
 )
 
 // Verification proves events of the ledger and says how many it looked at.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sentryagent/agentidp/api"
 	"github.com/sentryagent/agentidp/internal/keyring"
+	"github.com/sentryagent/agentidp/migrations"
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/projections/transparency"
 	"github.com/sentryagent/agentidp/reactors/jobs"
@@ -27,12 +28,15 @@ func (a *App) scheduler(queries *projections.Queries, verifier *replay.Verifier,
 		jobs.CheckKeys(c.ControlCheckInterval, func(ctx context.Context) (fault, err error) {
 			return keys.Check(ctx, a.pool, c.MasterKeyFile)
 		}),
+		jobs.CheckGuards(min(c.ControlCheckInterval, guardInterval), func(ctx context.Context) ([]string, error) {
+			return migrations.Unguarded(ctx, a.pool)
+		}),
 		jobs.CheckTLS(c.ControlCheckInterval, c.PublicURL, nil, a.now),
 		jobs.CheckRotation(c.ControlCheckInterval, jobs.RotationRules{
 			MaxAge: c.SigningKeyMaxAge, Grace: 2*c.CredentialScanInterval + time.Minute,
 		}, func() time.Time { return signingSince(keys) }, queries, a.now),
 	}
-	m := newJobMetrics(a.registry, list, server.ReportIntegrity)
+	m := newJobMetrics(a.registry, list, server)
 	return jobs.NewScheduler(a.pool, list, jobs.Options{Logger: a.logger, Now: a.now, Ran: m.ran, Seen: m.seen})
 }
 
@@ -95,15 +99,26 @@ type jobMetrics struct {
 	signed            *prometheus.GaugeVec // without labels, as expiring
 	expiring          *prometheus.GaugeVec // without labels, so that it is not there before the first scan
 	failures          *prometheus.CounterVec
-	reportIntegrity   func(intact bool)
+	unguarded         *prometheus.GaugeVec // without labels, so that it is not there before the first look
+	server            reported
 	known             map[string]time.Time // when the runs that are shown finished; seen is never called twice at once
 }
+
+// reported is who hears what the jobs found.
+type reported interface {
+	ReportIntegrity(intact bool)
+	ReportUnguarded(faults int64)
+}
+
+// guardInterval is how often the guards of the database are looked at, at least:
+// five queries of catalogues, over all servers.
+const guardInterval = time.Minute
 
 // labelTask names the job in its metrics. It cannot be called job: that label
 // is the scrape's own, and Prometheus renames ours.
 const labelTask = "task"
 
-func newJobMetrics(registry prometheus.Registerer, list []jobs.Job, reportIntegrity func(bool)) *jobMetrics {
+func newJobMetrics(registry prometheus.Registerer, list []jobs.Job, server reported) *jobMetrics {
 	m := &jobMetrics{
 		lastRun: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "agentidp_job_last_run_timestamp_seconds", Help: "When the job last finished, on any node.",
@@ -114,18 +129,21 @@ func newJobMetrics(registry prometheus.Registerer, list []jobs.Job, reportIntegr
 		expiring: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "agentidp_credentials_expiring_soon", Help: "Active credentials that expire within seven days.",
 		}, nil),
+		unguarded: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "agentidp_database_unguarded", Help: "Triggers, policies and grants of the database that are not as they should be.",
+		}, nil),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "agentidp_job_failures_total", Help: "Runs on this node that found something wrong or could not find out.",
 		}, []string{labelTask}),
 		signed: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "agentidp_checkpoint_signed_timestamp_seconds", Help: "When the logs were last found or made to be signed as they are, on any node.",
 		}, nil),
-		reportIntegrity: reportIntegrity, known: map[string]time.Time{},
+		server: server, known: map[string]time.Time{},
 	}
 	for _, job := range list {
 		m.failures.WithLabelValues(job.Name) // so that each is seen at 0
 	}
-	registry.MustRegister(m.lastRun, m.duration, m.signed, m.expiring, m.failures)
+	registry.MustRegister(m.lastRun, m.duration, m.signed, m.expiring, m.unguarded, m.failures)
 	return m
 }
 
@@ -151,11 +169,15 @@ func (m *jobMetrics) seen(runs []jobs.Run) {
 		if r.Job == jobs.Checkpoint && r.Outcome == jobs.Passed {
 			m.signed.WithLabelValues().Set(float64(r.FinishedAt.UnixMilli()) / 1000)
 		}
+		if r.Job == jobs.DatabaseGuards && r.Outcome != jobs.Error {
+			m.unguarded.WithLabelValues().Set(float64(r.Count))
+			m.server.ReportUnguarded(r.Count)
+		}
 		if r.Job == jobs.CredentialExpiry && r.Outcome == jobs.Passed {
 			m.expiring.WithLabelValues().Set(float64(r.Count))
 		}
 	}
 	if verified {
-		m.reportIntegrity(intact)
+		m.server.ReportIntegrity(intact)
 	}
 }
