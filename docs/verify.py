@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Verify a bundle that `agentidp ledger export` wrote, with nothing of ours.
 
-    python3 verify.py BUNDLE [--key KEY] [--against CHECKPOINT]... [--unsigned-tail]
+    python3 verify.py BUNDLE --key KEY [--against CHECKPOINT]... [--unsigned-tail]
 
 Needs Python 3.11 and its standard library. It hashes every record, follows the
 chain of every stream, compares every hash with the log's entries, and the Merkle
@@ -9,17 +9,17 @@ tree over them with every checkpoint in the bundle and every one that is given:
 a signed checkpoint, or the file of checkpoints that the server keeps.
 docs/ledger-format.md describes all of this.
 
-With --key, the key that you pinned or a file with it, the signatures of
-checkpoints are checked by the openssl command (1.1.1 or later; the standard
-library has no Ed25519), and those of other keys are left out. Without it they
-are NOT checked: a checkpoint is then worth as much as the way it came by. What
-is not checked either is that records are spelt the one way they may be. What it
+--key is the key that you pinned, or a file with it. The signatures of checkpoints
+are checked by the openssl command (1.1.1 or later; the standard library has no
+Ed25519), and those of other keys are left out. Without --key they are not
+checked, and nothing is proven: what is broken is found, no more. What is not
+checked is that records are spelt the one way they may be. What it
 holds in memory grows with the number of events, and a file that is not as a
 writer makes it is refused before it is unpacked.
 
-Exit code 0: intact. 1: broken, with what was done and where first. 2: it could
-not be checked, or the newest events are covered by no checkpoint and
---unsigned-tail was not given.
+Exit code 0: intact and proven. 1: broken, with what was done and where first. 2:
+it could not be checked, or is not proven: no key was pinned, or the newest events
+are covered by no checkpoint and --unsigned-tail was not given.
 """
 import argparse, base64, hashlib, json, os, subprocess, sys, tempfile, zlib
 from collections import namedtuple
@@ -37,6 +37,10 @@ Finding = namedtuple("Finding", "kind index detail")
 
 class Unchecked(Exception):
     """The bundle proves nothing, neither way."""
+
+
+class Unproven(Unchecked):
+    """What is there holds together, and that is all."""
 
 
 def sha256(*parts):
@@ -113,7 +117,7 @@ class Key:
         self.der = self.PREFIX + key[1:]
 
     def signed(self, note):
-        """Whether it signed a note; an unsigned or falsely signed one counts for nothing."""
+        """Whether it signed a note; None where it does not say so, False where it says so falsely."""
         text, mark, signatures = note.partition("\n\n")
         for line in signatures.split("\n") if mark else []:
             fields = line.split(" ")
@@ -121,7 +125,7 @@ class Key:
                 signature = base64.b64decode(fields[2], validate=True)
                 if signature[:4] == self.id and len(signature) == 68:
                     return self.verify(text.encode() + b"\n", signature[4:])
-        return False
+        return None
 
     def verify(self, message, signature):
         with tempfile.TemporaryDirectory() as folder:
@@ -225,15 +229,18 @@ def read_manifest(file, members):
     return manifest
 
 
-def read_checkpoints(file, size, digest, key):
+def read_checkpoints(file, size, digest, key, forged):
     while size > 0:
         line = file.readline(min(LINE, size))
         size -= len(line)
         digest.update(line)
         line = parse_json(line)
         origin, checkpoint = parse_note(line["note"], parse_time(line["signedAt"]), False)
-        if not key or origin == key.name and key.signed(line["note"]):
+        signed = not key or (key.signed(line["note"]) if origin == key.name else None)
+        if signed:
             yield checkpoint
+        elif signed is False:
+            forged.append(checkpoint)
 
 
 def read_bundle(path, key):
@@ -242,12 +249,12 @@ def read_bundle(path, key):
         manifest = read_manifest(file, members)
         if key and key.name != manifest["origin"]:
             raise Unchecked(f"the key is of {key.name}, the bundle of {manifest['origin']}")
-        events, entries, checkpoints = [], [], []
+        events, entries, checkpoints, forged = [], [], [], []
         for member in manifest["members"]:
             name, digest = member["name"], hashlib.sha256()
             file.seek(members[name][0])
             if name == "checkpoints.jsonl":
-                checkpoints += read_checkpoints(file, member["size"], digest, key)
+                checkpoints += read_checkpoints(file, member["size"], digest, key, forged)
             else:
                 data = file.read(member["size"])
                 digest.update(data)
@@ -260,7 +267,7 @@ def read_bundle(path, key):
                 events += map(parse_event, text.split(b"\n")[:-1])
             elif name.startswith("entries/"):
                 entries += (data[i:i + 32] for i in range(0, len(data) - len(data) % 32, 32))
-    return manifest, events, entries, checkpoints
+    return manifest, events, entries, checkpoints, forged
 
 
 # What is wrong, if anything.
@@ -372,26 +379,34 @@ class Diagnosis:
         return Finding(kind, first.index, "by its chain: " + first.detail)
 
 
+def prove(options, manifest, checkpoints):
+    """Say what proves events that hold together, or that nothing does."""
+    if not options.key:
+        raise Unproven("no pinned key, so no signature was checked. Name the key that you got by another way than the bundle: --key")
+    if not checkpoints:
+        raise Unproven("there is no checkpoint in it that this key signed")
+    events, signed = manifest["events"], checkpoints[-1].size
+    if signed < events and not options.unsigned_tail:
+        raise Unproven(f"the last {events - signed} of {events} events are covered by no checkpoint; --unsigned-tail accepts them")
+    print(f"intact: {events} events of {manifest['origin']}, {min(signed, events)} of them in {len(checkpoints)} checkpoints signed by {options.key.name}")
+
+
 def verify(options):
-    key = Key(options.key) if options.key else None
-    manifest, events, entries, checkpoints = read_bundle(options.bundle, key)
+    key = options.key = Key(options.key) if options.key else None
+    manifest, events, entries, checkpoints, forged = read_bundle(options.bundle, key)
     checkpoints += (read_against(path, manifest["origin"], key) for path in options.against)
     checkpoints.sort(key=lambda c: c.size)
-    if not checkpoints:
-        raise Unchecked("there is no checkpoint in it that counts, and none was given")
     found = Diagnosis(events, entries, checkpoints, manifest["organization"] is not None).conclude()
+    if found is None and forged:
+        found = Finding("altered_log", -1, f"the events hold, but {len(forged)} of the checkpoints bear a false signature of the key")
     if found is None:
-        signed = checkpoints[-1].size
-        if signed < len(events) and not options.unsigned_tail:
-            raise Unchecked(f"the last {len(events) - signed} of {len(events)} events are covered by no checkpoint; --unsigned-tail accepts them")
-        checked = f"signed by {key.name}" if key else "signatures were NOT checked"
-        print(f"intact: {len(events)} events of {manifest['origin']}, {signed} of them in {len(checkpoints)} checkpoints; {checked}")
+        prove(options, manifest, checkpoints)
         return 0
     print(f"{found.kind} at index {found.index}: {found.detail}")
-    if found.index < len(events):
+    if 0 <= found.index < len(events):
         e = events[found.index]
         print(f"  the event there: {e.id}, revision {e.revision} of {e.stream}, hash {e.hash.hex()}")
-    if found.index < len(entries):
+    if 0 <= found.index < len(entries):
         print(f"  logged there: {entries[found.index].hex()}")
     return 1
 
@@ -405,6 +420,8 @@ def main():
     options = arguments.parse_args()
     try:
         return verify(options)
+    except Unproven as error:
+        print(f"unproven: {error}", file=sys.stderr)
     except Unchecked as error:
         print(f"not checked: {error}", file=sys.stderr)
     except Exception as error:  # whatever a file makes us stumble over is no finding

@@ -50,10 +50,10 @@ func openBundle(t testing.TB, path string) *replay.Bundle {
 	return bundle
 }
 
-// python runs docs/verify.py and returns the first line that it prints.
-func python(t testing.TB, args ...string) (code int, says string) {
+// python runs docs/verify.py with a pinned key and returns the first line that it prints.
+func python(t testing.TB, log uuid.UUID, args ...string) (code int, says string) {
 	t.Helper()
-	cmd := exec.Command("python3", append([]string{"../docs/verify.py"}, args...)...)
+	cmd := exec.Command("python3", append([]string{"../docs/verify.py", "--key", verifierKey(log)}, args...)...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
@@ -91,7 +91,7 @@ func (h harm) checkExport(t *testing.T, a *archive, index int64, fitted bool) {
 		t.Fatal(err)
 	}
 	want := fmt.Sprintf("%s at index %d: ", report.Break.Kind, report.Break.Index)
-	if code, says := python(t, path, "--against", memory); code != 1 || !strings.HasPrefix(says, want) {
+	if code, says := python(t, transparency.Whole, path, "--against", memory); code != 1 || !strings.HasPrefix(says, want) {
 		t.Errorf("verify.py: code %d, %q; want 1 and %q as we say", code, says, want)
 	}
 }
@@ -109,7 +109,7 @@ func TestABundleProvesTheLedger(t *testing.T) {
 		m.FirstPosition != 1 || m.LastPosition != bookedEvents || m.Origin != host+"/ledger" || m.Organization != nil {
 		t.Errorf("manifest %+v", m)
 	}
-	if code, says := python(t, path, "--against", a.note(t)); code != 0 || !strings.HasPrefix(says, "intact: 10000 events of idp.test/ledger") {
+	if code, says := python(t, transparency.Whole, path, "--against", a.note(t)); code != 0 || !strings.HasPrefix(says, "intact: 10000 events of idp.test/ledger") {
 		t.Errorf("verify.py: code %d, %q", code, says)
 	}
 }
@@ -141,7 +141,7 @@ func TestABundleOfAnOrganizationIsOfNoOther(t *testing.T) {
 		if err != nil || report.Break != nil || report.Checked == 0 || report.Checkpoint == nil {
 			t.Errorf("%s: %+v, %v", organization, report, err)
 		}
-		if code, says := python(t, path); code != 0 {
+		if code, says := python(t, organization.UUID, path); code != 0 {
 			t.Errorf("verify.py: code %d, %q", code, says)
 		}
 		var count int64
@@ -193,7 +193,7 @@ func TestADamagedBundleProvesNothing(t *testing.T) {
 			if !errors.Is(err, replay.ErrBundle) {
 				t.Errorf("error %v, want %v", err, replay.ErrBundle)
 			}
-			if code, says := python(t, damaged); code != 2 {
+			if code, says := python(t, transparency.Whole, damaged); code != 2 {
 				t.Errorf("verify.py: code %d, %q", code, says)
 			}
 		})
