@@ -1,18 +1,19 @@
-// Package wiretest is an EventStoreDB for tests: a server in memory that
-// speaks the Streams, Gossip and ServerFeatures services over the client's own
-// protobuf stubs, on loopback.
+// Package wiretest is an EventStoreDB for tests: it serves a [model.Cluster] by
+// the Streams, Gossip and ServerFeatures services over the client's own protobuf
+// stubs, on loopback. All behaviour is the model's; what is here is the wire, and
+// what befalls it.
 //
-// It is strict about what the real server refuses (wrong revisions, appends
-// over one MiB, positions between two records, unknown and deleted streams,
-// writes to system streams) and keeps its rules for repeated event ids. Its log
-// holds system events among those of the tests, as a real one does, so that a
-// client which forgets to leave them out is found.
-//
-// Several nodes share one log, as the nodes of a cluster that replicates at
-// once; one of them leads. Tests break it: [Node.Stop] and [Node.Start],
+// Tests break it: [Node.Stop] and [Node.Start], [Node.Freeze] and [Node.Wake],
 // [Node.DropConnections], [Cluster.Lead], [Cluster.LoseAnswers],
-// [Cluster.Delay], [Cluster.Hold]. A [View] is a way to the cluster with
-// addresses of its own, for a client that is to be cut off alone.
+// [Cluster.Delay], [Cluster.Hold]. What needs no wire is done to the model:
+// [Cluster.Model] scavenges, restores, cuts nodes off and resigns. A [View] is a
+// way to the cluster with addresses of its own, for a client that is to be cut
+// off alone.
 //
-// Start with [New]. It is for tests and benchmarks alone: nothing is kept.
+// Start with [New]. Without options it is one version of the server, 23.10, whose
+// leader stays until another is named, and it leaves out what the engine cannot
+// bear yet (options.go). It is for tests and benchmarks alone: nothing is kept.
+//
+// The facts in its tests are asked of a real server too, with its connection
+// string in ESDB_URL.
 package wiretest

@@ -29,10 +29,10 @@ func proposed(m message) (p model.Proposed, err error) {
 	return p, nil
 }
 
-func response(r *model.Record) *api.ReadResp {
+func response(r *model.Record, textID bool) *api.ReadResp {
 	return &api.ReadResp{Content: &api.ReadResp_Event{Event: &api.ReadResp_ReadEvent{
 		Event: &api.ReadResp_ReadEvent_RecordedEvent{
-			Id:               wireID(r.ID),
+			Id:               wireID(r.ID, textID),
 			StreamIdentifier: &shared.StreamIdentifier{StreamName: []byte(r.Stream)},
 			StreamRevision:   uint64(r.Revision),
 			PreparePosition:  r.Position,

@@ -9,7 +9,11 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/esdb/model"
 )
 
-func wireID(id model.ID) *shared.UUID {
+// wireID is an id as a reader wants it: in two numbers, or as text.
+func wireID(id model.ID, text bool) *shared.UUID {
+	if text {
+		return &shared.UUID{Value: &shared.UUID_String_{String_: uuid.UUID(id).String()}}
+	}
 	return &shared.UUID{Value: &shared.UUID_Structured_{Structured: &shared.UUID_Structured{
 		MostSignificantBits:  int64(binary.BigEndian.Uint64(id[:8])),
 		LeastSignificantBits: int64(binary.BigEndian.Uint64(id[8:])),

@@ -34,6 +34,9 @@ const maxStreams = 100
 // maxMessage is the largest request that it takes.
 const maxMessage = 16 << 20
 
+// Number is which node it is, from 0.
+func (n *Node) Number() int { return n.number }
+
 // patient lets clients ask as often as the real server does whether it is alive.
 var patient = keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}
 

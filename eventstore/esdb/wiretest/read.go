@@ -29,9 +29,10 @@ func (s *streamsService) Read(request *api.ReadReq, stream api.Streams_ReadServe
 	return s.node.told(ctx, err)
 }
 
-func send(records []*model.Record, stream api.Streams_ReadServer) error {
+func send(records []*model.Record, options *api.ReadReq_Options, stream api.Streams_ReadServer) error {
+	textID := options.GetUuidOption().GetString_() != nil
 	for _, r := range records {
-		if err := stream.Send(response(r)); err != nil {
+		if err := stream.Send(response(r, textID)); err != nil {
 			return err
 		}
 	}
@@ -63,7 +64,7 @@ func (s *streamsService) readStream(options *api.ReadReq_Options, insists bool, 
 			StreamNotFound: &api.ReadResp_StreamNotFound{StreamIdentifier: name},
 		}})
 	}
-	return send(page, stream)
+	return send(page, options, stream)
 }
 
 func (s *streamsService) readAll(options *api.ReadReq_Options, insists bool, stream api.Streams_ReadServer) error {
@@ -71,7 +72,7 @@ func (s *streamsService) readAll(options *api.ReadReq_Options, insists bool, str
 	if err != nil {
 		return err
 	}
-	return send(page, stream)
+	return send(page, options, stream)
 }
 
 // subscribe follows $all until the client or the node leaves.
@@ -92,13 +93,13 @@ func (s *streamsService) subscribe(options *api.ReadReq_Options, insists bool, s
 		if err != nil {
 			return err
 		}
-		if err := stream.Send(messageOf(m)); err != nil {
+		if err := stream.Send(messageOf(m, options.GetUuidOption().GetString_() != nil)); err != nil {
 			return err
 		}
 	}
 }
 
-func messageOf(m model.Message) *api.ReadResp {
+func messageOf(m model.Message, textID bool) *api.ReadResp {
 	switch m.Kind {
 	case model.CheckpointReached:
 		return &api.ReadResp{Content: &api.ReadResp_Checkpoint_{
@@ -109,7 +110,7 @@ func messageOf(m model.Message) *api.ReadResp {
 	case model.FellBehind:
 		return &api.ReadResp{Content: &api.ReadResp_FellBehind_{FellBehind: &api.ReadResp_FellBehind{}}}
 	}
-	return response(m.Event)
+	return response(m.Event, textID)
 }
 
 func filterOf(wire *api.ReadReq_Options_FilterOptions) *model.Filter {

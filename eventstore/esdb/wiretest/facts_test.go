@@ -1,0 +1,107 @@
+package wiretest_test
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	client "github.com/EventStore/EventStore-Client-Go/v4/esdb"
+	"github.com/google/uuid"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+
+	api "github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
+	"github.com/sentryagent/agentidp/eventstore/esdb/wiretest"
+)
+
+// fact is one thing that is true of a real server.
+type fact struct {
+	name string
+	is   func(s *server)
+}
+
+// ask holds the wire server, and with ESDB_URL a real one, to facts.
+func ask(t *testing.T, facts []fact) {
+	t.Helper()
+	t.Parallel()
+	urls := map[string]func(t *testing.T) string{"wire": func(t *testing.T) string {
+		return wiretest.Start(t, 1, wiretest.Strict()).URL()
+	}}
+	if url := os.Getenv("ESDB_URL"); url != "" {
+		urls["real"] = func(*testing.T) string { return url }
+	}
+	for name, url := range urls {
+		t.Run(name, func(t *testing.T) {
+			connection := url(t)
+			for _, f := range facts {
+				t.Run(f.name, func(t *testing.T) { f.is(connect(t, connection)) })
+			}
+		})
+	}
+}
+
+// connect finds the leader among the seeds of a connection string.
+func connect(t *testing.T, url string) *server {
+	t.Helper()
+	config, err := client.ParseConnectionString(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seeds := []string{config.Address}
+	for _, seed := range config.GossipSeeds {
+		seeds = append(seeds, seed.String())
+	}
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "requires-leader", "true")
+	if config.Username != "" {
+		basic := base64.StdEncoding.EncodeToString([]byte(config.Username + ":" + config.Password))
+		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Basic "+basic)
+	}
+	transport := credentials.NewTLS(&tls.Config{RootCAs: config.RootCAs, InsecureSkipVerify: config.SkipCertificateVerification})
+	if config.DisableTLS {
+		transport = insecure.NewCredentials()
+	}
+	for _, seed := range seeds {
+		if seed == "" {
+			continue
+		}
+		seed = strings.TrimPrefix(strings.TrimPrefix(seed, "https://"), "http://")
+		connection, err := grpc.NewClient(seed, grpc.WithTransportCredentials(transport), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(32<<20)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = connection.Close() })
+		s := over(t, connection, ctx)
+		if _, err = s.append("probe", noStream, one()); err == nil {
+			return s
+		}
+		t.Logf("%s: %v", seed, err)
+	}
+	t.Fatal("no seed is the leader")
+	return nil
+}
+
+func over(t *testing.T, connection *grpc.ClientConn, ctx context.Context) *server {
+	return &server{t, api.NewStreamsClient(connection), ctx, connection, "facts-" + uuid.NewString() + "-"}
+}
+
+// dial is a way to one node of the wire server.
+func dial(t *testing.T, address string) *server {
+	t.Helper()
+	connection, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff: backoff.Config{BaseDelay: time.Millisecond, MaxDelay: 20 * time.Millisecond}, MinConnectTimeout: 10 * time.Second,
+		}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = connection.Close() })
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "requires-leader", "true")
+	return over(t, connection, ctx)
+}
