@@ -105,7 +105,7 @@ func (c *cli) openSigned(ctx context.Context, organization string) (*app.Ledger,
 	if err != nil {
 		return nil, nil, log, err
 	}
-	signer, err := ledger.Signer()
+	signer, err := ledger.Signer(ctx)
 	if err != nil {
 		ledger.Close()
 		return nil, nil, log, uncheckedError{err}
@@ -120,26 +120,37 @@ const pinnedKeyUsage = "the pinned `key` of the ledger, or a file with it; witho
 func (c *cli) openKnown(ctx context.Context, organization, pinned string) (*app.Ledger, transparency.Identity, uuid.UUID, error) {
 	var identity transparency.Identity
 	if pinned != "" {
-		key, err := readKey(pinned)
+		known, err := identityOf(pinned)
 		if err != nil {
 			return nil, identity, uuid.Nil, err
 		}
-		pinned = key
+		identity = known
 	}
 	ledger, log, err := c.openLedger(ctx, organization)
-	if err != nil {
-		return nil, identity, log, err
+	if err != nil || pinned != "" {
+		return ledger, identity, log, err
 	}
-	identity, err = ledger.Identity(pinned)
-	switch {
-	case errors.Is(err, app.ErrNoMasterKey):
+	identity, err = ledger.Identity(ctx)
+	if errors.Is(err, app.ErrNoMasterKey) {
 		err = fmt.Errorf("%w: name the key that you pinned (--key), or set MASTER_KEY_FILE", err)
-	case errors.Is(err, transparency.ErrIdentity):
-		err = usageError{fmt.Errorf("--key: %w: it is called <host>/ledger or <host>/org/<id>", err)}
 	}
 	if err != nil {
 		ledger.Close()
 		return nil, identity, log, uncheckedError{err}
 	}
 	return ledger, identity, log, nil
+}
+
+// identityOf is what the logs of a ledger are known by: by the key of one of them
+// that was pinned, or a file with it.
+func identityOf(pinned string) (transparency.Identity, error) {
+	key, err := readKey(pinned)
+	if err != nil {
+		return transparency.Identity{}, err
+	}
+	identity, err := transparency.ParseIdentity(key)
+	if err != nil {
+		err = usageError{fmt.Errorf("--key: %w: it is called <host>/ledger or <host>/org/<id>", err)}
+	}
+	return identity, err
 }

@@ -30,14 +30,25 @@ take over the newest checkpoints from the database, after checking that they are
 ours and that the ledger extends them. What only the lost file knew is then
 given up, so be sure that it is lost.
 
-Signing and printing the key need MASTER_KEY_FILE, and signing needs the server's
-login. An auditor has neither: ask the operators for the key, once.`,
-		Args: noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error { return c.ledgerCheckpoint(cmd, o) },
+Signing and printing the key need MASTER_KEY_FILE and the settings that the
+servers share, and signing needs the server's login. An auditor has neither: ask
+the operators for the key, once. All logs are signed with one key, under a name
+each: with --key and a key that was pinned, or a file with it, the key of the log
+that --organization names is printed without configuration and database.`,
+		Example: `  agentidp ledger checkpoint > checkpoint
+  agentidp ledger checkpoint --key > ledger.key
+  agentidp ledger checkpoint --key ledger.key --organization 019a3f5e-0a1b-7c2d-8e3f-4a5b6c7d8e9f > organization.key`,
+		Args: func(_ *cobra.Command, args []string) error { return o.check(args) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.pinned != "" {
+				return printPinned(cmd, o)
+			}
+			return c.ledgerCheckpoint(cmd, o)
+		},
 	}
 	cmd.Flags().StringVar(&o.organization, "organization", "", "sign the log of the organization with this `id`")
 	cmd.Flags().BoolVar(&o.adopt, "adopt", false, "take over what the database says was signed, where CHECKPOINT_FILE does not know")
-	cmd.Flags().BoolVar(&o.key, "key", false, "print the key to verify checkpoints with instead, for auditors to pin")
+	cmd.Flags().BoolVar(&o.key, "key", false, "print the key to verify checkpoints with instead, for auditors to pin; of a pinned one or a file with it, where that is named")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print JSON")
 	return cmd
 }
@@ -45,6 +56,20 @@ login. An auditor has neither: ask the operators for the key, once.`,
 type checkpointOptions struct {
 	organization     string
 	adopt, key, json bool
+	pinned           string // a key, or a file with it
+}
+
+func (o *checkpointOptions) check(args []string) error {
+	switch {
+	case len(args) == 0:
+		return nil
+	case !o.key || len(args) > 1:
+		return usageError{fmt.Errorf("ledger checkpoint takes no %q: only --key takes a pinned key, or a file with it", args[len(args)-1])}
+	case o.adopt:
+		return usageError{errors.New("--adopt goes with signing")}
+	}
+	o.pinned = args[0]
+	return nil
 }
 
 // shownCheckpoint is the form for scripts.
@@ -76,6 +101,23 @@ func (c *cli) ledgerCheckpoint(cmd *cobra.Command, o checkpointOptions) error {
 			return err
 		}
 	}
+	return o.print(cmd, shown)
+}
+
+// printPinned prints the key of a log by that of another log of the same ledger.
+func printPinned(cmd *cobra.Command, o checkpointOptions) error {
+	log, err := transparencyLog(o.organization)
+	if err != nil {
+		return err
+	}
+	identity, err := identityOf(o.pinned)
+	if err != nil {
+		return err
+	}
+	return o.print(cmd, shownCheckpoint{Origin: identity.Origin(log), VerifierKey: identity.VerifierKey(log)})
+}
+
+func (o checkpointOptions) print(cmd *cobra.Command, shown shownCheckpoint) (err error) {
 	switch {
 	case o.json:
 		return printJSON(cmd.OutOrStdout(), shown)

@@ -28,7 +28,7 @@ The ledger may be written to meanwhile; the bundle ends where its log ended at
 the beginning. Sign first (agentidp ledger checkpoint) to have all of it proven.
 Where the log lacks events, because no server runs that adds them, nothing is
 written (exit code 2). A bundle of an organization is verified with the key of
-its own log: agentidp ledger checkpoint --key --organization ID.
+its own log: agentidp ledger checkpoint --key KEY --organization ID.
 The file holds what the audit trail holds, so it is readable by its owner alone.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.ledgerExport(cmd, o) },

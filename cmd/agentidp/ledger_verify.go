@@ -30,7 +30,7 @@ first wrong event; docs/runbooks/broken-chain.md says what to do then.
 A bundle and a proof need no server, no database and no configuration. Pin the
 key that they are verified with: "agentidp ledger checkpoint --key" prints it.
 A bundle brings its key along, which proves little about who made it. The log of
-an organization has a key of its own: "checkpoint --key --organization ID".
+an organization has a key of its own: "checkpoint --key KEY --organization ID".
 
 Checkpoints that were kept elsewhere are the best witness against somebody who
 has the whole database. --against takes signed checkpoints and files that a
@@ -256,7 +256,7 @@ func openBundle(cmd *cobra.Command, o verifyOptions, path string, file *os.File)
 func (b *openedBundle) unchecked(err error) error {
 	err = fmt.Errorf("%s: %w", b.path, err)
 	if id := b.Manifest.Organization; id != nil && b.shown.Pinned && !errors.Is(err, replay.ErrBundle) {
-		err = fmt.Errorf("%w\nThe log of an organization has a key of its own: agentidp ledger checkpoint --key --organization %s", err, id)
+		err = fmt.Errorf("%w\nThe log of an organization has a key of its own: agentidp ledger checkpoint --key KEY --organization %s", err, id)
 	}
 	return uncheckedError{err}
 }

@@ -115,7 +115,7 @@ func TestAnAuditorProvesTheLedgerWithoutServerOrDatabase(t *testing.T) {
 	}
 	ours := report(t, a.must(t, exitOK, "verify", "--live", "--json", "--organization", a.operator.OrganizationID))
 	a.must(t, exitOK, "export", "-o", a.path("ours"), "--organization", a.operator.OrganizationID)
-	if r := mustLedger(t, nil, exitBadUsage, "verify", a.path("ours"), "--key", a.key); !strings.Contains(r.stderr, "checkpoint --key --organization "+a.operator.OrganizationID) {
+	if r := mustLedger(t, nil, exitBadUsage, "verify", a.path("ours"), "--key", a.key); !strings.Contains(r.stderr, "checkpoint --key KEY --organization "+a.operator.OrganizationID) {
 		t.Errorf("an organization's bundle under the key of the whole ledger: %q", r.stderr)
 	}
 	oursKey := strings.TrimSpace(a.must(t, exitOK, "checkpoint", "--key", "--organization", a.operator.OrganizationID).stdout)

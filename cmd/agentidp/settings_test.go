@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -89,4 +90,77 @@ func TestFirstNodesAgreeOnTheirAddress(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// What signs or writes the address and names into the ledger has those of the servers.
+func TestCommandsAgreeOnTheAddressOfTheServers(t *testing.T) {
+	t.Parallel()
+	a := newAuditor(t)
+	for setting, name := range map[string]string{
+		otherAddress: "PUBLIC_URL", "OIDC_ISSUER=http://issuer.test": "OIDC_ISSUER", "DID_WEB_DOMAIN=did.test": "DID_WEB_DOMAIN", "LEDGER_ORIGIN=origin.test": "LEDGER_ORIGIN",
+	} {
+		changed := append(slices.Clone(a.settings), setting)
+		names := setting == otherAddress || name == "LEDGER_ORIGIN" // the logs
+		for _, command := range []struct {
+			args    []string
+			refused int
+		}{
+			{[]string{"bootstrap"}, exitFailed},
+			{[]string{"bootstrap", "--new-credential"}, exitFailed},
+			{[]string{"ledger", "checkpoint"}, exitBadUsage},
+			{[]string{"ledger", "checkpoint", "--key"}, exitBadUsage},
+			{[]string{"ledger", "checkpoint", "--organization", a.operator.OrganizationID}, exitBadUsage},
+			{[]string{"ledger", "export", "-o", a.path("changed")}, exitBadUsage},
+			{[]string{"ledger", "verify", "--live"}, exitBadUsage},
+		} {
+			reads := slices.Contains(command.args, "export") || slices.Contains(command.args, "verify")
+			r := runToEnd(t, changed, command.args...)
+			if reads && !names {
+				if r.code != exitOK {
+					t.Errorf("%s: %v: code %d, %s", setting, command.args, r.code, r.stderr)
+				}
+				continue
+			}
+			if reads {
+				name = "LEDGER_ORIGIN" // which follows from PUBLIC_URL
+			}
+			if r.code != command.refused || r.stdout != "" || !strings.Contains(r.stderr, name+` is "`) || !strings.Contains(r.stderr, "agentidp settings adopt") {
+				t.Errorf("%s: %v: code %d, want %d and why\n%s%s", setting, command.args, r.code, command.refused, r.stdout, r.stderr)
+			}
+		}
+	}
+	// By a pinned key the ledger is known whatever is set here.
+	mustLedger(t, append(slices.Clone(a.settings), otherAddress), exitOK, "verify", "--live", "--key", a.key)
+	a.must(t, exitOK, "checkpoint")
+}
+
+// Whoever has pinned the key of the ledger has those of all its logs, without the
+// key that signs, without settings and without a database.
+func TestAPinnedKeyGivesTheKeysOfAllLogs(t *testing.T) {
+	t.Parallel()
+	a := newAuditor(t)
+	a.write(t, "key", a.key+"\n")
+	own := a.must(t, exitOK, "checkpoint", "--key", "--organization", a.operator.OrganizationID).stdout
+	a.write(t, "own", own)
+	for _, pinned := range []string{a.key, a.path("key"), a.path("own")} {
+		if r := mustLedger(t, nil, exitOK, "checkpoint", "--key", pinned, "--organization", a.operator.OrganizationID); r.stdout != own {
+			t.Errorf("of the organization: %q, want %q", r.stdout, own)
+		}
+		if r := mustLedger(t, nil, exitOK, "checkpoint", "--key", pinned); r.stdout != a.key+"\n" {
+			t.Errorf("of the ledger: %q, want %q", r.stdout, a.key)
+		}
+	}
+	for says, args := range map[string][]string{
+		"neither a file":                         {"checkpoint", "--key", a.path("none")},
+		"are not those of its name":              {"checkpoint", "--key", mistyped(a.key)},
+		"must be the id of an organization":      {"checkpoint", "--key", a.path("key"), "--organization", "acme"},
+		"only --key takes a pinned key":          {"checkpoint", a.path("key")},
+		`takes no "` + a.path("own"):             {"checkpoint", "--key", a.path("key"), a.path("own")},
+		"DATABASE_URL":                           {"checkpoint", "--key"},
+		"not the verifier key of a ledger's log": {"checkpoint", "--key", "example.com+d0a02b1c+AQABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"},
+	} {
+		if r := mustLedger(t, nil, exitBadUsage, args...); !strings.Contains(r.stderr, says) || r.stdout != "" {
+			t.Errorf("%v: %q, %q; want %q", args, r.stdout, r.stderr, says)
+		}
+	}
 }

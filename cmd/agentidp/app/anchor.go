@@ -46,7 +46,7 @@ func (a *App) watchLedger(ctx context.Context) error {
 			if err := a.anchor.Check(ctx); errors.Is(err, projections.ErrOtherLedger) {
 				return adoptFirst(err)
 			}
-			if err := checkShared(ctx, a.pool, a.config); errors.As(err, new(otherSettings)) {
+			if err := checkShared(ctx, a.pool, sharedSettings(a.config)...); errors.As(err, new(otherSettings)) {
 				return err
 			}
 		}

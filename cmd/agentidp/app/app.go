@@ -97,7 +97,7 @@ func Start(ctx context.Context, c config.Config, version string, logger *slog.Lo
 	if err := a.openLedger(ctx); err != nil {
 		return nil, err
 	}
-	if err := checkShared(ctx, a.pool, c); err != nil {
+	if err := checkShared(ctx, a.pool, sharedSettings(c)...); err != nil {
 		return nil, err
 	}
 	keys, err := keyring.Open(ctx, a.pool, c.MasterKeyFile)

@@ -79,21 +79,30 @@ func ledgerIn(ctx context.Context, c config.Config, pool *pgxpool.Pool) (*Ledger
 // ErrNoMasterKey: MASTER_KEY_FILE is not set.
 var ErrNoMasterKey = errors.New("MASTER_KEY_FILE is not set, and the key that signs checkpoints comes from it")
 
-// Identity is what its logs are known by: from a verifier key that somebody
-// pinned, else from the master key.
-func (l *Ledger) Identity(pinned string) (transparency.Identity, error) {
-	if pinned != "" {
-		return transparency.ParseIdentity(pinned)
+// Identity is what its logs are known by, from the master key: under the name that
+// the servers sign with.
+func (l *Ledger) Identity(ctx context.Context) (transparency.Identity, error) {
+	signer, err := l.signer()
+	if err == nil {
+		err = checkShared(ctx, l.Pool, ledgerOrigin(l.c))
 	}
-	signer, err := l.Signer()
 	if err != nil {
 		return transparency.Identity{}, err
 	}
 	return signer.Identity(), nil
 }
 
-// Signer signs its checkpoints; it needs the master key.
-func (l *Ledger) Signer() (*transparency.Signer, error) {
+// Signer signs its checkpoints, as a server with these settings would; it needs the
+// master key.
+func (l *Ledger) Signer(ctx context.Context) (*transparency.Signer, error) {
+	signer, err := l.signer()
+	if err == nil {
+		err = checkShared(ctx, l.Pool, sharedSettings(l.c)...)
+	}
+	return signer, err
+}
+
+func (l *Ledger) signer() (*transparency.Signer, error) {
 	if l.c.MasterKeyFile == "" {
 		return nil, ErrNoMasterKey
 	}

@@ -50,6 +50,9 @@ func Bootstrap(ctx context.Context, c config.Config, newCredential bool) (Operat
 	if err := projections.NewAnchor(pool, store, newQueries(c, pool, store)).Check(ctx); err != nil {
 		return Operator{}, adoptFirst(err)
 	}
+	if err := checkShared(ctx, pool, sharedSettings(c)...); err != nil {
+		return Operator{}, err
+	}
 	keys, err := keyring.Open(ctx, pool, c.MasterKeyFile)
 	if err != nil {
 		return Operator{}, fmt.Errorf("signing keys: %w", err)

@@ -46,15 +46,15 @@ func (e otherSettings) Error() string {
 
 // checkShared makes sure that the settings are those of the servers before this
 // one, as far as there were any. The error is otherSettings when they are not.
-func checkShared(ctx context.Context, pool *pgxpool.Pool, c config.Config) error {
-	changes, err := sharedChanges(ctx, pool, c)
+func checkShared(ctx context.Context, pool *pgxpool.Pool, settings ...shared) error {
+	changes, err := sharedChanges(ctx, pool, settings)
 	if err == nil && len(changes) > 0 {
 		err = otherSettings(changes)
 	}
 	return err
 }
 
-func sharedChanges(ctx context.Context, pool *pgxpool.Pool, c config.Config) ([]SettingChange, error) {
+func sharedChanges(ctx context.Context, pool *pgxpool.Pool, settings []shared) ([]SettingChange, error) {
 	remembered := map[string]string{}
 	var name, value string
 	rows, err := pool.Query(ctx, `SELECT name, value FROM shared_settings`)
@@ -68,7 +68,7 @@ func sharedChanges(ctx context.Context, pool *pgxpool.Pool, c config.Config) ([]
 		return nil, fmt.Errorf("read the shared settings: %w", err)
 	}
 	var changes []SettingChange
-	for _, ours := range sharedSettings(c) {
+	for _, ours := range settings {
 		if theirs, found := remembered[ours.name]; found && theirs != ours.value {
 			changes = append(changes, SettingChange{ours.name, theirs, ours.value})
 		}
@@ -83,7 +83,7 @@ func rememberShared(ctx context.Context, pool *pgxpool.Pool, c config.Config) er
 	if err := writeShared(ctx, pool, remember, sharedSettings(c)...); err != nil {
 		return err
 	}
-	return checkShared(ctx, pool, c)
+	return checkShared(ctx, pool, sharedSettings(c)...)
 }
 
 func replaceShared(ctx context.Context, pool *pgxpool.Pool, settings ...shared) error {
@@ -118,7 +118,7 @@ func AdoptSettings(ctx context.Context, c config.Config) ([]SettingChange, error
 	if err := migrations.Check(ctx, pool); err != nil {
 		return nil, err
 	}
-	changes, err := sharedChanges(ctx, pool, c)
+	changes, err := sharedChanges(ctx, pool, sharedSettings(c))
 	if err != nil || len(changes) == 0 {
 		return nil, err
 	}
