@@ -82,7 +82,7 @@ func (s *supervisor) run() {
 				failures = 0
 				continue
 			}
-		} else {
+		} else if s.ctx.Err() == nil {
 			s.lost(Unavailable, err)
 		}
 		failures++
