@@ -156,7 +156,12 @@ func (s *Server) provenClient(c *gin.Context) (domain.Agent, domain.Credential, 
 	if err != nil {
 		return domain.Agent{}, domain.Credential{}, s.recordFailure(c, who.agentID, err)
 	}
-	agent, err := s.ledger.Agent(c.Request.Context(), who.agentID)
+	// What the ledger has of the agent and what has ended are asked for at the
+	// same time: both are as of now.
+	ctx, synced := c.Request.Context(), make(chan error, 1)
+	go func() { synced <- s.revocations.Sync(ctx) }()
+	agent, err := s.ledger.Agent(ctx, who.agentID)
+	syncErr := <-synced
 	if err != nil {
 		return agent, domain.Credential{}, err
 	}
@@ -164,8 +169,8 @@ func (s *Server) provenClient(c *gin.Context) (domain.Agent, domain.Credential, 
 	if err != nil {
 		return agent, credential, s.recordFailure(c, who.agentID, err)
 	}
-	if err := s.revocations.Sync(c.Request.Context()); err != nil {
-		return agent, credential, err
+	if syncErr != nil {
+		return agent, credential, syncErr
 	}
 	if !s.revocations.OrganizationActive(agent.OrganizationID) {
 		return agent, credential, s.recordFailure(c, who.agentID, &domain.AuthError{Reason: domain.AuthOrganizationInactive})

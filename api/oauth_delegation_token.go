@@ -52,9 +52,7 @@ func (s *Server) revokeDelegationToken(c *gin.Context, agent domain.Agent, id do
 // exchanges it now: for whom (sub), who may exchange it (may_act) and, where
 // authority was lent on, who did so (act).
 func (s *Server) introspectDelegation(ctx context.Context, asker introspector, id domain.DelegationID) (introspection, error) {
-	if err := s.revocations.Sync(ctx); err != nil {
-		return introspection{}, err
-	}
+	// What has ended is known as of this request: its caller had to be alive.
 	alive := s.revocations.CheckDelegation(id, s.revocations.Position()) == projections.Alive
 	delegation, err := s.ledger.Delegation(ctx, id)
 	if err != nil || !alive || !delegation.Exists() || !asker.mayKnow(delegation) {

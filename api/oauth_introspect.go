@@ -2,12 +2,12 @@ package api
 
 import (
 	"context"
-	"errors"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/projections"
 )
 
 // introspection is RFC 7662 section 2.2. Of a token that is not active nothing
@@ -87,11 +87,9 @@ func (s *Server) introspect(ctx context.Context, asker introspector, text string
 	if err != nil || asker.MayActIn(token.organization) != nil || asker.ownOnly && token.agentID != asker.AgentID {
 		return introspection{}, nil
 	}
-	if err := s.mustBeAlive(ctx, token); err != nil {
-		if errors.Is(err, errRevoked) {
-			return introspection{}, nil
-		}
-		return introspection{}, err
+	// What has ended is known as of this request: its caller had to be alive.
+	if s.revocations.Check(token.ref()) != projections.Alive {
+		return introspection{}, nil
 	}
 	claims := token.claims
 	return introspection{

@@ -162,7 +162,7 @@ func (p *Progress) look(ctx context.Context) (moved bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("read the checkpoints: %w", err)
 	}
-	head, err := p.store.Head(ctx)
+	head, err := eventstore.Reached(ctx, p.store)
 	if err != nil {
 		return false, err
 	}
@@ -223,7 +223,7 @@ func (p *Progress) lookAt(ctx context.Context, t *tracker, since glimpse, c stor
 		var next moment
 		if from < head {
 			var err error
-			if next, err = p.firstAfter(ctx, from, t.projection.filter()); err != nil {
+			if next, err = p.firstAfter(ctx, from, head, t.projection.filter()); err != nil {
 				return false, err
 			}
 			if next.position == 0 || next.position > head {
@@ -238,8 +238,8 @@ func (p *Progress) lookAt(ctx context.Context, t *tracker, since glimpse, c stor
 }
 
 // firstAfter is the next event that passes, zero when there is none.
-func (p *Progress) firstAfter(ctx context.Context, position eventstore.Position, filter eventstore.Filter) (moment, error) {
-	for e, err := range p.store.ReadAll(ctx, position, filter) {
+func (p *Progress) firstAfter(ctx context.Context, position, head eventstore.Position, filter eventstore.Filter) (moment, error) {
+	for e, err := range eventstore.ReadNew(ctx, p.store, position, head, filter) {
 		return moment{e.Position, e.RecordedAt}, err
 	}
 	return moment{}, nil

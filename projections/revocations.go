@@ -159,7 +159,7 @@ func (r *Revocations) Size() RevocationsSize {
 	}
 }
 
-// Run loads the index and keeps it fresh until ctx ends: it syncs each second
+// Run loads the index and keeps it fresh until ctx ends: it keeps up each second
 // and forgets what no living token can need.
 func (r *Revocations) Run(ctx context.Context) {
 	const interval, pruneEvery = time.Second, time.Minute
@@ -167,7 +167,7 @@ func (r *Revocations) Run(ctx context.Context) {
 	var pruned time.Time
 	for {
 		delay := interval
-		err := r.Sync(ctx)
+		err := r.keepUp(ctx)
 		if err != nil {
 			delay = wait.delay()
 		} else {

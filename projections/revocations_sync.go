@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/eventstore"
 )
 
 // Sync brings the index up to date: when it returns nil, every event that was
@@ -83,6 +84,17 @@ func (g *syncGroup) fly() {
 	}
 }
 
+// keepUp is Sync for whoever need not know everything: it asks for nothing that
+// the engine has at hand.
+func (r *Revocations) keepUp(ctx context.Context) error {
+	if !r.loaded() {
+		return r.Sync(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.options.Timeout)
+	defer cancel()
+	return r.bring(ctx, 1, func(ctx context.Context) (eventstore.Position, error) { return eventstore.Reached(ctx, r.store) })
+}
+
 // read applies what the ledger has beyond what is applied. The head is asked
 // for first: when all that is relevant has been read after that, the index is
 // complete up to the head, and the next read begins there.
@@ -94,14 +106,21 @@ func (r *Revocations) read(callers int) (pauseUntil time.Time, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	start := time.Now()
-	events, err := r.catchUp(ctx)
+	err = r.bring(ctx, callers, r.store.Head)
+	return start.Add(r.options.MinInterval), err
+}
+
+// bring is catchUp for so many callers, observed.
+func (r *Revocations) bring(ctx context.Context, callers int, ask func(context.Context) (eventstore.Position, error)) error {
+	start := time.Now()
+	events, err := r.catchUp(ctx, ask)
 	if err != nil {
 		err = fmt.Errorf("%w: %w", ErrStale, err)
 	}
 	r.options.Observe(SyncObservation{
 		Duration: time.Since(start), Callers: callers, Events: events, Position: r.Position(), Err: err,
 	})
-	return start.Add(r.options.MinInterval), err
+	return err
 }
 
 // loaded reports whether there has been a whole read.
@@ -111,19 +130,21 @@ func (r *Revocations) loaded() bool {
 	return r.synced
 }
 
-func (r *Revocations) catchUp(ctx context.Context) (events int, err error) {
+// catchUp applies what the ledger has up to a head that is asked for when it is
+// this caller's turn.
+func (r *Revocations) catchUp(ctx context.Context, ask func(context.Context) (eventstore.Position, error)) (events int, err error) {
 	r.feeding.Lock()
 	defer r.feeding.Unlock()
 	if err := r.restore(ctx); err != nil {
 		return 0, err
 	}
-	head, err := r.store.Head(ctx)
+	head, err := ask(ctx)
 	if err != nil {
 		return 0, err
 	}
 	applied := r.Position() // only we move it
 	if head > applied {
-		for stored, err := range r.store.ReadAll(ctx, applied, r.filter) {
+		for stored, err := range eventstore.ReadNew(ctx, r.store, applied, head, r.filter) {
 			if err != nil {
 				return events, err
 			}

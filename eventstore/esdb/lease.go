@@ -86,13 +86,14 @@ func (s *Store) provenHead(ctx context.Context, c wire.Conn) (eventstore.Positio
 	asked, bound := time.Now(), s.options.Lease
 	age, ok := s.lease.age(c)
 	var p *proof
+	count := 1
 	switch {
 	case !ok || age >= bound*9/10:
-		p = s.prove(c)
+		p, count = s.prove(c), 2 // the barrier may be the newest already
 	case age >= bound/2:
 		s.prove(c) // for those who come after
 	}
-	head, err := s.headAt(ctx, c)
+	head, err := s.headAt(ctx, c, count)
 	if err != nil {
 		return 0, err
 	}

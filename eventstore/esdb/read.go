@@ -55,10 +55,10 @@ func (s *Store) try(ctx context.Context, by *supervisor, read func(wire.Conn) er
 
 // headAt asks for the newest record, and for more where that is not the
 // ledger's. Nothing before what the tail has looked at needs looking at again.
-func (s *Store) headAt(ctx context.Context, c wire.Conn) (eventstore.Position, error) {
+func (s *Store) headAt(ctx context.Context, c wire.Conn, count int) (eventstore.Position, error) {
 	known := s.tail.glimpse()
 	from, newest := wire.End, wire.Start
-	for count := 1; ; count = min(8*count, largestPage) {
+	for ; ; count = min(8*count, largestPage) {
 		page, err := c.ReadAll(ctx, from, eventstore.Backwards, count)
 		if err != nil {
 			return 0, err
@@ -85,33 +85,40 @@ func (s *Store) headAt(ctx context.Context, c wire.Conn) (eventstore.Position, e
 // iteration begins.
 func (s *Store) ReadAll(ctx context.Context, after eventstore.Position, filter eventstore.Filter) iter.Seq2[eventstore.Event, error] {
 	return func(yield func(eventstore.Event, error) bool) {
-		fail := func(err error) { yield(eventstore.Event{}, translate(ctx, "read the ledger", err)) }
 		head, err := s.head(ctx)
 		if err != nil {
-			fail(err)
+			yield(eventstore.Event{}, translate(ctx, "read the ledger", err))
 			return
 		}
-		if after >= head {
+		s.readTo(ctx, after, head, filter, yield)
+	}
+}
+
+// readTo yields the events after a position up to another that is known to be
+// there.
+func (s *Store) readTo(
+	ctx context.Context, after, head eventstore.Position, filter eventstore.Filter, yield func(eventstore.Event, error) bool,
+) {
+	if after >= head {
+		return
+	}
+	reading := s.read(ctx, after, func() eventstore.Position { return head })
+	defer reading.close()
+	for {
+		p, more := reading.take(ctx)
+		if !more {
 			return
 		}
-		reading := s.read(ctx, after, func() eventstore.Position { return head })
-		defer reading.close()
-		for {
-			p, more := reading.take(ctx)
-			if !more {
+		if p.err != nil {
+			yield(eventstore.Event{}, translate(ctx, "read the ledger", p.err))
+			return
+		}
+		for _, e := range p.events {
+			if e.Position > head {
 				return
 			}
-			if p.err != nil {
-				fail(p.err)
+			if filter.Passes(e) && !yield(e, nil) {
 				return
-			}
-			for _, e := range p.events {
-				if e.Position > head {
-					return
-				}
-				if filter.Passes(e) && !yield(e, nil) {
-					return
-				}
 			}
 		}
 	}

@@ -73,7 +73,7 @@ func (c positionCollector) Describe(out chan<- *prometheus.Desc) { out <- headDe
 func (c positionCollector) Collect(out chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	if head, err := c.store.Head(ctx); err == nil {
+	if head, err := eventstore.Reached(ctx, c.store); err == nil {
 		out <- prometheus.MustNewConstMetric(headDesc, prometheus.GaugeValue, float64(head))
 	}
 }
