@@ -132,6 +132,9 @@ func unknownField(err *openapi3.SchemaError) (name string, found bool) {
 func missed(err *openapi3.SchemaError) (rule, message string, bound any) {
 	schema := err.Schema
 	rule = err.SchemaField
+	if _, text := err.Value.(string); text && schema.Format == "uuid" {
+		rule = "format" // of its length nobody thinks who has written something else
+	}
 	switch rule {
 	case "required":
 		return rule, "is missing", nil
@@ -139,6 +142,8 @@ func missed(err *openapi3.SchemaError) (rule, message string, bound any) {
 		return rule, "must not be null", nil
 	case "enum":
 		return rule, "must be one of " + listed(schema.Enum), schema.Enum
+	case "oneOf":
+		return rule, anyOf(schema.OneOf), nil
 	case "type":
 		kind := typeName(schema)
 		return rule, "must be " + withArticle(kind), kind
@@ -166,10 +171,26 @@ func missed(err *openapi3.SchemaError) (rule, message string, bound any) {
 	return rule, "is not as described", nil
 }
 
+// anyOf says which forms a value may have.
+func anyOf(alternatives openapi3.SchemaRefs) string {
+	forms := make([]string, len(alternatives))
+	for i, alternative := range alternatives {
+		switch schema := alternative.Value; {
+		case len(schema.Enum) > 0:
+			forms[i] = "one of " + listed(schema.Enum)
+		case schema.Format != "":
+			forms[i] = strings.TrimPrefix(formatMessage(schema.Format, nil), "must be ")
+		default:
+			forms[i] = withArticle(typeName(schema))
+		}
+	}
+	return "must be " + strings.Join(forms, ", or ")
+}
+
 func formatMessage(format string, value any) string {
 	switch format {
 	case "uuid":
-		return errNotUUID.Error()
+		return errNotUUID.Error() + ", such as 019a3f60-1d2e-7a3b-8c4d-6f5e4d3c2b1a"
 	case "email":
 		return errNotEmail.Error()
 	case "date-time":
