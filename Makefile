@@ -21,6 +21,8 @@ CHAOS_SEED     ?= $(shell date +%s)
 CHAOS_ENGINE   ?=
 
 WITH_SERVICES := bin/withservices --
+# Of Prometheus itself, compiled once; its dependencies are none of ours.
+PROMTOOL := go tool -modfile=tools/prometheus/go.mod promtool
 
 .PHONY: help
 help: ## Show this list
@@ -55,6 +57,11 @@ test-race: bin/withservices c-compiler curl ## The same, but fail where the race
 .PHONY: test-foreign
 test-foreign: bin/withservices foreign-tools ## Run client libraries of other people (Node, Go, Java), pinned, against a live server
 	@exec $(WITH_SERVICES) env TEST_FOREIGN=required go test -count=1 -v -timeout $(TIMEOUT) $(TESTFLAGS) ./test/foreign
+
+.PHONY: test-alerts
+test-alerts: go ## Check the alert rules with Prometheus's own promtool, compiled once: each comes when it should, and only then
+	$(PROMTOOL) check rules --lint=all --lint-fatal deploy/alerts.yaml
+	$(PROMTOOL) test rules deploy/alerts.test.yaml
 
 .PHONY: fuzz
 fuzz: go ## Fuzz every fuzz target for FUZZTIME (10s) each

@@ -193,6 +193,51 @@ func TestMetricsAreDocumented(t *testing.T) {
 	}
 }
 
+// alerts.test.yaml is for promtool, which `make test-alerts` runs; that it forgets no
+// alert, and uses the labels of a scrape, is held here.
+func TestEveryAlertHasAUnitTest(t *testing.T) {
+	text, err := os.ReadFile("alerts.test.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Tests []struct {
+			Name        string
+			InputSeries []struct{ Series string } `yaml:"input_series"`
+			Exprs       []struct {
+				Expr    string
+				Samples []struct{ Labels string } `yaml:"exp_samples"`
+			} `yaml:"promql_expr_test"`
+		}
+	}
+	if err := yaml.Unmarshal(text, &file); err != nil {
+		t.Fatal(err)
+	}
+	fires, rests := map[string]bool{}, map[string]bool{}
+	named := regexp.MustCompile(`alertname="(\w+)"`)
+	for _, test := range file.Tests {
+		for _, input := range test.InputSeries {
+			if !strings.Contains(input.Series, `job="identity"`) || !strings.Contains(input.Series, `instance="`) {
+				t.Errorf("%s: %s lacks the labels that a scrape gives", test.Name, input.Series)
+			}
+		}
+		for _, e := range test.Exprs {
+			if name := named.FindStringSubmatch(e.Expr); name != nil && len(e.Samples) > 0 {
+				fires[name[1]] = true
+			} else if name != nil {
+				rests[name[1]] = true
+			}
+		}
+	}
+	for _, group := range rules(t).Groups {
+		for _, rule := range group.Rules {
+			if !fires[rule.Alert] || !rests[rule.Alert] {
+				t.Errorf("alerts.test.yaml shows %s come: %t, stay away: %t; want both", rule.Alert, fires[rule.Alert], rests[rule.Alert])
+			}
+		}
+	}
+}
+
 func TestEveryAlertSaysWhatItIsAbout(t *testing.T) {
 	names := map[string]bool{}
 	for _, group := range rules(t).Groups {
