@@ -19,7 +19,7 @@ const realServer = "ESDB_URL"
 
 func newCluster(t testing.TB, nodes int) *wiretest.Cluster {
 	t.Helper()
-	cluster := wiretest.Start(t, nodes, wiretest.Strict())
+	cluster := wiretest.Start(t, nodes)
 	return cluster
 }
 

@@ -27,29 +27,14 @@ type Options struct {
 	// that expect nothing. Default: 8 MiB, at 28 bytes and the stream's name in
 	// two bytes a character each.
 	Remembers int
-	// Lenient names what the model lets pass although the real server does not.
-	Lenient []Leniency
 	// Ended and Started hear of nodes that end and start by themselves. They
 	// are called in a goroutine of their own.
 	Ended, Started func(*Node)
 }
 
-// Leniency is a behaviour of the real server that is left out for now.
-type Leniency string
-
-// What can be left out. Each goes when the engine bears the truth.
-const (
-	// LenientPositions refuses a position of no record as InvalidArgument, where
-	// 23.10 says Unknown.
-	LenientPositions Leniency = "positions"
-	// LenientReaders keeps subscribers that are too slow.
-	LenientReaders Leniency = "readers"
-)
-
 // Cluster is the nodes and the log that a quorum of them has.
 type Cluster struct {
 	options Options
-	lenient map[Leniency]bool
 
 	mu       sync.Mutex // guards all below, and the nodes
 	rng      *rand.Rand
@@ -59,7 +44,6 @@ type Cluster struct {
 	leader   *Node         // the last one elected that has not given up; it may be away
 	resigned *Node         // who is elected last of all
 	apart    map[int]bool  // nodes that are cut off from the others
-	cause    cause         // why there is no leader
 	election *time.Timer   // nil while none is under way
 	notice   *time.Timer   // when followers see that their leader is gone
 	changed  chan struct{} // closed, and replaced, when anything changes
@@ -93,10 +77,7 @@ func New(options Options) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{
-		options: options, lenient: map[Leniency]bool{}, rng: options.Rand, version: v, log: newLog(), changed: make(chan struct{}),
-	}
-	for _, l := range options.Lenient {
-		c.lenient[l] = true
+		options: options, rng: options.Rand, version: v, log: newLog(), changed: make(chan struct{}),
 	}
 	for n := range options.Nodes {
 		c.nodes = append(c.nodes, &Node{c: c, number: n, alive: true, ids: newMemory(options.Remembers), seen: c.log.end, state: Follower})

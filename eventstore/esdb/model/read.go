@@ -58,7 +58,7 @@ func (n *Node) ReadAll(ctx context.Context, insists bool, from Position, backwar
 	records := below(c.log.records, n.seen)
 	index, ok := c.find(records, n.seen, from)
 	if beyond := from != End && from.Commit > n.seen; !ok || backwards && beyond {
-		return nil, c.misplaced()
+		return nil, errReadAt
 	}
 	part := records[index:]
 	if backwards {
@@ -105,14 +105,6 @@ func (n *Node) come(ctx context.Context, insists bool) (life int, err error) {
 	return life, err
 }
 
-// misplaced refuses to read from a position at which no record begins.
-func (c *Cluster) misplaced() error {
-	if c.lenient[LenientPositions] {
-		return errInvalid
-	}
-	return errReadAt
-}
-
 // Served is how many events reads of streams have brought.
 func (c *Cluster) Served() int {
 	c.mu.Lock()
@@ -120,12 +112,13 @@ func (c *Cluster) Served() int {
 	return c.served
 }
 
-// Events is how many events there are that are not the server's own.
-func (c *Cluster) Events() (n int) {
+// Events is how many events there are that are not the server's own, without
+// those of some streams.
+func (c *Cluster) Events(leaveOut ...string) (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, r := range c.log.records {
-		if !r.System() {
+		if !r.System() && !slices.Contains(leaveOut, r.Stream) {
 			n++
 		}
 	}

@@ -118,7 +118,7 @@ func (s *Subscription) turn() {
 
 // behind reports that more waits for the subscriber than the server keeps.
 func (s *Subscription) behind(records []*Record) bool {
-	if len(records) <= mostBehind || s.n.c.lenient[LenientReaders] {
+	if len(records) <= mostBehind {
 		return false
 	}
 	waits := 0

@@ -97,7 +97,7 @@ func (n *Node) Subscribe(ctx context.Context, insists bool, after Position, filt
 }
 
 func (c *Cluster) misplacedSubscription() error {
-	if c.lenient[LenientPositions] || c.version.namesPositions() {
+	if c.version.namesPositions() {
 		return errInvalid
 	}
 	return errHandler

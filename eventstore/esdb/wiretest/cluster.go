@@ -31,7 +31,7 @@ type Cluster struct {
 func New(nodes int, options ...Option) (*Cluster, error) {
 	c := &Cluster{}
 	settings := model.Options{
-		Nodes: nodes, Lenient: lenient,
+		Nodes:   nodes,
 		Ended:   func(n *model.Node) { c.nodes[n.Number()].leave() },
 		Started: func(n *model.Node) { _ = c.nodes[n.Number()].listen() },
 	}
@@ -166,8 +166,9 @@ func (n *Node) append(ctx context.Context, name string, expected int64, events [
 	return done, err
 }
 
-// Events is how many events there are that are not the server's own.
-func (c *Cluster) Events() int { return c.model.Events() }
+// Events is how many events there are that are not the server's own, without
+// those of some streams.
+func (c *Cluster) Events(leaveOut ...string) int { return c.model.Events(leaveOut...) }
 
 // Served is how many events reads of streams have brought, to whomever.
 func (c *Cluster) Served() int { return c.model.Served() }

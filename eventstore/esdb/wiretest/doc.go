@@ -11,8 +11,7 @@
 // off alone.
 //
 // Start with [New]. Without options it is one version of the server, 23.10, whose
-// leader stays until another is named, and it leaves out what the engine cannot
-// bear yet (options.go). It is for tests and benchmarks alone: nothing is kept.
+// leader stays until another is named. It is for tests and benchmarks alone: nothing is kept.
 //
 // The facts in its tests are asked of a real server too, with its connection
 // string in ESDB_URL.

@@ -35,7 +35,7 @@ func nodes(t *testing.T, cluster *wiretest.Cluster) (all []*server) {
 
 func TestAFollowerNamesTheLeaderInTrailers(t *testing.T) {
 	t.Parallel()
-	cluster := wiretest.Start(t, 3, wiretest.Strict())
+	cluster := wiretest.Start(t, 3)
 	follower := nodes(t, cluster)[1]
 	var trailers metadata.MD
 	_, err := follower.api.Delete(follower.ctx, deleteOf("s"), grpc.Trailer(&trailers))
@@ -73,7 +73,7 @@ func deleteOf(name string) *api.DeleteReq {
 // names itself in gossip, ends, and comes back.
 func TestADeposedLeaderOnTheWire(t *testing.T) {
 	t.Parallel()
-	cluster := wiretest.Start(t, 3, wiretest.Strict(), wiretest.Elections(1))
+	cluster := wiretest.Start(t, 3, wiretest.Elections(1))
 	all := nodes(t, cluster)
 	old, number := all[0], 0
 	for _, s := range all {
@@ -141,7 +141,7 @@ func leads(t *testing.T, cluster *wiretest.Cluster, all []*server, not int) *ser
 // A follower's death is not noticed; without any the leader answers no append.
 func TestAQuorumAnswers(t *testing.T) {
 	t.Parallel()
-	cluster := wiretest.Start(t, 3, wiretest.Strict())
+	cluster := wiretest.Start(t, 3)
 	leader := nodes(t, cluster)[0]
 	cluster.Node(1).Stop()
 	leader.add("a", one())
@@ -168,7 +168,7 @@ func TestAQuorumAnswers(t *testing.T) {
 
 func TestAFrozenNodeMayBeStopped(t *testing.T) {
 	t.Parallel()
-	cluster := wiretest.Start(t, 1, wiretest.Strict())
+	cluster := wiretest.Start(t, 1)
 	s := nodes(t, cluster)[0]
 	s.add("a", one())
 	cluster.Node(0).Freeze()
