@@ -30,3 +30,11 @@ func ReadNew(ctx context.Context, s Store, after, through Position, filter Filte
 	}
 	return s.ReadAll(ctx, after, filter)
 }
+
+// AtHand reports whether [ReadNew] after a position costs no read of history. An
+// engine that would have to read all that lies between says so with a method
+// AtHand.
+func AtHand(s Store, after Position) bool {
+	engine, reads := s.(interface{ AtHand(Position) bool })
+	return !reads || engine.AtHand(after)
+}

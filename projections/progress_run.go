@@ -148,17 +148,11 @@ func (p *Progress) Look(ctx context.Context) error {
 // look reads the checkpoints and asks the ledger what comes after them. It
 // reports whether a projection has moved.
 func (p *Progress) look(ctx context.Context) (moved bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
-	defer cancel()
 	since := make([]glimpse, len(p.trackers))
 	for i, t := range p.trackers {
 		since[i] = t.glimpse() // before reading, so that what changes meanwhile is seen to have changed
 	}
-	rows, err := p.pool.Query(ctx, selectCheckpoints)
-	if err != nil {
-		return false, fmt.Errorf("read the checkpoints: %w", err)
-	}
-	stored, err := pgx.CollectRows(rows, scanCheckpoint)
+	stored, err := p.checkpoints(ctx)
 	if err != nil {
 		return false, fmt.Errorf("read the checkpoints: %w", err)
 	}
@@ -182,6 +176,16 @@ func (p *Progress) look(ctx context.Context) (moved bool, err error) {
 		}
 	}
 	return moved, nil
+}
+
+func (p *Progress) checkpoints(ctx context.Context) ([]storedCheckpoint, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	rows, err := p.pool.Query(ctx, selectCheckpoints)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scanCheckpoint)
 }
 
 // isToMeasure reports, once in a Poll, that it is time again to look how old
@@ -219,7 +223,15 @@ func (p *Progress) lookAt(ctx context.Context, t *tracker, since glimpse, c stor
 		from = max(from, since.resume) // a local worker's memory is ahead of what is stored
 	}
 	position, resume := from, from
-	if t.projection.Types != nil || measure {
+	near := eventstore.AtHand(p.store, from)
+	switch {
+	case !near && measure:
+		// Whether any of what lies between concerns it would take a read of all
+		// that: as long as it is so far behind, the next event of any kind will do.
+		if next, err := p.firstAfter(ctx, from, head, eventstore.Filter{}); err == nil {
+			t.expect(next)
+		}
+	case near && (t.projection.Types != nil || measure):
 		var next moment
 		if from < head {
 			var err error
@@ -239,6 +251,8 @@ func (p *Progress) lookAt(ctx context.Context, t *tracker, since glimpse, c stor
 
 // firstAfter is the next event that passes, zero when there is none.
 func (p *Progress) firstAfter(ctx context.Context, position, head eventstore.Position, filter eventstore.Filter) (moment, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
 	for e, err := range eventstore.ReadNew(ctx, p.store, position, head, filter) {
 		return moment{e.Position, e.RecordedAt}, err
 	}

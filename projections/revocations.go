@@ -55,7 +55,8 @@ type RevocationsOptions struct {
 	// Timeout bounds one read but the first, which an engine without an index of
 	// types takes as long for as the ledger is. Default: 5 s.
 	Timeout time.Duration
-	// LoadTimeout bounds the first read. Default: 10 minutes.
+	// LoadTimeout bounds the first read, which takes as long as the ledger is.
+	// Default: a day.
 	LoadTimeout time.Duration
 	// Keep is how long at least is remembered what became of an agent or a
 	// credential: longer than any token lives. Default: two hours.
@@ -119,7 +120,7 @@ func NewRevocations(store eventstore.Store, options RevocationsOptions) *Revocat
 		options.Timeout = 5 * time.Second
 	}
 	if options.LoadTimeout <= 0 {
-		options.LoadTimeout = 10 * time.Minute
+		options.LoadTimeout = 24 * time.Hour
 	}
 	if options.Keep <= 0 {
 		options.Keep = 2 * domain.TokenLifetime

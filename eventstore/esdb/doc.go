@@ -52,6 +52,9 @@
 // until it has come so far. The positions that it gives are those of the
 // ledger's own events.
 //
+// The first look goes backwards to the ledger's newest events (seed.go), and on a
+// server that others use no further than a barrier says that they wrote alone.
+//
 // Every request insists on the leader, since a follower may answer from the
 // past. So may a leader that was deposed and does not know it: a head counts
 // only while an append that was answered proves who leads (lease.go). A node

@@ -136,7 +136,7 @@ type reading struct {
 func (s *Store) read(ctx context.Context, after eventstore.Position, until func() eventstore.Position) *reading {
 	ctx, cancel := context.WithCancel(ctx)
 	r := &reading{passages: make(chan passage, 1), cancel: cancel}
-	h := s.history(after)
+	h, progress := s.history(after), s.progress("the ledger is read")
 	go func() {
 		defer close(r.passages)
 		for {
@@ -146,6 +146,7 @@ func (s *Store) read(ctx context.Context, after eventstore.Position, until func(
 			if p.err == nil && p.end && !reached {
 				p.err = fmt.Errorf("%w: at %d, and %d is known", errShort, h.from.Commit, goal)
 			}
+			progress(eventstore.Position(h.from.Commit), goal)
 			select {
 			case r.passages <- p:
 			case <-ctx.Done():

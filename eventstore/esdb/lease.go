@@ -68,6 +68,7 @@ func (l *lease) age(c wire.Conn) (age time.Duration, ok bool) {
 // it was the leader then: when it came within the lease, or when an append was
 // answered that was sent after the question was put.
 func (s *Store) head(ctx context.Context) (head eventstore.Position, err error) {
+	s.awaitTail(ctx)
 	err = s.try(ctx, s.supervisor, func(c wire.Conn) (err error) {
 		for {
 			head, err = s.provenHead(ctx, c)
@@ -144,9 +145,10 @@ func (s *Store) prove(c wire.Conn) *proof {
 
 // barrier appends an event that is nothing but an append. It tells those who
 // start later where the ledger's newest event was, so that they need not look
-// for it through what others have written since.
+// for it through what others had written by then.
 func (s *Store) barrier(ctx context.Context, c wire.Conn) error {
-	data, err := json.Marshal(barrier{s.tail.glimpse().high})
+	tail := s.tail.glimpse()
+	data, err := json.Marshal(barrier{tail.looked.Commit, tail.high})
 	if err != nil {
 		return err
 	}
@@ -163,7 +165,10 @@ func (s *Store) barrier(ctx context.Context, c wire.Conn) error {
 	return nil
 }
 
+// barrier is what one tells: up to a record of the server's log that was looked
+// at, no event of the ledger came after the newest.
 type barrier struct {
+	Looked uint64              `json:"looked"`
 	Newest eventstore.Position `json:"newest"`
 }
 

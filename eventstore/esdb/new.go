@@ -23,6 +23,30 @@ func (s *Store) Reached(ctx context.Context) (eventstore.Position, error) {
 	return tail.head, nil
 }
 
+// awaitTail waits for the first look at the ledger's end, or for its failure: it
+// may take long on a server that others use, and is not to be made twice.
+func (s *Store) awaitTail(ctx context.Context) {
+	for {
+		state, _, changed := s.supervisor.current()
+		tail := s.tail.glimpse()
+		if tail.seeded || tail.failed != nil || state.Phase == Unavailable {
+			return
+		}
+		select {
+		case <-tail.grown:
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// AtHand is for [eventstore.AtHand].
+func (s *Store) AtHand(after eventstore.Position) bool {
+	tail := s.tail.glimpse()
+	return tail.seeded && after >= tail.low
+}
+
 // tailPatience is how long the tail may take to bring what is known to be there
 // before it is read. It takes a millisecond, unless its subscription was dropped
 // just then.

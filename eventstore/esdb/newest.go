@@ -16,7 +16,7 @@ func (s *Store) Newest(ctx context.Context, n int, filter eventstore.Filter) ([]
 	for len(newest) < n {
 		var page []wire.Record
 		err := s.try(ctx, s.long, func(c wire.Conn) (err error) {
-			page, err = c.ReadAll(ctx, from, eventstore.Backwards, pageOfAll)
+			page, err = c.ReadAll(ctx, from, eventstore.Backwards, largestPage)
 			return err
 		})
 		if err != nil {
@@ -27,7 +27,7 @@ func (s *Store) Newest(ctx context.Context, n int, filter eventstore.Filter) ([]
 				newest = append(newest, e)
 			}
 		}
-		if len(page) < pageOfAll {
+		if len(page) < largestPage {
 			break
 		}
 		from = page[len(page)-1].Position

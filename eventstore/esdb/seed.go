@@ -2,6 +2,7 @@ package esdb
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -13,42 +14,48 @@ import (
 // the newest event.
 const (
 	seedEvents = tailEvents / 4
-	seedPages  = 64
-	pageOfAll  = 512
+	seedPages  = 16
 )
 
-// seed reads the end of the ledger.
+// seed reads the end of the ledger: backwards to its newest events, or to where a
+// barrier says that there was none after the one that it names.
 func (s *Store) seed(ctx context.Context, c wire.Conn) error {
-	from := wire.End
+	told, err := s.lastBarrier(ctx, c)
+	if err != nil {
+		return err
+	}
 	var events []eventstore.Event // newest first
-	var looked, oldest wire.Position
-	for n := 1; ; n++ {
-		page, err := c.ReadAll(ctx, from, eventstore.Backwards, pageOfAll)
+	var low eventstore.Position
+	looked, at, whole := wire.Start, wire.End, false
+	progress := s.progress("the ledger's newest event is looked for behind those of others")
+	for n, count := 1, firstPage; ; n, count = n+1, min(4*count, largestPage) {
+		page, err := c.ReadAll(ctx, at, eventstore.Backwards, count)
 		if err != nil {
 			return err
 		}
 		for i := range page {
 			r := &page[i]
-			if looked.Commit == 0 {
-				looked = r.Position
+			at = r.Position
+			if looked == wire.Start {
+				looked = at
 			}
 			if e, ok := s.event(r); ok {
 				events = append(events, e)
 			}
 		}
-		if oldest = (wire.Position{}); len(page) < pageOfAll {
+		progress(eventstore.Position(at.Commit), eventstore.Position(looked.Commit))
+		if whole = len(page) < count; whole || len(events) >= seedEvents || len(events) > 0 && n >= seedPages {
 			break
 		}
-		oldest = page[len(page)-1].Position
-		from = oldest
-		if len(events) >= seedEvents || len(events) > 0 && n >= seedPages {
+		if len(events) == 0 && told != nil && at.Commit <= told.Looked {
+			low = told.Newest
 			break
 		}
 	}
 	slices.Reverse(events)
-	low, since := eventstore.Position(0), time.Time{}
+	since := time.Time{}
 	switch {
-	case oldest == wire.Start:
+	case whole:
 	case len(events) == 0:
 		since = time.Now()
 	default: // a place of the ledger's own
@@ -59,4 +66,42 @@ func (s *Store) seed(ctx context.Context, c wire.Conn) error {
 	s.index.add(events...)
 	s.tail.begin(events, low, looked)
 	return nil
+}
+
+// lastBarrier is what the newest barrier tells, nil where there is none or the
+// event that it names is not there.
+func (s *Store) lastBarrier(ctx context.Context, c wire.Conn) (*barrier, error) {
+	page, err := s.page(ctx, c, barrierStream, eventstore.End, eventstore.Backwards, 1)
+	if err != nil || len(page) == 0 {
+		return nil, err
+	}
+	var told barrier
+	if json.Unmarshal(page[0].Data, &told) != nil || told.Newest == 0 {
+		return nil, nil
+	}
+	there, err := c.ReadAll(ctx, wire.At(uint64(told.Newest)), eventstore.Forwards, 1)
+	switch {
+	case wire.VerdictOf(err) == wire.BadPosition, err == nil && len(there) == 0:
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	if e, ok := s.event(&there[0]); !ok || e.Position != told.Newest {
+		return nil, nil
+	}
+	return &told, nil
+}
+
+// progressEvery is how often a long read tells how far it is.
+const progressEvery = 10 * time.Second
+
+// progress tells how far a read is that takes long.
+func (s *Store) progress(what string) func(at, of eventstore.Position) {
+	last := time.Now()
+	return func(at, of eventstore.Position) {
+		if time.Since(last) >= progressEvery {
+			last = time.Now()
+			s.options.Logger.Info(what, "position", uint64(at), "of", uint64(of))
+		}
+	}
 }
