@@ -23,7 +23,7 @@ const (
 // an error's text.
 func (s *Server) health(c *gin.Context) {
 	state := gen.Health{Version: s.options.Version}
-	ledger, redis := s.probeAll(c.Request.Context())
+	ledger, redis := s.probes.shared(c.Request.Context(), s.probeAll)
 	state.Checks.Redis = redis
 	state.LedgerPosition, state.Checks.Database, state.Checks.EventStore = ledger.position(), ledger.database, ledger.eventStore
 	state.Checks.Projections = s.projectionsHealth()

@@ -13,7 +13,7 @@ import (
 func (s *Server) detailedHealth(c *gin.Context) {
 	state := gen.DetailedHealth{Version: s.options.Version, Projections: s.projectionDetails()}
 	dependencies := &state.Dependencies
-	ledger, redis := s.probeAll(c.Request.Context())
+	ledger, redis := s.probes.shared(c.Request.Context(), s.probeAll)
 	dependencies.Redis = redis
 	state.LedgerPosition, dependencies.Database, dependencies.EventStore = ledger.position(), ledger.database, ledger.eventStore
 	dependencies.RateLimiter = gen.RateLimiterHealth{Status: healthy, Mode: "shared"}

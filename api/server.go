@@ -113,6 +113,7 @@ type Server struct {
 	proxyWarning  sync.Once
 	draining      atomic.Bool  // see Drain
 	unguarded     atomic.Int64 // see ReportUnguarded
+	probes        probes
 }
 
 // Drain has /health say that this server is about to stop, and answers ask
