@@ -14,9 +14,11 @@ type EventStore struct{ *wiretest.Cluster }
 
 // Faults implements [Victim]. In between them all nodes run and one leads.
 func (s EventStore) Faults(rng *rand.Rand) []Fault {
-	away := 0
+	away, frozen := 0, (*wiretest.Node)(nil)
 	return []Fault{
 		{"store: another leader", 3, second / 10, 2 * second, func() { s.Lead(nil) }, func() { s.Lead(s.Node(rng.IntN(s.Nodes()))) }},
+		{"store: leader frozen and replaced", 2, second, 5 * second,
+			func() { frozen = s.freeze(rng) }, func() { mustStart(frozen.Recover()) }},
 		{"store: node away", 2, second / 2, 5 * second, func() { away = rng.IntN(s.Nodes()); s.stop(away) }, func() { start(s.Node(away)) }},
 		{"store: all nodes away", 1, second / 10, 2 * second, func() { s.each((*wiretest.Node).Stop) }, func() { s.each(start) }},
 		{"store: answers lost", 3, second / 10, second, func() { s.LoseAnswers(1 + rng.IntN(4)) }, func() { s.LoseAnswers(0) }},
@@ -40,8 +42,19 @@ func (s EventStore) stop(number int) {
 	}
 }
 
-func start(n *wiretest.Node) {
-	if err := n.Start(); err != nil {
+// freeze halts the leader, and has another node lead. The old one does not know
+// when it is woken.
+func (s EventStore) freeze(rng *rand.Rand) *wiretest.Node {
+	leader := s.Leader()
+	leader.Freeze()
+	s.Lead(s.Node((leader.Number() + 1 + rng.IntN(s.Nodes()-1)) % s.Nodes()))
+	return leader
+}
+
+func start(n *wiretest.Node) { mustStart(n.Start()) }
+
+func mustStart(err error) {
+	if err != nil {
 		panic(fmt.Sprintf("its port was free until now: %v", err))
 	}
 }

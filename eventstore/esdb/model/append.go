@@ -66,14 +66,21 @@ func (n *Node) write(ctx context.Context, insists bool, prepare func(leader *Nod
 		}
 	}
 	check, commit := prepare(leader)
+	office := leader.office
 	done, err := check()
 	if err == errGo {
 		done, err = leader.propose(ctx, check, commit)
 	}
+	if err == nil {
+		err = n.leave(ctx, life)
+	}
+	if err == nil && leader.office != office && n.c.rng.IntN(2) == 0 {
+		err = errCanceled // it was made all the same
+	}
 	if err != nil {
 		return Appended{}, err
 	}
-	return done, n.leave(ctx, life)
+	return done, nil
 }
 
 // propose makes a write once a quorum takes it. It is made even when nobody

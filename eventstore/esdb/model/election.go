@@ -129,8 +129,8 @@ func (c *Cluster) gather() {
 	for _, n := range c.nodes {
 		switch {
 		case n == c.leader || !c.connected(n, c.leader):
-		case n.state == Leader && n.learn == nil:
-			c.after(&n.learn, c.between(learnsAfter, learnsBefore), n.depose)
+		case n.state == Leader:
+			n.wakes()
 		case n.state != Leader && n.follows != c.leader && n.join == nil:
 			c.after(&n.join, c.between(joinsAfter, joinsBefore), func() { n.joined() })
 		case n.state == Follower && n.seen < c.log.end:
@@ -150,9 +150,17 @@ func (n *Node) joined() {
 // abdicate has a leader see that it leads no more.
 func (n *Node) abdicate() {
 	n.cancel(errCanceled)
+	n.office++
 	n.state, n.follows = Lost, nil
 	if n.c.leader == n {
 		n.c.leader = nil
+	}
+}
+
+// wakes has a node that led learn after a while that another does now.
+func (n *Node) wakes() {
+	if l := n.c.leader; n.state == Leader && l != nil && l != n && n.learn == nil {
+		n.c.after(&n.learn, n.c.between(learnsAfter, learnsBefore), n.depose)
 	}
 }
 
@@ -177,7 +185,7 @@ func (n *Node) depose() {
 func (c *Cluster) Lead(n *Node) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.leader != nil && c.leader != n {
+	if c.leader != nil && c.leader != n && !c.leader.frozen {
 		c.leader.cancel(errCanceled)
 	}
 	if n != nil && c.leader != n {
@@ -191,8 +199,11 @@ func (c *Cluster) Lead(n *Node) {
 func (c *Cluster) appoint(leader *Node) {
 	c.leader = leader
 	for _, n := range c.nodes {
-		if !n.alive {
-			continue
+		if !n.alive || n.frozen || n.learn != nil {
+			continue // it hears nothing of it
+		}
+		if n.state == Leader && n != leader {
+			n.office++
 		}
 		n.follows, n.state = leader, Follower
 		switch leader {

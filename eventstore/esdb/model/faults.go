@@ -49,12 +49,20 @@ func (n *Node) Freeze() {
 	n.c.evaluate(byFreezing)
 }
 
+// Learned reports that the node knows who leads, as far as it runs.
+func (n *Node) Learned() bool {
+	n.c.mu.Lock()
+	defer n.c.mu.Unlock()
+	return n.alive && !n.frozen && n.learn == nil
+}
+
 // Wake has a frozen node go on where it was. One that led, and was deposed in
 // its sleep, answers from the past until it learns so, and then ends.
 func (n *Node) Wake() {
 	n.c.mu.Lock()
 	defer n.c.mu.Unlock()
 	n.frozen = false
+	n.wakes()
 	n.c.evaluate(byReturn)
 	for _, arrive := range n.asleep {
 		arrive()

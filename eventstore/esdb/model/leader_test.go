@@ -150,3 +150,61 @@ func TestWithoutAQuorumNothingIsAnswered(t *testing.T) {
 		w.took("a leader after the quorum is back", begin, 0, 6100*time.Millisecond)
 	})
 }
+
+// The same where a test names the leader: one that sleeps hears nothing of it.
+func TestALeaderThatIsReplacedInItsSleepDoesNotKnow(t *testing.T) {
+	in(t, model.Options{Nodes: 3}, func(w *world) {
+		old, leader := w.Node(0), w.Node(1)
+		before := w.add(old, "s").Position
+		old.Freeze()
+		w.Lead(leader)
+		w.add(leader, "s")
+		old.Wake()
+		if at, err := w.newest(old, true); err != nil || at != before {
+			w.Errorf("the old leader answers %d, %v, want %d from the past", at, err, before)
+		}
+		if err := w.within(100*time.Millisecond, old); !errors.Is(err, context.DeadlineExceeded) {
+			w.Errorf("an append to the old leader: %v, want none to be answered", err)
+		}
+		time.Sleep(1400 * time.Millisecond)
+		if old.Alive() {
+			w.Error("the old leader's process goes on")
+		}
+		time.Sleep(2 * time.Second)
+		_, err := w.newest(old, true)
+		w.refused(err, model.NotFound, "Leader info available")
+	})
+}
+
+// An append that is on its way back when its leader resigns may be refused
+// although it was made.
+func TestAnAppendMayBeCanceledAndMade(t *testing.T) {
+	options := three(3)
+	options.Latency = 2 * time.Millisecond
+	in(t, options, func(w *world) {
+		canceled := 0
+		for range 200 {
+			leader := w.leader()
+			events := w.Events()
+			answer := make(chan error)
+			go func() { answer <- w.within(time.Second, leader) }()
+			for range 40 {
+				if w.Events() > events {
+					break
+				}
+				time.Sleep(100 * time.Microsecond)
+			}
+			w.Resign()
+			var r *model.Refusal
+			if err := <-answer; errors.As(err, &r) && r.Code == model.Aborted {
+				canceled++
+				if w.Events() == events {
+					w.Error("it was not made")
+				}
+			}
+		}
+		if canceled < 20 {
+			w.Errorf("%d were canceled", canceled)
+		}
+	})
+}

@@ -24,6 +24,7 @@ type Node struct {
 
 	alive, frozen bool
 	life          int    // grows each time the process ends
+	office        int    // grows each time it leads no more
 	seen          uint64 // what begins below is visible here
 	state         State
 	follows       *Node   // the leader that it knows, maybe itself

@@ -32,8 +32,8 @@ func New(nodes int, options ...Option) (*Cluster, error) {
 	c := &Cluster{}
 	settings := model.Options{
 		Nodes:   nodes,
-		Ended:   func(n *model.Node) { c.nodes[n.Number()].leave() },
-		Started: func(n *model.Node) { _ = c.nodes[n.Number()].listen() },
+		Ended:   func(n *model.Node) { c.nodes[n.Number()].ended() },
+		Started: func(n *model.Node) { c.nodes[n.Number()].started() },
 	}
 	for _, set := range options {
 		set(&settings)

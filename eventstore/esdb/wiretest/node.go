@@ -42,8 +42,27 @@ var patient = keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStr
 
 // Start begins to listen, after a Stop on the same ports and with all data.
 func (n *Node) Start() error {
+	if !n.model.Alive() {
+		n.leave() // when it ended by itself just now
+	}
 	n.model.Start()
 	return n.listen()
+}
+
+// ended follows the model, whose node has ended by itself.
+func (n *Node) ended() {
+	if n.model.Alive() { // and has been started since
+		n.DropConnections()
+		return
+	}
+	n.leave()
+}
+
+// started follows the model, whose node has been started by itself.
+func (n *Node) started() {
+	if n.model.Alive() {
+		_ = n.listen() // its ports were free until now
+	}
 }
 
 func (n *Node) listen() error {
@@ -145,6 +164,20 @@ func (n *Node) Wake() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.thaw()
+}
+
+// Recover wakes a node and waits until it knows who leads. One that was deposed
+// in its sleep answers from the past for about a second, and ends; then it is
+// started again.
+func (n *Node) Recover() error {
+	for n.Wake(); !n.model.Learned(); time.Sleep(time.Millisecond) {
+		if !n.model.Alive() {
+			if err := n.Start(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // thaw lets the connections go on. The caller holds mu.
