@@ -94,6 +94,10 @@ func (s *Server) refusal(c *gin.Context, err error) *domain.Error {
 		return domain.Refuse(domain.CodeReadModelBehind, "the read model has not caught up yet; try again")
 	case errors.Is(err, ledger.ErrTooLarge):
 		return domain.Invalid("body", "makes an event that is too large", ledger.MaxRecordSize)
+	case errors.As(err, new(*ledger.LostError)):
+		s.log(c, slog.LevelWarn, "refused: the ledger has lost events", err)
+		return domain.Refuse(domain.CodeUnavailable, "the ledger lacks events that it had, so nothing is written and no token is vouched for: "+
+			"an operator has to put the right store back, or to say that the loss is accepted")
 	case errors.Is(err, ledger.ErrUnavailable), errors.Is(err, projections.ErrStale), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		level := slog.LevelWarn
 		if c.Request.Context().Err() != nil {

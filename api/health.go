@@ -16,15 +16,15 @@ const (
 )
 
 // health answers whether the server can do its work. Without the database or
-// the ledger, with read models of an older version, or when it is about to stop, it
-// cannot: 503. Without
-// Redis, with an answer that took long, or with a projection halted or stalled, it
+// the ledger, with a ledger that lacks events it had, with read models of an older
+// version, or when it is about to stop, it cannot: 503. Without Redis, with an answer that took long, or with a projection halted or stalled, it
 // is degraded but right: 200. Anybody may ask, so it tells codes and places, never
 // an error's text.
 func (s *Server) health(c *gin.Context) {
 	state := gen.Health{Version: s.options.Version}
 	ledger, redis := s.probes.shared(c.Request.Context(), s.probeAll)
 	state.Checks.Redis = redis
+	state.KnownPosition = ledger.lostPosition()
 	state.LedgerPosition, state.Checks.Database, state.Checks.EventStore = ledger.position(), ledger.database, ledger.eventStore
 	state.Checks.Projections = s.projectionsHealth()
 	if s.draining.Load() {
@@ -32,7 +32,7 @@ func (s *Server) health(c *gin.Context) {
 	}
 	status := http.StatusOK
 	switch {
-	case s.draining.Load(), !ledger.reachable(), state.Checks.Projections.Rebuilding != nil:
+	case s.draining.Load(), !ledger.reachable(), ledger.lost > 0, state.Checks.Projections.Rebuilding != nil:
 		state.Status, status = unhealthy, http.StatusServiceUnavailable
 		c.Header("Retry-After", "1")
 	case ledger.healthy() && state.Checks.Redis.Status == healthy && state.Checks.Projections.Status == healthy:

@@ -9,12 +9,13 @@ import (
 )
 
 // detailedHealth answers how everything is that this node depends on: 503
-// without the database or the ledger, 207 when something else is not as it should be.
+// without the database or the ledger or with one that lacks events it had, 207 when something else is not as it should be.
 func (s *Server) detailedHealth(c *gin.Context) {
 	state := gen.DetailedHealth{Version: s.options.Version, Projections: s.projectionDetails()}
 	dependencies := &state.Dependencies
 	ledger, redis := s.probes.shared(c.Request.Context(), s.probeAll)
 	dependencies.Redis = redis
+	state.KnownPosition = ledger.lostPosition()
 	state.LedgerPosition, dependencies.Database, dependencies.EventStore = ledger.position(), ledger.database, ledger.eventStore
 	dependencies.RateLimiter = gen.RateLimiterHealth{Status: healthy, Mode: "shared"}
 	if s.limiter.Alone() || redis.Status == unreachable {
@@ -39,7 +40,7 @@ const restoreGuards = "run agentidp migrate, which sets the guards of the databa
 
 func overall(state gen.DetailedHealth) (gen.DetailedHealthStatus, int) {
 	ledger := ledgerHealth{database: state.Dependencies.Database, eventStore: state.Dependencies.EventStore}
-	if !ledger.reachable() {
+	if !ledger.reachable() || state.KnownPosition != nil {
 		return unhealthy, http.StatusServiceUnavailable
 	}
 	fine := ledger.healthy() && state.Dependencies.Redis.Status == healthy &&

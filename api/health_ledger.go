@@ -21,7 +21,8 @@ type EventStore struct {
 // ledgerHealth is how the database and the ledger answer.
 type ledgerHealth struct {
 	head       ledger.Position
-	known      bool // the head is
+	known      bool            // the head is
+	lost       ledger.Position // of an event that was there and lies beyond the head; 0: none is known
 	database   gen.DependencyHealth
 	eventStore *gen.EventStoreHealth // nil where the ledger is in the database
 }
@@ -53,8 +54,11 @@ func (s *Server) probeAll(ctx context.Context) (ledger ledgerHealth, redis gen.D
 // there is says nothing of the other.
 func (s *Server) probeLedger(ctx context.Context) (h ledgerHealth) {
 	readHead := func() (err error) {
+		known := max(s.ledger.KnownEnd(), s.revocations.Position()) // before the head is asked for
 		h.head, err = s.ledger.Head(ctx)
-		h.known = err == nil
+		if h.known = err == nil; h.known && h.head < known {
+			h.lost = known
+		}
 		return err
 	}
 	if s.eventStore == nil {
@@ -94,6 +98,16 @@ func (h ledgerHealth) position() *int64 {
 		return nil
 	}
 	position := int64(h.head)
+	return &position
+}
+
+// lostPosition is that of an event that is gone from the ledger's end; nil where
+// none is known.
+func (h ledgerHealth) lostPosition() *int64 {
+	if h.lost == 0 {
+		return nil
+	}
+	position := int64(h.lost)
 	return &position
 }
 

@@ -43,6 +43,8 @@ var catalogue = map[Type]kind{
 	"claim.taken_over": {schema: 1, decode: decodeAs[ClaimTakenOver]},
 
 	"signing_key.created": {schema: 1, decode: decodeAs[SigningKeyCreated]},
+
+	"ledger.events_lost": {schema: 1, decode: decodeAs[EventsLost]},
 }
 
 // Types lists the names of all events, sorted.

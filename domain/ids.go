@@ -73,6 +73,9 @@ func OrganizationStream(id OrganizationID) string { return "organization-" + id.
 func SeatsStream(id OrganizationID) string        { return "seats-" + id.String() }
 func DelegationStream(id DelegationID) string     { return "delegation-" + id.String() }
 
+// LedgerStream is what becomes of the ledger as a whole under an origin.
+func LedgerStream(origin string) string { return "ledger-" + origin }
+
 // SigningKeyStream is the life of one signing key.
 func SigningKeyStream(kid string) string { return "signing_key-" + kid }
 

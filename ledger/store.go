@@ -15,6 +15,9 @@ type (
 
 const MaxRecordSize = eventstore.MaxRecordSize
 
+// LostError is [eventstore.LostError].
+type LostError = eventstore.LostError
+
 var (
 	ErrUnavailable = eventstore.ErrUnavailable
 	ErrTooLarge    = eventstore.ErrTooLarge
@@ -23,3 +26,6 @@ var (
 // Head is the position of the newest event: everything whose command returned
 // before the call is at or before it.
 func (l *Ledger) Head(ctx context.Context) (Position, error) { return l.store.Head(ctx) }
+
+// KnownEnd is the position of the newest event that is known to have been there.
+func (l *Ledger) KnownEnd() Position { return eventstore.Known(l.store) }

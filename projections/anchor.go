@@ -31,7 +31,8 @@ func NewAnchor(pool *pgxpool.Pool, store eventstore.Store, queries *Queries) *An
 const selectAnchor = `SELECT stream, revision, position, hash FROM ledger_anchor`
 
 // Check makes sure that the anchor is in the ledger, where it was. A database
-// without one fits every ledger. The error matches [ErrOtherLedger] when it is not.
+// without one fits every ledger. The error is an [*eventstore.LostError] where the
+// ledger ends before it, and matches [ErrOtherLedger] where another event is there.
 func (a *Anchor) Check(ctx context.Context) error {
 	var p landmark
 	var hash []byte

@@ -27,8 +27,9 @@ func newestLandmark(ctx context.Context, queries *Queries) (landmark, bool, erro
 	return landmark{e.Stream, e.Revision, e.Position, e.Hash}, true, nil
 }
 
-// in is nil where the event is in the ledger, just there. The error matches
-// [ErrOtherLedger] when it is not.
+// in is nil where the event is in the ledger, just there. The error is an
+// [*eventstore.LostError] where the ledger ends before it, and matches
+// [ErrOtherLedger] where the ledger has something else there.
 func (p landmark) in(ctx context.Context, store eventstore.Store) error {
 	for found, err := range store.ReadStream(ctx, p.Stream, p.Revision, eventstore.Forwards) {
 		switch {
@@ -40,6 +41,13 @@ func (p landmark) in(ctx context.Context, store eventstore.Store) error {
 			return p.elsewhere(fmt.Sprintf("is at position %d of this ledger", found.Position))
 		}
 		return nil
+	}
+	head, err := store.Head(ctx)
+	if err != nil {
+		return fmt.Errorf("look for an event of the ledger: %w", err)
+	}
+	if err := eventstore.CheckHead(p.Position, head); err != nil {
+		return err
 	}
 	return p.elsewhere("is not in this ledger")
 }

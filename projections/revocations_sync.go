@@ -138,11 +138,15 @@ func (r *Revocations) catchUp(ctx context.Context, ask func(context.Context) (ev
 	if err := r.restore(ctx); err != nil {
 		return 0, err
 	}
+	applied := r.Position() // only we move it
+	known := max(applied, eventstore.Known(r.store))
 	head, err := ask(ctx)
+	if err == nil {
+		err = eventstore.CheckHead(known, head)
+	}
 	if err != nil {
 		return 0, err
 	}
-	applied := r.Position() // only we move it
 	if head > applied {
 		for stored, err := range eventstore.ReadNew(ctx, r.store, applied, head, r.filter) {
 			if err != nil {

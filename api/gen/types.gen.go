@@ -2015,6 +2015,9 @@ type DetailedHealth struct {
 		Redis       DependencyHealth  `json:"redis"`
 	} `json:"dependencies"`
 
+	// KnownPosition Of an event that was in the ledger and lies beyond its end now. Nothing is written then and no token is vouched for; see docs/runbooks/lost-events.md. Left out otherwise.
+	KnownPosition *int64 `json:"knownPosition,omitempty"`
+
 	// LedgerPosition Of the newest event; left out when the ledger is unreachable.
 	LedgerPosition *int64               `json:"ledgerPosition,omitempty"`
 	Projections    []ProjectionHealth   `json:"projections"`
@@ -2119,6 +2122,9 @@ type Health struct {
 
 	// Draining This server is about to stop and wants no new connections; left out otherwise.
 	Draining *bool `json:"draining,omitempty"`
+
+	// KnownPosition Of an event that was in the ledger and lies beyond its end now. Nothing is written then and no token is vouched for; see docs/runbooks/lost-events.md. Left out otherwise.
+	KnownPosition *int64 `json:"knownPosition,omitempty"`
 
 	// LedgerPosition Of the newest event; left out when the ledger is unreachable.
 	LedgerPosition *int64       `json:"ledgerPosition,omitempty"`

@@ -8,13 +8,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sentryagent/agentidp/cmd/agentidp/app"
+	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/replay"
 )
 
 func (c *cli) ledgerAdoptCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, acceptLoss bool
 	cmd := &cobra.Command{
 		Use:   "adopt",
 		Short: "Tie the database to the ledger after that was moved to another engine",
@@ -27,6 +28,12 @@ models are derived anew, and the signing keys are deleted; the next server makes
 others. So the access tokens that are out end: each has a position in it, by
 which revocations are judged. Credentials and delegation tokens stay good.
 
+With --accept-loss it ties the database to a ledger whose store came back without
+its newest events, as a restored backup does, and goes on from what is left. How
+much was kept is put on record in the ledger. LEDGER_ORIGIN must be another name
+than before, since what was signed under the former one goes on past the end. What
+was revoked in the lost events is good again: see docs/runbooks/lost-events.md.
+
 No server may be running. Deleting takes the owner of the database,
 MIGRATE_DATABASE_URL. If it is stopped or killed, run it again.
 
@@ -35,13 +42,14 @@ docs/runbooks/moving-engines.md has the whole move.
 Exit code 0: done, or there was nothing to do. 1: the ledger is another one, or it
 is broken. 2: it could not be done.`,
 		Args: noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error { return c.ledgerAdopt(cmd, asJSON) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.ledgerAdopt(cmd, acceptLoss, asJSON) },
 	}
+	cmd.Flags().BoolVar(&acceptLoss, "accept-loss", false, "go on without events that are lost for good, and put that on record")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
-func (c *cli) ledgerAdopt(cmd *cobra.Command, asJSON bool) error {
+func (c *cli) ledgerAdopt(cmd *cobra.Command, acceptLoss, asJSON bool) error {
 	r, err := c.openReadSide(cmd)
 	if err != nil {
 		return uncheckedError{err}
@@ -49,7 +57,14 @@ func (c *cli) ledgerAdopt(cmd *cobra.Command, asJSON bool) error {
 	defer r.Close()
 	meter := newMeter(cmd.ErrOrStderr(), r.logger, "adopt", projections.All())
 	proving := newProgress(cmd.ErrOrStderr(), "proving", -1)
-	rebuilt, err := r.Adopt(cmd.Context(), app.AdoptProgress{Proven: proving.add, Rebuild: meter.report})
+	progress := app.AdoptProgress{Proven: proving.add, Rebuild: meter.report}
+	var loss domain.EventsLost
+	var rebuilt []projections.Rebuilt
+	if acceptLoss {
+		loss, rebuilt, err = r.AdoptWithLoss(cmd.Context(), progress)
+	} else {
+		rebuilt, err = r.Adopt(cmd.Context(), progress)
+	}
 	proving.done()
 	meter.end()
 	switch {
@@ -57,6 +72,9 @@ func (c *cli) ledgerAdopt(cmd *cobra.Command, asJSON bool) error {
 		fmt.Fprintln(cmd.ErrOrStderr(), "Nothing to do: the database belongs to this ledger.")
 	case err != nil:
 		return adoptVerdict(err)
+	case acceptLoss:
+		fmt.Fprintf(cmd.ErrOrStderr(), "The ledger goes on from the first %d of %d events, which is on record in it. Access tokens from before have ended. "+
+			"What was revoked in the lost events is good again: docs/runbooks/lost-events.md says what to do before the servers start.\n", loss.Kept, loss.Known)
 	default:
 		fmt.Fprintln(cmd.ErrOrStderr(), "The database belongs to this ledger now. Access tokens from before have ended; start the servers.")
 	}
@@ -68,10 +86,14 @@ func (c *cli) ledgerAdopt(cmd *cobra.Command, asJSON bool) error {
 func adoptVerdict(err error) error {
 	var broken *eventstore.Break
 	switch {
-	case errors.Is(err, replay.ErrNoExtension), errors.As(err, &broken):
+	case errors.Is(err, replay.ErrNoExtension):
+		return fmt.Errorf("%w; where its newest events are lost for good, docs/runbooks/lost-events.md tells about --accept-loss", err)
+	case errors.As(err, &broken):
 		return err
 	case errors.Is(err, context.Canceled):
 		return uncheckedError{errors.New("interrupted: run the same command again to go on")}
+	case errors.Is(err, app.ErrSameOrigin):
+		return uncheckedError{err}
 	case errors.Is(err, projections.ErrRunning):
 		return uncheckedError{fmt.Errorf("%w: stop all servers first", err)}
 	}

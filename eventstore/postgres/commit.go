@@ -79,6 +79,7 @@ func (w *writer) attempt(ctx context.Context, g *group) error {
 		w.heads.known.Add(stream, at)
 	}
 	w.heads.at = g.rows[len(g.rows)-1].Position
+	w.store.Expect(w.heads.at)
 	return nil
 }
 
@@ -104,6 +105,7 @@ func (w *writer) lock(ctx context.Context, g *group) (last eventstore.Position, 
 		}
 		g.heads[p.stream] = at
 	}
+	known := w.store.Known()
 	b := &pgx.Batch{}
 	b.Queue("begin")
 	b.Queue(lockHead).QueryRow(func(row pgx.Row) error { return row.Scan(&last) })
@@ -114,6 +116,9 @@ func (w *writer) lock(ctx context.Context, g *group) (last eventstore.Position, 
 		g.queueIDs(b, ids)
 	}
 	if err := w.conn.SendBatch(ctx, b).Close(); err != nil {
+		return 0, err
+	}
+	if err := eventstore.CheckHead(known, last); err != nil {
 		return 0, err
 	}
 	if last != w.heads.at {

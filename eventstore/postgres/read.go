@@ -36,6 +36,9 @@ const (
 func (s *Store) Head(ctx context.Context) (eventstore.Position, error) {
 	var head int64
 	err := s.pool.QueryRow(ctx, selectHead).Scan(&head)
+	if err == nil {
+		s.Expect(eventstore.Position(head))
+	}
 	return eventstore.Position(head), translate(ctx, "read the ledger's head", err)
 }
 

@@ -54,6 +54,7 @@ type Options struct {
 
 // Store is the engine. It implements [eventstore.Store].
 type Store struct {
+	eventstore.Extent
 	pool     *pgxpool.Pool
 	options  Options
 	queue    *queue

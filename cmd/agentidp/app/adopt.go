@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/projections/transparency"
 	"github.com/sentryagent/agentidp/replay"
@@ -31,10 +33,33 @@ var ErrAdopted = errors.New("the database belongs to this ledger already")
 // stopped or killed is called again. The error is [ErrAdopted],
 // [projections.ErrRunning], one of [replay.Extends], or that it could not be done.
 func (l *Ledger) Adopt(ctx context.Context, progress AdoptProgress) ([]projections.Rebuilt, error) {
+	return l.adopt(ctx, progress, holdPositions, func(ctx context.Context) error {
+		moved, err := l.anchor().Moved(ctx)
+		if err != nil {
+			return err
+		}
+		if !moved {
+			return fmt.Errorf("%w: it is where it was, and lacks events that it had", replay.ErrNoExtension)
+		}
+		known, err := transparency.NewLogs(l.Pool).State(ctx, transparency.Whole)
+		if err != nil {
+			return err
+		}
+		return replay.Extends(ctx, l.Store, known.Tree, progress.Proven)
+	})
+}
+
+// adopt ties the database to the ledger, once it is proven that it may be, and
+// empties some tables.
+func (l *Ledger) adopt(ctx context.Context, progress AdoptProgress, forgotten []string, prove func(context.Context) error) ([]projections.Rebuilt, error) {
 	anchor := l.anchor()
-	if err := anchor.Check(ctx); err == nil {
+	former, err := l.origin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := checkEnd(ctx, l.c.CheckpointFile, former, anchor, l.Store); err == nil {
 		return nil, ErrAdopted
-	} else if !errors.Is(err, projections.ErrOtherLedger) {
+	} else if !errors.Is(err, projections.ErrOtherLedger) && !errors.As(err, new(*eventstore.LostError)) {
 		return nil, err
 	}
 	release, err := projections.Seize(ctx, l.Pool)
@@ -42,11 +67,7 @@ func (l *Ledger) Adopt(ctx context.Context, progress AdoptProgress) ([]projectio
 		return nil, err
 	}
 	defer release()
-	known, err := transparency.NewLogs(l.Pool).State(ctx, transparency.Whole)
-	if err != nil {
-		return nil, err
-	}
-	if err := replay.Extends(ctx, l.Store, known.Tree, progress.Proven); err != nil {
+	if err := prove(ctx); err != nil {
 		return nil, err
 	}
 	rebuilt := projections.NewRebuilder(l.Pool, l.Store, projections.RebuildOptions{Restart: true, Moved: true, Report: progress.Rebuild}).
@@ -54,10 +75,7 @@ func (l *Ledger) Adopt(ctx context.Context, progress AdoptProgress) ([]projectio
 	if err := projections.RebuildError(rebuilt); err != nil {
 		return rebuilt, err
 	}
-	if err := replaceShared(ctx, l.Pool, ledgerOrigin(l.c)); err != nil { // a moved ledger has a new one
-		return rebuilt, err
-	}
-	if err := l.forgetPositions(ctx); err != nil {
+	if err := l.forget(ctx, forgotten, ledgerOrigin(l.c)); err != nil { // the ledger has a new one
 		return rebuilt, err
 	}
 	return rebuilt, anchor.Move(ctx)
@@ -76,29 +94,31 @@ func (l *Ledger) EndTokens(ctx context.Context) error {
 		return err
 	}
 	defer release()
-	return l.deleteAll(ctx, "signing_keys")
+	return l.forget(ctx, []string{"signing_keys"})
 }
 
-// forgetPositions deletes what holds positions and is not derived anew.
-func (l *Ledger) forgetPositions(ctx context.Context) error {
-	return l.deleteAll(ctx, "signing_keys", "verifications", "revocation_snapshot", "ledger_anchor")
-}
+// What holds positions and is not derived anew; and what was kept of a ledger that
+// has lost events since: the states of aggregates and the answers to requests.
+var (
+	holdPositions = []string{"signing_keys", "verifications", "revocation_snapshot", "ledger_anchor"}
+	holdLost      = append(slices.Clone(holdPositions), "snapshots", "idempotency_keys")
+)
 
-// deleteAll empties tables. The server's role may not: it is done by the owner
-// of the database.
-func (l *Ledger) deleteAll(ctx context.Context, tables ...string) error {
+// forget empties tables and changes settings that all servers share, both or
+// neither. The server's role may not empty them: it is done by the owner of the
+// database.
+func (l *Ledger) forget(ctx context.Context, tables []string, settings ...shared) error {
 	owner, err := pgx.Connect(ctx, l.c.MigrateDatabaseURL)
 	if err != nil {
 		return errors.New("MIGRATE_DATABASE_URL: " + reason(err))
 	}
 	defer func() { _ = owner.Close(context.WithoutCancel(ctx)) }() // what counts is committed by then
-	err = pgx.BeginFunc(ctx, owner, func(tx pgx.Tx) error {
+	return pgx.BeginFunc(ctx, owner, func(tx pgx.Tx) error {
 		for _, table := range tables {
 			if _, err := tx.Exec(ctx, "DELETE FROM "+table); err != nil {
 				return fmt.Errorf("%s, as MIGRATE_DATABASE_URL: %w", table, err)
 			}
 		}
-		return nil
+		return replaceShared(ctx, tx, settings...)
 	})
-	return err
 }

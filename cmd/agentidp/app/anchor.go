@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/transparency"
 )
 
 // openLedger opens the ledger and makes sure that it is the database's: before any
@@ -20,7 +22,37 @@ func (a *App) openLedger(ctx context.Context) (err error) {
 	}
 	a.queries = newQueries(a.config, a.pool, a.store)
 	a.anchor = projections.NewAnchor(a.pool, a.store, a.queries)
-	return adoptFirst(a.anchor.Check(ctx))
+	known, err := checkEnd(ctx, a.config.CheckpointFile, a.config.LedgerOrigin, a.anchor, a.store)
+	if err != nil {
+		return adoptFirst(err)
+	}
+	if engine, keeps := a.store.(interface{ Expect(eventstore.Position) }); keeps {
+		engine.Expect(known)
+	}
+	return nil
+}
+
+// checkEnd makes sure that the ledger is the database's and has all that is known
+// of it, by the database and by what was signed under an origin. It tells up to
+// where that goes.
+func checkEnd(ctx context.Context, checkpoints, origin string, anchor *projections.Anchor, store eventstore.Store) (eventstore.Position, error) {
+	if err := anchor.Check(ctx); err != nil {
+		return 0, err
+	}
+	known, err := anchor.CheckEnd(ctx)
+	if err != nil {
+		return known, err
+	}
+	signed, err := transparency.OpenMemory(checkpoints).Load()
+	if err != nil {
+		return known, nil // the signer says so, and signs nothing
+	}
+	newest := signed[transparency.Origin(origin, transparency.Whole)].Position
+	head, err := store.Head(ctx)
+	if err != nil {
+		return known, err
+	}
+	return max(known, newest), eventstore.CheckHead(newest, head)
 }
 
 // checkHead makes sure of an engine that keeps its head beside its events that the
@@ -43,8 +75,15 @@ func (a *App) watchLedger(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-			if err := a.anchor.Check(ctx); errors.Is(err, projections.ErrOtherLedger) {
+			err := errors.Join(a.anchor.Check(ctx), a.checkExtent(ctx))
+			if errors.Is(err, projections.ErrOtherLedger) {
 				return adoptFirst(err)
+			}
+			switch lost := errors.As(err, new(*eventstore.LostError)); {
+			case lost && !a.lost.Swap(true):
+				a.logger.ErrorContext(ctx, "nothing is written and no token is vouched for", "error", adoptFirst(err))
+			case err == nil && a.lost.Swap(false):
+				a.logger.InfoContext(ctx, "the ledger has all its events again")
 			}
 			if err := checkShared(ctx, a.pool, sharedSettings(a.config)...); errors.As(err, new(otherSettings)) {
 				return err
@@ -53,10 +92,25 @@ func (a *App) watchLedger(ctx context.Context) error {
 	}
 }
 
-// adoptFirst says what to do when the database is another ledger's.
+// checkExtent compares the ledger's end with what this server has seen of it.
+func (a *App) checkExtent(ctx context.Context) error {
+	known := eventstore.Known(a.store)
+	head, err := a.store.Head(ctx)
+	if err != nil {
+		return err
+	}
+	return eventstore.CheckHead(known, head)
+}
+
+// adoptFirst says what to do when the ledger is not the one that is known.
 func adoptFirst(err error) error {
-	if errors.Is(err, projections.ErrOtherLedger) {
-		return fmt.Errorf("%w. Check EVENTSTORE, ESDB_URL and DATABASE_URL; where the ledger has been moved, run: agentidp ledger adopt", err)
+	switch {
+	case errors.Is(err, projections.ErrOtherLedger):
+		return fmt.Errorf("%w. Check EVENTSTORE, ESDB_URL and DATABASE_URL; where the ledger has been moved, run: agentidp ledger adopt; "+
+			"where its store was restored to an earlier state, see docs/runbooks/lost-events.md", err)
+	case errors.As(err, new(*eventstore.LostError)):
+		return fmt.Errorf("%w. Check EVENTSTORE, ESDB_URL and DATABASE_URL, and put the right store back; "+
+			"where the ledger has been moved, run: agentidp ledger adopt; where the events are lost for good, see docs/runbooks/lost-events.md", err)
 	}
 	return err
 }

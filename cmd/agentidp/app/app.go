@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -46,6 +47,7 @@ type App struct {
 	anchor   *projections.Anchor
 	progress *projections.Progress
 	registry *prometheus.Registry
+	lost     atomic.Bool             // the ledger lacks events that it had
 	without  string                  // name of a read model that is left out
 	jobs     []func(context.Context) // work that goes on while the server runs, until its context ends
 	api      *api.Server
@@ -177,7 +179,7 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 		return err
 	}
 	scheduler := a.scheduler(a.queries, verifier, signer, keys, server)
-	a.registry.MustRegister(projections.NewCollector(progress), poolCollector{a.pool}, positionCollector{a.store})
+	a.registry.MustRegister(projections.NewCollector(progress), poolCollector{a.pool}, positionCollector{a.store, &a.lost})
 	a.api, a.server = server, httpServer(server, c.IdleTimeout, logger)
 	a.jobs = []func(context.Context){
 		runner.Run,

@@ -47,7 +47,8 @@ func Bootstrap(ctx context.Context, c config.Config, newCredential bool) (Operat
 		return Operator{}, err
 	}
 	defer store.Close()
-	if err := projections.NewAnchor(pool, store, newQueries(c, pool, store)).Check(ctx); err != nil {
+	anchor := projections.NewAnchor(pool, store, newQueries(c, pool, store))
+	if _, err := checkEnd(ctx, c.CheckpointFile, c.LedgerOrigin, anchor, store); err != nil {
 		return Operator{}, adoptFirst(err)
 	}
 	if err := checkShared(ctx, pool, sharedSettings(c)...); err != nil {

@@ -86,13 +86,18 @@ func rememberShared(ctx context.Context, pool *pgxpool.Pool, c config.Config) er
 	return checkShared(ctx, pool, sharedSettings(c)...)
 }
 
-func replaceShared(ctx context.Context, pool *pgxpool.Pool, settings ...shared) error {
+func replaceShared(ctx context.Context, db beginner, settings ...shared) error {
 	const replace = `INSERT INTO shared_settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value`
-	return writeShared(ctx, pool, replace, settings...)
+	return writeShared(ctx, db, replace, settings...)
 }
 
-func writeShared(ctx context.Context, pool *pgxpool.Pool, statement string, settings ...shared) error {
-	err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+// beginner is a pool, or a transaction that goes on.
+type beginner interface {
+	Begin(ctx context.Context) (pgx.Tx, error)
+}
+
+func writeShared(ctx context.Context, db beginner, statement string, settings ...shared) error {
+	err := pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
 		for _, setting := range settings {
 			if _, err := tx.Exec(ctx, statement, setting.name, setting.value); err != nil {
 				return err
