@@ -7,9 +7,13 @@ package domain
 type EventsLost struct {
 	Origin       string `json:"origin"`
 	FormerOrigin string `json:"formerOrigin"`
-	Kept         int64  `json:"keptEvents"`  // of those that were known, from the first on
-	Known        int64  `json:"knownEvents"` // before the loss
+	Kept         int64  `json:"keptEvents"`  // of those that the log had, from the first on
+	Known        int64  `json:"knownEvents"` // that the log had before the loss
 	KnownRoot    string `json:"knownRoot"`   // root hash of those, in base64 (RFC 6962 section 2.1)
+	// Where the ledger ended, and the newest position that was known; left out where
+	// it had gone on past that another way.
+	End      int64 `json:"endPosition,omitempty"`
+	KnownEnd int64 `json:"knownPosition,omitempty"`
 }
 
 func (EventsLost) EventType() Type { return "ledger.events_lost" }

@@ -112,8 +112,9 @@ var golden = map[string]Event{
 		Kind: ClaimSlug, Owner: acme.UUID, OrganizationID: acme, From: rivals.UUID,
 	},
 
-	"ledger.events_lost.1.json":  EventsLost{Origin: "again.acme.test", FormerOrigin: "acme.test", Kept: 64, Known: 76, KnownRoot: "Z29sZGVu"},
-	"signing_key.created.1.json": SigningKeyCreated{KeyID: "2026-11", Algorithm: "ES256", PublicKey: json.RawMessage(`{"kty":"EC","crv":"P-256"}`)},
+	"ledger.events_lost.1.json":         EventsLost{Origin: "again.acme.test", FormerOrigin: "acme.test", Kept: 64, Known: 76, KnownRoot: "Z29sZGVu", End: 70, KnownEnd: 82},
+	"ledger.events_lost.1.minimal.json": EventsLost{Origin: "again.acme.test", FormerOrigin: "acme.test", Kept: 64, Known: 76, KnownRoot: "Z29sZGVu"},
+	"signing_key.created.1.json":        SigningKeyCreated{KeyID: "2026-11", Algorithm: "ES256", PublicKey: json.RawMessage(`{"kty":"EC","crv":"P-256"}`)},
 }
 
 func publicAgent() AgentCreated {

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/eventstore/postgres"
 	"github.com/sentryagent/agentidp/replay"
 )
 
@@ -183,9 +184,12 @@ var harms = map[string]harm{
 	}},
 }
 
-// writeOn appends events of today to streams that are there.
+// writeOn appends events of today to streams that are there, as a server does that
+// knew nothing of the ledger before.
 func (a *archive) writeOn(t testing.TB, events int) {
 	t.Helper()
+	stranger := postgres.New(t.Context(), a.pool, postgres.Options{})
+	defer stranger.Close()
 	for written := 0; written < events; {
 		template := a.events[5_000+written%1_000]
 		record, err := template.Decode()
@@ -198,7 +202,7 @@ func (a *archive) writeOn(t testing.TB, events int) {
 			draft.ID, draft.Time = uuid.New(), time.Now()
 			drafts = append(drafts, draft)
 		}
-		if _, err := a.store.Append(t.Context(), template.Stream, eventstore.Any(), drafts...); err != nil {
+		if _, err := stranger.Append(t.Context(), template.Stream, eventstore.Any(), drafts...); err != nil {
 			t.Fatal(err)
 		}
 		written += len(drafts)

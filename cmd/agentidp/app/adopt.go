@@ -33,7 +33,7 @@ var ErrAdopted = errors.New("the database belongs to this ledger already")
 // stopped or killed is called again. The error is [ErrAdopted],
 // [projections.ErrRunning], one of [replay.Extends], or that it could not be done.
 func (l *Ledger) Adopt(ctx context.Context, progress AdoptProgress) ([]projections.Rebuilt, error) {
-	return l.adopt(ctx, progress, holdPositions, func(ctx context.Context) error {
+	return l.adopt(ctx, progress, holdPositions, func(ctx context.Context, _ *eventstore.LostError) error {
 		moved, err := l.anchor().Moved(ctx)
 		if err != nil {
 			return err
@@ -50,16 +50,18 @@ func (l *Ledger) Adopt(ctx context.Context, progress AdoptProgress) ([]projectio
 }
 
 // adopt ties the database to the ledger, once it is proven that it may be, and
-// empties some tables.
-func (l *Ledger) adopt(ctx context.Context, progress AdoptProgress, forgotten []string, prove func(context.Context) error) ([]projections.Rebuilt, error) {
+// empties some tables. The proof hears what is lost of the ledger's end, as far as
+// that is known.
+func (l *Ledger) adopt(ctx context.Context, progress AdoptProgress, forgotten []string, prove func(context.Context, *eventstore.LostError) error) ([]projections.Rebuilt, error) {
 	anchor := l.anchor()
 	former, err := l.origin(ctx)
 	if err != nil {
 		return nil, err
 	}
+	var lost *eventstore.LostError
 	if _, err := checkEnd(ctx, l.c.CheckpointFile, former, anchor, l.Store); err == nil {
 		return nil, ErrAdopted
-	} else if !errors.Is(err, projections.ErrOtherLedger) && !errors.As(err, new(*eventstore.LostError)) {
+	} else if !errors.Is(err, projections.ErrOtherLedger) && !errors.As(err, &lost) {
 		return nil, err
 	}
 	release, err := projections.Seize(ctx, l.Pool)
@@ -67,7 +69,7 @@ func (l *Ledger) adopt(ctx context.Context, progress AdoptProgress, forgotten []
 		return nil, err
 	}
 	defer release()
-	if err := prove(ctx); err != nil {
+	if err := prove(ctx, lost); err != nil {
 		return nil, err
 	}
 	rebuilt := projections.NewRebuilder(l.Pool, l.Store, projections.RebuildOptions{Restart: true, Moved: true, Report: progress.Rebuild}).

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/ledger"
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/projections/transparency"
@@ -26,7 +27,7 @@ func (l *Ledger) AdoptWithLoss(ctx context.Context, progress AdoptProgress) (dom
 		return domain.EventsLost{}, nil, err
 	}
 	loss := domain.EventsLost{Origin: l.c.LedgerOrigin, FormerOrigin: former}
-	rebuilt, err := l.adopt(ctx, progress, holdLost, func(ctx context.Context) error {
+	rebuilt, err := l.adopt(ctx, progress, holdLost, func(ctx context.Context, lost *eventstore.LostError) error {
 		if former == l.c.LedgerOrigin {
 			return ErrSameOrigin
 		}
@@ -35,6 +36,9 @@ func (l *Ledger) AdoptWithLoss(ctx context.Context, progress AdoptProgress) (dom
 			return err
 		}
 		loss.Kept, loss.Known, loss.KnownRoot = remains.Kept, remains.Known, remains.Root
+		if lost != nil {
+			loss.End, loss.KnownEnd = int64(lost.Head), int64(lost.Known)
+		}
 		signed, err := transparency.OpenMemory(l.c.CheckpointFile).Load()
 		if err != nil {
 			return err
