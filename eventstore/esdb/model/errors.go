@@ -13,6 +13,7 @@ const (
 	Unknown            Code = 2
 	InvalidArgument    Code = 3
 	NotFound           Code = 5
+	PermissionDenied   Code = 7
 	FailedPrecondition Code = 9
 	Aborted            Code = 10
 	Unavailable        Code = 14

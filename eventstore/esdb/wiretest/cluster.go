@@ -20,7 +20,8 @@ type Cluster struct {
 	mu    sync.Mutex // guards what follows
 	views []*View    // the first is the cluster's own
 	delay time.Duration
-	held  *hold // nil when none is
+	users map[string]string // their passwords; nil while nobody has to say who they are
+	held  *hold             // nil when none is
 
 	lose      atomic.Int64 // how many more answers to appends are lost
 	stopAfter atomic.Int64 // how many more appends until the node stops, 0 for no such thing
@@ -148,6 +149,9 @@ func (n *Node) admit(ctx context.Context) (insists bool, err error) {
 // append stores events, and loses the answer when it is asked to.
 func (n *Node) append(ctx context.Context, name string, expected int64, events []model.Proposed) (model.Appended, error) {
 	insists, err := n.admit(ctx)
+	if err == nil {
+		err = n.allow(ctx, model.MayWrite, name)
+	}
 	if err != nil {
 		return model.Appended{}, err
 	}

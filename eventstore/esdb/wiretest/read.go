@@ -13,6 +13,13 @@ func (s *streamsService) Read(request *api.ReadReq, stream api.Streams_ReadServe
 	ctx := stream.Context()
 	options := request.GetOptions()
 	insists, err := s.node.admit(ctx)
+	if err == nil {
+		name := model.Everybody // $all
+		if options.GetAll() == nil {
+			name = nameOf(options.GetStream().GetStreamIdentifier())
+		}
+		err = s.node.allow(ctx, model.MayRead, name)
+	}
 	switch {
 	case err != nil:
 	case options.GetUuidOption() == nil:

@@ -133,6 +133,9 @@ func (s *streamsService) Tombstone(ctx context.Context, request *api.TombstoneRe
 func (s *streamsService) remove(ctx context.Context, options expecting, name *shared.StreamIdentifier,
 	do func(ctx context.Context, insists bool, stream string, expected int64) (model.Appended, error)) (model.Appended, error) {
 	insists, err := s.node.admit(ctx)
+	if err == nil {
+		err = s.node.allow(ctx, model.MayWrite, nameOf(name))
+	}
 	if err != nil {
 		return model.Appended{}, err
 	}
