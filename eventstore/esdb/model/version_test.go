@@ -38,15 +38,12 @@ func TestTheMetadataOfAllEndSubscriptions(t *testing.T) {
 					w.Fatal(err)
 				}
 				w.add(n, "s")
-				for {
-					m, err := sub.Receive(w.Context())
-					if err == nil && m.Kind == model.CheckpointReached {
-						continue
-					}
-					if (err != nil) != ends {
-						w.Errorf("%+v, %v, want an end: %t", m, err, ends)
-					}
-					return
+				m, err := sub.Receive(w.Context()) // what was on its way may come
+				if err == nil && ends {
+					m, err = sub.Receive(w.Context())
+				}
+				if (err != nil) != ends {
+					w.Errorf("%+v, %v, want an end: %t", m, err, ends)
 				}
 			})
 		})
