@@ -91,7 +91,7 @@ func membersOf(t *testing.T, name Type) (members []string) {
 func streams() (prefixes []string) {
 	for _, stream := range []string{
 		AgentStream(AgentID{}), OrganizationStream(OrganizationID{}), SeatsStream(OrganizationID{}), DelegationStream(DelegationID{}),
-		SigningKeyStream(""), SecurityStream(""), ClaimStream(ClaimEmail, ""),
+		SigningKeyStream(""), LedgerStream(""), SecurityStream(""), ClaimStream(ClaimEmail, ""),
 	} {
 		prefix, _, _ := strings.Cut(stream, "-")
 		prefixes = append(prefixes, prefix+"-")
