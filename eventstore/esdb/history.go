@@ -39,8 +39,18 @@ func (s *Store) history(after eventstore.Position) *history {
 	return &history{store: s, after: after, from: wire.At(uint64(after)), count: firstPage}
 }
 
-// next reads a page.
+// maxPages is how many pages of history a store asks for at a time. A server
+// takes a hundred calls of one connection, and lets the next ones wait.
+const maxPages = 8
+
+// next reads a page, when it is its turn.
 func (h *history) next(ctx context.Context) (p passage) {
+	select {
+	case h.store.pages <- struct{}{}:
+		defer func() { <-h.store.pages }()
+	case <-ctx.Done():
+		return passage{err: ctx.Err()}
+	}
 	var page []wire.Record
 	err := h.store.try(ctx, h.store.long, func(c wire.Conn) (err error) {
 		page, err = c.ReadAll(ctx, h.from, eventstore.Forwards, h.count)

@@ -46,6 +46,7 @@ type Store struct {
 	heads      *heads
 	lanes      *lanes
 	places     places
+	pages      chan struct{}   // an element for each page of history that is asked for
 	ctx        context.Context // ends with the store
 	stop       context.CancelFunc
 	done       sync.WaitGroup
@@ -69,7 +70,7 @@ func New(url string, options Options) (*Store, error) {
 // server.
 func NewOn(dialer wire.Dialer, options Options) *Store {
 	options = options.withDefaults()
-	s := &Store{options: options, tail: newTail(), index: newIndex(), heads: newHeads(), lanes: newLanes()}
+	s := &Store{options: options, tail: newTail(), index: newIndex(), heads: newHeads(), lanes: newLanes(), pages: make(chan struct{}, maxPages)}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.supervisor, s.long = newSupervisor(s.ctx, dialer, options), newSupervisor(s.ctx, dialer, options)
 	s.supervisor.prove = s.barrier
