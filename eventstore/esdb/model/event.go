@@ -1,8 +1,8 @@
 package model
 
 import (
-	"maps"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,6 +25,9 @@ type Record struct {
 	Position uint64            // where it begins: its commit and its prepare position
 	Created  time.Time         // by the clock of the leader
 	Headers  map[string]string // what a reader gets beside metadata and data: type, content type, created
+
+	// Encoded is for the server that serves the model: the record as it goes out.
+	Encoded atomic.Pointer[[]byte]
 
 	end    uint64    // where the next record may begin
 	limits *Metadata // what a record of type $metadata says, nil for all others
@@ -68,7 +71,10 @@ func newRecord(stream string, revision int64, position uint64, p Proposed) *Reco
 
 // altered is a copy of the record with other data.
 func (r *Record) altered(data []byte) *Record {
-	c := *r
-	c.Data, c.Headers = data, maps.Clone(r.Headers)
-	return &c
+	c := &Record{
+		Proposed: r.Proposed, Stream: r.Stream, Revision: r.Revision, Position: r.Position, Created: r.Created,
+		Headers: r.Headers, end: r.end, limits: r.limits,
+	}
+	c.Data = data
+	return c
 }

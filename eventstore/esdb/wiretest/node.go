@@ -72,7 +72,8 @@ func (n *Node) listen() error {
 	if n.server != nil {
 		return nil
 	}
-	n.server = grpc.NewServer(grpc.KeepaliveEnforcementPolicy(patient), grpc.MaxConcurrentStreams(maxStreams), grpc.MaxRecvMsgSize(maxMessage))
+	n.server = grpc.NewServer(grpc.KeepaliveEnforcementPolicy(patient), grpc.MaxConcurrentStreams(maxStreams), grpc.MaxRecvMsgSize(maxMessage),
+		grpc.ForceServerCodecV2(newCodec()), grpc.WriteBufferSize(256<<10))
 	n.connections = map[net.Conn]struct{}{}
 	api.RegisterStreamsServer(n.server, &streamsService{node: n})
 	gossip.RegisterGossipServer(n.server, &gossipService{node: n})

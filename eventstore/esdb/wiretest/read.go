@@ -37,14 +37,17 @@ func (s *streamsService) Read(request *api.ReadReq, stream api.Streams_ReadServe
 }
 
 func send(records []*model.Record, options *api.ReadReq_Options, stream api.Streams_ReadServer) error {
-	textID := options.GetUuidOption().GetString_() != nil
+	textID := wantsText(options)
 	for _, r := range records {
-		if err := stream.Send(response(r, textID)); err != nil {
+		if err := sendEvent(stream, r, textID); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// wantsText reports that the reader wants ids as text.
+func wantsText(options *api.ReadReq_Options) bool { return options.GetUuidOption().GetString_() != nil }
 
 func backwards(options *api.ReadReq_Options) bool {
 	return options.GetReadDirection() == api.ReadReq_Options_Backwards
@@ -95,29 +98,33 @@ func (s *streamsService) subscribe(options *api.ReadReq_Options, insists bool, s
 	}}); err != nil {
 		return err
 	}
+	textID := wantsText(options)
 	for {
 		m, err := sub.Receive(ctx)
 		if err != nil {
 			return err
 		}
-		if err := stream.Send(messageOf(m, options.GetUuidOption().GetString_() != nil)); err != nil {
+		if m.Kind == model.EventAppeared {
+			err = sendEvent(stream, m.Event, textID)
+		} else {
+			err = stream.Send(messageOf(m))
+		}
+		if err != nil {
 			return err
 		}
 	}
 }
 
-func messageOf(m model.Message, textID bool) *api.ReadResp {
+func messageOf(m model.Message) *api.ReadResp {
 	switch m.Kind {
 	case model.CheckpointReached:
 		return &api.ReadResp{Content: &api.ReadResp_Checkpoint_{
 			Checkpoint: &api.ReadResp_Checkpoint{CommitPosition: m.Position.Commit, PreparePosition: m.Position.Prepare},
 		}}
-	case model.CaughtUp:
-		return &api.ReadResp{Content: &api.ReadResp_CaughtUp_{CaughtUp: &api.ReadResp_CaughtUp{}}}
 	case model.FellBehind:
 		return &api.ReadResp{Content: &api.ReadResp_FellBehind_{FellBehind: &api.ReadResp_FellBehind{}}}
 	}
-	return response(m.Event, textID)
+	return &api.ReadResp{Content: &api.ReadResp_CaughtUp_{CaughtUp: &api.ReadResp_CaughtUp{}}}
 }
 
 func filterOf(wire *api.ReadReq_Options_FilterOptions) *model.Filter {
