@@ -139,11 +139,20 @@ func (e *UnsettledError) Error() string {
 // Unwrap gives what the wait ended with.
 func (e *UnsettledError) Unwrap() error { return e.Err }
 
+// step is what a command rests on beside its own outcome: the state of another
+// stream, which it may have changed first. Readers see that in the read models
+// that want events of these types.
+type step struct {
+	position eventstore.Position // of the newest event of that state
+	types    []domain.Type
+}
+
 // settle waits, within bounds, until the outcome of a command on registry state
-// can be read; else the error is an [UnsettledError]. Where there was nothing to
-// do, another has done it, or this very command when it was sent before, and that
-// may be a moment ago: then every read model counts.
-func settle[S any](ctx context.Context, l *Ledger, outcome Outcome[S]) (Outcome[S], error) {
+// can be read, and every step that the command took before; else the error is an
+// [UnsettledError]. Where there was nothing to do, another has done it, or this
+// very command when it was sent before, and that may be a moment ago: then every
+// read model counts.
+func settle[S any](ctx context.Context, l *Ledger, outcome Outcome[S], before ...step) (Outcome[S], error) {
 	if l.readModels == nil {
 		return outcome, nil
 	}
@@ -153,8 +162,10 @@ func settle[S any](ctx context.Context, l *Ledger, outcome Outcome[S]) (Outcome[
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.readWait)
 	defer cancel()
-	if err := l.readModels.Wait(ctx, outcome.Position, types...); err != nil {
-		return outcome, &UnsettledError{outcome.Position, err}
+	for _, s := range append(before, step{outcome.Position, types}) {
+		if err := l.readModels.Wait(ctx, s.position, s.types...); err != nil {
+			return outcome, &UnsettledError{outcome.Position, err}
+		}
 	}
 	return outcome, nil
 }

@@ -82,21 +82,25 @@ func (l *Ledger) rivals(ctx context.Context, organization domain.Organization, m
 }
 
 // retireMember takes the role away from an agent that is about to be
-// decommissioned.
-func (l *Ledger) retireMember(ctx context.Context, origin Origin, agent domain.Agent) error {
-	organization, err := l.Organization(ctx, agent.OrganizationID)
+// decommissioned. Where it has none, it may be that the same command took it
+// when it was sent before: that has to show as well.
+func (l *Ledger) retireMember(ctx context.Context, origin Origin, agent domain.Agent) (step, error) {
+	retired := step{types: []domain.Type{domain.MemberRemoved{}.EventType()}}
+	known, err := l.organizations.read(ctx, domain.OrganizationStream(agent.OrganizationID))
 	if err != nil {
-		return err
+		return retired, err
 	}
-	if _, is := organization.Members[agent.ID]; !is {
-		return nil
+	retired.position = known.position
+	if _, is := known.state.Members[agent.ID]; !is {
+		return retired, nil
 	}
-	agents, err := l.rivals(ctx, organization, agent.ID)
+	agents, err := l.rivals(ctx, known.state, agent.ID)
 	if err != nil {
-		return err
+		return retired, err
 	}
-	_, err = l.onOrganization(ctx, origin, agent.OrganizationID, domain.RetireMember{AgentID: agent.ID, Agents: agents})
-	return err
+	outcome, err := l.onOrganization(ctx, origin, agent.OrganizationID, domain.RetireMember{AgentID: agent.ID, Agents: agents})
+	retired.position = outcome.Position
+	return retired, err
 }
 
 // suspendMember says on the organization's stream that an agent which has a role

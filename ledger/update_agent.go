@@ -47,10 +47,11 @@ func (l *Ledger) decommission(ctx context.Context, origin Origin, id domain.Agen
 	if _, err := agent.Decide(command); err != nil {
 		return Outcome[domain.Agent]{}, err
 	}
-	if err := l.retireMember(ctx, origin, agent); err != nil {
+	retired, err := l.retireMember(ctx, origin, agent)
+	if err != nil {
 		return Outcome[domain.Agent]{}, err
 	}
-	return l.changeAgent(ctx, origin, id, command)
+	return l.changeAgent(ctx, origin, id, command, retired)
 }
 
 // suspend says so on the organization's stream first, where the agent has a role:
@@ -87,7 +88,7 @@ func (l *Ledger) suspend(ctx context.Context, origin Origin, id domain.AgentID, 
 
 const suspendTries = 5
 
-func (l *Ledger) changeAgent(ctx context.Context, origin Origin, id domain.AgentID, command domain.AgentCommand) (Outcome[domain.Agent], error) {
+func (l *Ledger) changeAgent(ctx context.Context, origin Origin, id domain.AgentID, command domain.AgentCommand, before ...step) (Outcome[domain.Agent], error) {
 	outcome, err := l.onAgent(ctx, origin, id, command)
 	if err != nil {
 		return outcome, err
@@ -99,5 +100,5 @@ func (l *Ledger) changeAgent(ctx context.Context, origin Origin, id domain.Agent
 			l.logger.WarnContext(ctx, "seat not given back; the next sweep will", "agent", id, "error", err)
 		}
 	}
-	return settle(ctx, l, outcome)
+	return settle(ctx, l, outcome, before...)
 }
