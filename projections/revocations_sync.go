@@ -92,7 +92,10 @@ func (r *Revocations) keepUp(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.options.Timeout)
 	defer cancel()
-	return r.bring(ctx, 1, func(ctx context.Context) (eventstore.Position, error) { return eventstore.Reached(ctx, r.store) })
+	return r.bring(ctx, 1, func(ctx context.Context) (eventstore.Position, error) {
+		reached, err := eventstore.Reached(ctx, r.store)
+		return max(reached, r.Position()), err // it may be behind, and that is no loss
+	})
 }
 
 // read applies what the ledger has beyond what is applied. The head is asked

@@ -356,3 +356,34 @@ func TestATokenFromBeyondTheLedgersEndIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// behind is an engine that follows the ledger and has not got so far.
+type behind struct{ eventstore.Store }
+
+func (behind) Reached(context.Context) (eventstore.Position, error) { return 1, nil }
+
+// What an engine has at hand may be behind what the index knows by asking. That is
+// no loss of events.
+func TestKeepingUpWithAnEngineThatIsBehindIsNoLoss(t *testing.T) {
+	store := behind{memory.New()}
+	observed := make(chan error)
+	r := projections.NewRevocations(store, projections.RevocationsOptions{Observe: func(o projections.SyncObservation) {
+		select {
+		case observed <- o.Err:
+		case <-t.Context().Done():
+		}
+	}})
+	for range 3 {
+		record(t, store, newStream(), newOrganizationID(), domain.AgentSuspended{AgentID: newAgentID()})
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ran := make(chan struct{})
+	go func() { defer close(ran); r.Run(ctx) }()
+	for range 2 { // the first asks, the second looks
+		if err := <-observed; err != nil {
+			t.Errorf("the index could not be kept up to date: %v", err)
+		}
+	}
+	stop()
+	<-ran
+}

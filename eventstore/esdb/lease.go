@@ -69,6 +69,7 @@ func (l *lease) age(c wire.Conn) (age time.Duration, ok bool) {
 // answered that was sent after the question was put.
 func (s *Store) head(ctx context.Context) (head eventstore.Position, err error) {
 	s.awaitTail(ctx)
+	defer func() { s.tail.appended(head) }()
 	err = s.try(ctx, s.supervisor, func(c wire.Conn) (err error) {
 		for {
 			head, err = s.provenHead(ctx, c)

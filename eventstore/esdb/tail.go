@@ -24,7 +24,7 @@ type tail struct {
 	bytes  int
 	low    eventstore.Position
 	high   eventstore.Position // of the newest of them, or low
-	newest eventstore.Position // that this store has appended
+	newest eventstore.Position // that this store has appended, or been told of as the head
 	looked wire.Position       // of the newest record of the server that was looked at
 	failed error               // why it is not kept up to date although there is a connection
 	grown  chan struct{}       // closed, and replaced, when something was added or failed
