@@ -47,6 +47,9 @@ var errGo = refuse(Unknown, "to be written")
 // write brings a write to the leader, checks it by what that knows, and makes
 // it as soon as a quorum is there.
 func (n *Node) write(ctx context.Context, insists bool, prepare func(leader *Node) (check, commit func() (Appended, error))) (Appended, error) {
+	if err := ctx.Err(); err != nil {
+		return Appended{}, err
+	}
 	n.c.mu.Lock()
 	defer n.c.mu.Unlock()
 	life, err := n.arrive(ctx)

@@ -33,6 +33,11 @@ const (
 func (c *Cluster) evaluate(why cause) {
 	defer c.wake()
 	if !c.options.Elections {
+		for _, n := range c.nodes {
+			if n.alive && !n.frozen && c.hears(n, c.leader) {
+				n.wakes()
+			}
+		}
 		c.appoint(c.leader)
 		return
 	}
@@ -119,9 +124,9 @@ func (c *Cluster) elect() {
 // was ever answered.
 func (c *Cluster) enthrone(n *Node) {
 	c.leader, c.resigned = n, nil
-	n.state, n.follows, n.seen = Leader, n, c.log.end
-	stop(&n.catchUp)
+	n.state, n.follows = Leader, n
 	n.seen = c.log.addBlank() + overhead // its epoch
+	stop(&n.catchUp)
 }
 
 // gather brings the nodes that hear the leader to it.
@@ -131,10 +136,10 @@ func (c *Cluster) gather() {
 		case n == c.leader || !c.connected(n, c.leader):
 		case n.state == Leader:
 			n.wakes()
-		case n.state != Leader && n.follows != c.leader && n.join == nil:
-			c.after(&n.join, c.between(joinsAfter, joinsBefore), func() { n.joined() })
-		case n.state == Follower && n.seen < c.log.end:
+		case n.follows == c.leader:
 			c.replicate(n)
+		case n.join == nil:
+			c.after(&n.join, c.between(joinsAfter, joinsBefore), n.joined)
 		}
 	}
 }
@@ -195,12 +200,17 @@ func (c *Cluster) Lead(n *Node) {
 	c.wake()
 }
 
-// appoint has all nodes know the leader at once.
+// hears reports that no cut lies between a node and its leader.
+func (c *Cluster) hears(n, leader *Node) bool {
+	return leader == nil || c.apart[n.number] == c.apart[leader.number]
+}
+
+// appoint has all nodes that hear the leader know it at once.
 func (c *Cluster) appoint(leader *Node) {
 	c.leader = leader
 	for _, n := range c.nodes {
-		if !n.alive || n.frozen || n.learn != nil {
-			continue // it hears nothing of it
+		if !n.alive || n.frozen || n.learn != nil || n.state == Leader && !c.hears(n, leader) {
+			continue // it does not know yet
 		}
 		if n.state == Leader && n != leader {
 			n.office++

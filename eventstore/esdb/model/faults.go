@@ -62,7 +62,6 @@ func (n *Node) Wake() {
 	n.c.mu.Lock()
 	defer n.c.mu.Unlock()
 	n.frozen = false
-	n.wakes()
 	n.c.evaluate(byReturn)
 	for _, arrive := range n.asleep {
 		arrive()

@@ -153,27 +153,34 @@ func TestWithoutAQuorumNothingIsAnswered(t *testing.T) {
 
 // The same where a test names the leader: one that sleeps hears nothing of it.
 func TestALeaderThatIsReplacedInItsSleepDoesNotKnow(t *testing.T) {
-	in(t, model.Options{Nodes: 3}, func(w *world) {
-		old, leader := w.Node(0), w.Node(1)
-		before := w.add(old, "s").Position
-		old.Freeze()
-		w.Lead(leader)
-		w.add(leader, "s")
-		old.Wake()
-		if at, err := w.newest(old, true); err != nil || at != before {
-			w.Errorf("the old leader answers %d, %v, want %d from the past", at, err, before)
-		}
-		if err := w.within(100*time.Millisecond, old); !errors.Is(err, context.DeadlineExceeded) {
-			w.Errorf("an append to the old leader: %v, want none to be answered", err)
-		}
-		time.Sleep(1400 * time.Millisecond)
-		if old.Alive() {
-			w.Error("the old leader's process goes on")
-		}
-		time.Sleep(2 * time.Second)
-		_, err := w.newest(old, true)
-		w.refused(err, model.NotFound, "Leader info available")
-	})
+	for name, c := range map[string]struct{ away, back func(w *world, n *model.Node) }{
+		"frozen":  {func(_ *world, n *model.Node) { n.Freeze() }, func(_ *world, n *model.Node) { n.Wake() }},
+		"cut off": {func(w *world, n *model.Node) { w.Cut(n) }, func(w *world, _ *model.Node) { w.Cut() }},
+	} {
+		t.Run(name, func(t *testing.T) { in(t, model.Options{Nodes: 3}, func(w *world) { w.replaced(c.away, c.back) }) })
+	}
+}
+
+func (w *world) replaced(away, back func(w *world, n *model.Node)) {
+	old, leader := w.Node(0), w.Node(1)
+	before := w.add(old, "s").Position
+	away(w, old)
+	w.Lead(leader)
+	w.add(leader, "s")
+	back(w, old)
+	if at, err := w.newest(old, true); err != nil || at != before {
+		w.Errorf("the old leader answers %d, %v, want %d from the past", at, err, before)
+	}
+	if err := w.within(100*time.Millisecond, old); !errors.Is(err, context.DeadlineExceeded) {
+		w.Errorf("an append to the old leader: %v, want none to be answered", err)
+	}
+	time.Sleep(1400 * time.Millisecond)
+	if old.Alive() {
+		w.Error("the old leader's process goes on")
+	}
+	time.Sleep(2 * time.Second)
+	_, err := w.newest(old, true)
+	w.refused(err, model.NotFound, "Leader info available")
 }
 
 // An append that is on its way back when its leader resigns may be refused

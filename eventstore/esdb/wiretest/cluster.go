@@ -170,6 +170,15 @@ func (n *Node) append(ctx context.Context, name string, expected int64, events [
 	return done, err
 }
 
+// Restore puts a copy in the place of the log, as an operator does who stops all
+// nodes, puts an older state back and starts them.
+func (c *Cluster) Restore(b model.Backup) {
+	c.model.Restore(b)
+	for _, n := range c.nodes {
+		n.DropConnections()
+	}
+}
+
 // Events is how many events there are that are not the server's own, without
 // those of some streams.
 func (c *Cluster) Events(leaveOut ...string) int { return c.model.Events(leaveOut...) }
