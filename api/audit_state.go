@@ -24,6 +24,12 @@ func (s *Server) getAgentState(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
+	release, err := s.turns.take(c.Request.Context(), principal(c).OrganizationID)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	defer release()
 	state, err := s.history.Agent(c.Request.Context(), principal(c), id, moment)
 	if err != nil {
 		s.fail(c, err)

@@ -110,6 +110,7 @@ type Server struct {
 	engine      *gin.Engine
 
 	verifications *verifications
+	turns         *turns
 	proxyWarning  sync.Once
 	draining      atomic.Bool  // see Drain
 	unguarded     atomic.Int64 // see ReportUnguarded
@@ -168,7 +169,7 @@ func New(parts Parts, options Options) (*Server, error) {
 		spec:        spec,
 		docs:        docs,
 
-		verifications: newVerifications(parts.Verifier, options.Now),
+		verifications: newVerifications(parts.Verifier, options.Now), turns: newTurns(options.Now),
 	}
 	s.quota = &quotas{
 		limiter: parts.Limiter, directory: parts.Directory, queries: parts.Queries, metrics: s.metrics,
