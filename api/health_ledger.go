@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -58,6 +59,9 @@ func (s *Server) probeLedger(ctx context.Context) (h ledgerHealth) {
 		h.head, err = s.ledger.Head(ctx)
 		if h.known = err == nil; h.known && h.head < known {
 			h.lost = known
+		}
+		if gone := (*ledger.LostError)(nil); errors.As(err, &gone) {
+			h.lost = gone.Known
 		}
 		return err
 	}

@@ -93,8 +93,7 @@ func (r *Revocations) keepUp(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.options.Timeout)
 	defer cancel()
 	return r.bring(ctx, 1, func(ctx context.Context) (eventstore.Position, error) {
-		reached, err := eventstore.Reached(ctx, r.store)
-		return max(reached, r.Position()), err // it may be behind, and that is no loss
+		return eventstore.Reached(ctx, r.store) // it may be behind what is known, and that is no loss
 	})
 }
 
@@ -109,8 +108,18 @@ func (r *Revocations) read(callers int) (pauseUntil time.Time, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	start := time.Now()
-	err = r.bring(ctx, callers, r.store.Head)
+	err = r.bring(ctx, callers, r.head)
 	return start.Add(r.options.MinInterval), err
+}
+
+// head is that of a ledger which has all that is known of it.
+func (r *Revocations) head(ctx context.Context) (eventstore.Position, error) {
+	known := max(r.Position(), eventstore.Known(r.store))
+	head, err := r.store.Head(ctx)
+	if err == nil {
+		err = eventstore.CheckHead(known, head)
+	}
+	return head, err
 }
 
 // bring is catchUp for so many callers, observed.
@@ -142,11 +151,7 @@ func (r *Revocations) catchUp(ctx context.Context, ask func(context.Context) (ev
 		return 0, err
 	}
 	applied := r.Position() // only we move it
-	known := max(applied, eventstore.Known(r.store))
 	head, err := ask(ctx)
-	if err == nil {
-		err = eventstore.CheckHead(known, head)
-	}
 	if err != nil {
 		return 0, err
 	}

@@ -10,84 +10,138 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/sentryagent/agentidp/cmd/agentidp/app/apptest"
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/eventstore/esdb/model"
+	"github.com/sentryagent/agentidp/eventstore/esdb/wiretest"
 )
 
-// putBack takes the newest events from the ledger, and from it alone, as when its
-// store is restored to an earlier state; forwards puts them there again.
-func (w *world) putBack(t *testing.T, to eventstore.Position) (forwards func()) {
+// state is the ledger's store as it was at some time.
+type state struct {
+	head    eventstore.Position
+	putBack func() (forwards func())
+}
+
+// mark remembers the state of the store, and of it alone: read models stay.
+func (w *world) mark(t *testing.T, cluster *wiretest.Cluster) state {
 	t.Helper()
-	w.asSuperuser(t, fmt.Sprintf(`ALTER TABLE events DISABLE TRIGGER ALL; ALTER TABLE ledger_head DISABLE TRIGGER ALL;
-		CREATE TABLE lost AS SELECT * FROM events WHERE position > %[1]d; DELETE FROM events WHERE position > %[1]d;
-		UPDATE ledger_head SET position = %[1]d`, to))
-	return func() {
-		t.Helper()
-		w.asSuperuser(t, `INSERT INTO events SELECT * FROM lost; DROP TABLE lost; UPDATE ledger_head SET position = (SELECT max(position) FROM events)`)
+	head := w.head(t)
+	if cluster != nil {
+		restore := func(to model.Backup) {
+			t.Helper()
+			cluster.Node(0).Stop()
+			cluster.Model().Restore(to)
+			if err := cluster.Node(0).Start(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := cluster.Model().Backup()
+		return state{head, func() func() {
+			after := cluster.Model().Backup()
+			restore(before)
+			return func() { restore(after) }
+		}}
 	}
+	superuser := w.superuser(t)
+	exec := func(sql string) {
+		t.Helper()
+		if _, err := superuser.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return state{head, func() func() {
+		exec(fmt.Sprintf(`ALTER TABLE events DISABLE TRIGGER ALL; ALTER TABLE ledger_head DISABLE TRIGGER ALL;
+			CREATE TABLE lost AS SELECT * FROM events WHERE position > %[1]d; DELETE FROM events WHERE position > %[1]d;
+			UPDATE ledger_head SET position = %[1]d`, head))
+		return func() {
+			exec(`INSERT INTO events SELECT * FROM lost; DROP TABLE lost; UPDATE ledger_head SET position = (SELECT max(position) FROM events)`)
+		}
+	}}
+}
+
+// onAStoreThatIsPutBack runs a test with the ledger in either engine.
+func onAStoreThatIsPutBack(t *testing.T, run func(*testing.T, *world, *wiretest.Cluster)) {
+	t.Parallel()
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		run(t, newWorld(t), nil)
+	})
+	t.Run("esdb", func(t *testing.T) {
+		t.Parallel()
+		cluster, settings := apptest.ESDB(t, 1)
+		run(t, newWorld(t, settings...), cluster)
+	})
 }
 
 // A store that is put back under a running server is not written on, and vouches
 // for nothing, until its events are there again.
 func TestALedgerThatLosesEventsUnderAServerIsNotWrittenOn(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	s := w.serve(t)
-	owner := s.tenant(t, w)
-	before := w.head(t)
-	token := s.mustToken(t, owner.agent, owner.secret, "")
-	s.must(t, http.StatusOK, http.MethodGet, "/api/v1/agents/"+owner.agent, token, nil)
-	for back := range 3 {
+	onAStoreThatIsPutBack(t, func(t *testing.T, w *world, cluster *wiretest.Cluster) {
+		s := w.serve(t)
+		owner := s.tenant(t, w)
+		var states []state
+		var token string
+		for range 4 {
+			states = append(states, w.mark(t, cluster))
+			token = s.mustToken(t, owner.agent, owner.secret, "")
+		}
 		end := w.head(t)
-		to := before - eventstore.Position(3*back)
-		forwards := w.putBack(t, to)
-		unwell := s.must(t, http.StatusServiceUnavailable, http.MethodGet, "/health", "", nil)
-		if known, _ := unwell.body["knownPosition"].(float64); unwell.text("status") != "unhealthy" || eventstore.Position(known) != end {
-			t.Errorf("/health: %v, want unhealthy and the position %d", unwell, end)
-		}
-		s.must(t, http.StatusServiceUnavailable, http.MethodGet, "/health/detailed", "", nil)
-		refused := s.must(t, http.StatusServiceUnavailable, http.MethodGet, "/api/v1/agents/"+owner.agent, token, nil)
-		if !strings.Contains(refused.text("message"), "lacks events that it had") {
-			t.Errorf("a token is refused with %v", refused)
-		}
-		for what, form := range map[string]url.Values{"/oauth2/token": {"grant_type": {"client_credentials"}}, "/oauth2/introspect": {"token": {token}}} {
-			r, err := s.form(within(t, patience), what, owner.agent, owner.secret, form)
-			if err != nil || r.status != http.StatusServiceUnavailable {
-				t.Errorf("%s: %v, %v, want 503", what, r, err)
+		for _, earlier := range states {
+			forwards := earlier.putBack()
+			await(t, "the server to find out", func(ctx context.Context) error {
+				r, err := s.call(ctx, http.MethodGet, "/health", "", nil)
+				if known, _ := r.body["knownPosition"].(float64); err == nil && (r.status != http.StatusServiceUnavailable || eventstore.Position(known) < end) {
+					err = fmt.Errorf("/health: %v, want 503 and a position from %d on", r, end)
+				}
+				return err
+			})
+			s.must(t, http.StatusServiceUnavailable, http.MethodGet, "/health/detailed", "", nil)
+			refused := s.must(t, http.StatusServiceUnavailable, http.MethodGet, "/api/v1/agents/"+owner.agent, token, nil)
+			if !strings.Contains(refused.text("message"), "lacks events that it had") {
+				t.Errorf("a token is refused with %v", refused)
 			}
+			for what, form := range map[string]url.Values{"/oauth2/token": {"grant_type": {"client_credentials"}}, "/oauth2/introspect": {"token": {token}}} {
+				r, err := s.form(within(t, patience), what, owner.agent, owner.secret, form)
+				if err != nil || r.status != http.StatusServiceUnavailable {
+					t.Errorf("%s: %v, %v, want 503", what, r, err)
+				}
+			}
+			if head := w.head(t); head != earlier.head {
+				t.Errorf("the ledger was written on, from %d to %d", earlier.head, head)
+			}
+			forwards()
+			s.healthy(t, patience)
+			s.must(t, http.StatusOK, http.MethodGet, "/api/v1/agents/"+owner.agent, token, nil)
 		}
-		if head := w.head(t); head != to {
-			t.Errorf("the ledger was written on, from %d to %d", to, head)
-		}
-		forwards()
-		s.healthy(t, patience)
-		s.must(t, http.StatusOK, http.MethodGet, "/api/v1/agents/"+owner.agent, token, nil)
 		s.mustToken(t, owner.agent, owner.secret, "")
-	}
-	stop(t, s)
-	mustLedger(t, w.settings, exitOK, "verify", "--live")
+		stop(t, s)
+		mustLedger(t, w.settings, exitOK, "verify", "--live")
+	})
 }
 
 // A server does not start on a ledger that lacks what is known of it. The operator
 // puts the right store back, or accepts the loss, which is on record then.
 func TestAServerDoesNotStartOnALedgerThatHasLostEvents(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
+	onAStoreThatIsPutBack(t, startsOnNoLedgerThatHasLostEvents)
+}
+
+func startsOnNoLedgerThatHasLostEvents(t *testing.T, w *world, cluster *wiretest.Cluster) {
 	s := w.serve(t)
 	owner := s.tenant(t, w)
-	kept := w.head(t)
+	earlier := w.mark(t, cluster)
 	lost := s.mustToken(t, owner.agent, owner.secret, "")
 	s.must(t, http.StatusCreated, http.MethodPost, "/api/v1/agents", owner.operatorToken, owner.registration("lost"))
 	stop(t, s)
 
-	forwards := w.putBack(t, kept)
+	forwards := earlier.putBack()
 	r := w.launchServer(t, freePort(t)).wait(t, patience)
-	if r.code == exitOK || !strings.Contains(r.stderr, fmt.Sprintf("ends at position %d", kept)) || !strings.Contains(r.stderr, "docs/runbooks/lost-events.md") {
+	if r.code == exitOK || !strings.Contains(r.stderr, fmt.Sprintf("ends at position %d", earlier.head)) || !strings.Contains(r.stderr, "docs/runbooks/lost-events.md") {
 		t.Errorf("a server started: code %d\n%s", r.code, r.stderr)
 	}
 	forwards()
 	stop(t, w.serve(t)) // the right store
 
-	w.putBack(t, kept)
+	earlier.putBack()
 	if r := mustLedger(t, w.settings, exitFailed, "adopt"); !strings.Contains(r.stderr, "--accept-loss") {
 		t.Errorf("adopt, without a word on the loss:\n%s", r.stderr)
 	}
@@ -104,7 +158,7 @@ func TestAServerDoesNotStartOnALedgerThatHasLostEvents(t *testing.T) {
 	operator := s.mustToken(t, w.operator.ClientID, w.operator.ClientSecret, "")
 	await(t, "the loss to be in the audit trail", func(ctx context.Context) error {
 		found, err := s.call(ctx, http.MethodGet, "/api/v1/audit?action=ledger.events_lost", operator, nil)
-		if err == nil && !strings.Contains(fmt.Sprint(found.body), "endPosition:"+fmt.Sprint(kept)) {
+		if err == nil && !strings.Contains(fmt.Sprint(found.body), "endPosition:"+fmt.Sprint(earlier.head)) {
 			err = fmt.Errorf("%v", found)
 		}
 		return err

@@ -19,6 +19,9 @@ const (
 // is one of the ledger's.
 func (s *Store) Head(ctx context.Context) (eventstore.Position, error) {
 	head, err := s.head(ctx)
+	if err == nil {
+		s.Expect(head)
+	}
 	return head, translate(ctx, "read the ledger's head", err)
 }
 

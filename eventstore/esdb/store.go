@@ -36,6 +36,7 @@ type Options struct {
 
 // Store is the engine. It implements [eventstore.Store].
 type Store struct {
+	eventstore.Extent
 	options    Options
 	supervisor *supervisor // of the connection for appends, the head, streams and the tail
 	long       *supervisor // of the one for long reads, so that they hold up nothing else
@@ -74,6 +75,7 @@ func NewOn(dialer wire.Dialer, options Options) *Store {
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.supervisor, s.long = newSupervisor(s.ctx, dialer, options), newSupervisor(s.ctx, dialer, options)
 	s.supervisor.prove = s.barrier
+	s.supervisor.admit, s.long.admit = s.hasWhatIsKnown, s.hasWhatIsKnown
 	s.supervisor.superseded = func() { s.long.drop(errSuperseded) }
 	s.long.options.ObserveState = nil
 	s.done.Go(s.supervisor.run)

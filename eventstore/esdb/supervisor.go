@@ -40,6 +40,7 @@ type supervisor struct {
 	dialer     wire.Dialer
 	options    Options
 	ctx        context.Context                        // it works until then
+	admit      func(context.Context, wire.Conn) error // refuses a new connection
 	prove      func(context.Context, wire.Conn) error // shows that a node leads; nil where that is not asked
 	superseded func()                                 // is told that another node leads
 	drained    sync.WaitGroup                         // conns that are being given back
@@ -102,6 +103,13 @@ func (s *supervisor) connect() (*watched, error) {
 	}
 	c, err := s.dialer.Dial(s.ctx)
 	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, s.options.Timeout)
+	defer cancel()
+	if err := s.admit(ctx, c); err != nil {
+		c.Retire(err)
+		s.drained.Go(c.Close)
 		return nil, err
 	}
 	return s.watch(c), nil

@@ -36,6 +36,7 @@ func (s *Store) write(stream string, batch []*pending) {
 			s.index.add(d.rows...)
 			if len(d.rows) > 0 {
 				s.tail.appended(d.rows[len(d.rows)-1].Position)
+				s.Expect(d.rows[len(d.rows)-1].Position)
 			}
 			s.observe(d, begin)
 			for i, p := range batch[:len(d.outcomes)] {
