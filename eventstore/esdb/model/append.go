@@ -30,7 +30,7 @@ type pending struct {
 // Append stores events at the end of a stream. An append whose context ends may
 // have been made all the same.
 func (n *Node) Append(ctx context.Context, insists bool, stream string, expected int64, events []Proposed) (Appended, error) {
-	return n.write(ctx, insists, func(leader *Node) (check, commit func() (Appended, error)) {
+	return n.write(ctx, insists, stream, func(leader *Node) (check, commit func() (Appended, error)) {
 		check = func() (Appended, error) {
 			if err := n.c.acceptable(stream, events); err != nil {
 				return Appended{}, err
@@ -46,16 +46,16 @@ var errGo = refuse(Unknown, "to be written")
 
 // write brings a write to the leader, checks it by what that knows, and makes
 // it as soon as a quorum is there.
-func (n *Node) write(ctx context.Context, insists bool, prepare func(leader *Node) (check, commit func() (Appended, error))) (Appended, error) {
+func (n *Node) write(ctx context.Context, insists bool, of string, prepare func(leader *Node) (check, commit func() (Appended, error))) (Appended, error) {
 	if err := ctx.Err(); err != nil {
 		return Appended{}, err
 	}
 	n.c.mu.Lock()
 	defer n.c.mu.Unlock()
-	life, err := n.arrive(ctx)
+	life, err := n.arrive(ctx, of)
 	if err != nil {
-		if ctx.Err() != nil && n.alive && n.c.rng.IntN(2) == 0 {
-			n.late(n.life, prepare)
+		if ctx.Err() != nil && n.alive && half(n.c.chance("late", of, uint64(n.number))) {
+			n.late(n.life, of, prepare)
 		}
 		return Appended{}, err
 	}
@@ -75,9 +75,9 @@ func (n *Node) write(ctx context.Context, insists bool, prepare func(leader *Nod
 		done, err = leader.propose(ctx, check, commit)
 	}
 	if err == nil {
-		err = n.leave(ctx, life)
+		err = n.leave(ctx, life, of)
 	}
-	if err == nil && leader.office != office && n.c.rng.IntN(2) == 0 {
+	if err == nil && leader.office != office && half(n.c.chance("canceled", of, done.Position)) {
 		err = errCanceled // it was made all the same
 	}
 	if err != nil {
@@ -115,7 +115,7 @@ func (n *Node) enqueue(check, commit func() (Appended, error)) *pending {
 
 // late has a write arrive that nobody waits for any more: it had been sent. A
 // node that is frozen takes it when it wakes.
-func (n *Node) late(life int, prepare func(leader *Node) (check, commit func() (Appended, error))) {
+func (n *Node) late(life int, of string, prepare func(leader *Node) (check, commit func() (Appended, error))) {
 	arrive := func() {
 		if n.life == life && n.state == Leader {
 			check, commit := prepare(n)
@@ -129,7 +129,7 @@ func (n *Node) late(life int, prepare func(leader *Node) (check, commit func() (
 		return
 	}
 	var timer *time.Timer
-	n.c.after(&timer, n.c.between(0, n.c.options.Latency), func() {
+	n.c.after(&timer, between(n.c.chance("late arrival", of, uint64(n.number)), 0, n.c.options.Latency), func() {
 		if n.frozen {
 			n.asleep = append(n.asleep, arrive)
 			return

@@ -11,7 +11,8 @@ import (
 // that answers at once.
 type Options struct {
 	Nodes int // default: 1
-	// Rand draws whatever the server leaves to chance. Default: a fixed seed.
+	// Rand draws the seed of whatever the server leaves to chance. Default: a
+	// fixed one.
 	Rand *rand.Rand
 	// Version is "23.10" (the default), "24.2", "24.10", "25.1" and so on.
 	Version string
@@ -37,7 +38,7 @@ type Cluster struct {
 	options Options
 
 	mu       sync.Mutex // guards all below, and the nodes
-	rng      *rand.Rand
+	seed     uint64
 	version  version
 	log      *eventLog
 	nodes    []*Node
@@ -77,7 +78,7 @@ func New(options Options) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{
-		options: options, rng: options.Rand, version: v, log: newLog(), changed: make(chan struct{}),
+		options: options, seed: options.Rand.Uint64(), version: v, log: newLog(), changed: make(chan struct{}),
 	}
 	for n := range options.Nodes {
 		c.nodes = append(c.nodes, &Node{c: c, number: n, alive: true, ids: newMemory(options.Remembers), seen: c.log.end, state: Follower})
@@ -156,11 +157,11 @@ func (c *Cluster) wait(ctx context.Context) error {
 }
 
 // travel gives the lock away for as long as a message takes.
-func (c *Cluster) travel(ctx context.Context) error {
+func (c *Cluster) travel(ctx context.Context, matter, of string, n *Node) error {
 	if c.options.Latency <= 0 {
 		return ctx.Err()
 	}
-	timer := time.NewTimer(c.between(0, c.options.Latency))
+	timer := time.NewTimer(between(c.chance(matter, of, uint64(n.number)), 0, c.options.Latency))
 	defer timer.Stop()
 	c.mu.Unlock()
 	defer c.mu.Lock()
@@ -170,11 +171,6 @@ func (c *Cluster) travel(ctx context.Context) error {
 	case <-timer.C:
 		return nil
 	}
-}
-
-// between draws a duration.
-func (c *Cluster) between(least, most time.Duration) time.Duration {
-	return least + time.Duration(c.rng.Int64N(int64(most-least)+1))
 }
 
 // after does something later, unless its timer is stopped before.

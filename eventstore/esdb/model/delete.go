@@ -22,7 +22,7 @@ func (n *Node) Tombstone(ctx context.Context, insists bool, stream string, expec
 }
 
 func (n *Node) remove(ctx context.Context, insists bool, name string, expected int64, make func(leader *Node) *Record) (Appended, error) {
-	return n.write(ctx, insists, func(leader *Node) (check, commit func() (Appended, error)) {
+	return n.write(ctx, insists, name, func(leader *Node) (check, commit func() (Appended, error)) {
 		check = func() (Appended, error) {
 			if name == "" {
 				return Appended{}, errNoName

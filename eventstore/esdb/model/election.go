@@ -66,7 +66,7 @@ func (c *Cluster) evaluate(why cause) {
 	}
 	if c.election == nil {
 		bounds := elections[why]
-		d := c.between(bounds[0], bounds[1])
+		d := between(c.chance("election", "", 0), bounds[0], bounds[1])
 		c.after(&c.election, d, c.elect)
 		c.after(&c.notice, d/2, c.miss)
 	}
@@ -115,7 +115,7 @@ func (c *Cluster) elect() {
 		}
 	}
 	if len(best) > 0 {
-		c.enthrone(best[c.rng.IntN(len(best))])
+		c.enthrone(best[c.chance("elected", "", 0).IntN(len(best))])
 	}
 	c.evaluate(byReturn)
 }
@@ -139,7 +139,7 @@ func (c *Cluster) gather() {
 		case n.follows == c.leader:
 			c.replicate(n)
 		case n.join == nil:
-			c.after(&n.join, c.between(joinsAfter, joinsBefore), n.joined)
+			c.after(&n.join, between(c.chance("join", "", uint64(n.number)), joinsAfter, joinsBefore), n.joined)
 		}
 	}
 }
@@ -165,7 +165,7 @@ func (n *Node) abdicate() {
 // wakes has a node that led learn after a while that another does now.
 func (n *Node) wakes() {
 	if l := n.c.leader; n.state == Leader && l != nil && l != n && n.learn == nil {
-		n.c.after(&n.learn, n.c.between(learnsAfter, learnsBefore), n.depose)
+		n.c.after(&n.learn, between(n.c.chance("learn", "", uint64(n.number)), learnsAfter, learnsBefore), n.depose)
 	}
 }
 

@@ -2,7 +2,6 @@ package model_test
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -109,34 +108,5 @@ func TestSizesByVersion(t *testing.T) {
 				}
 			})
 		})
-	}
-}
-
-// The same seed brings the same outcome.
-func TestASeedReplays(t *testing.T) {
-	t.Parallel()
-	round := func(t *testing.T, seed uint64) (outcome string) {
-		options := three(seed)
-		options.Latency = 2 * time.Millisecond
-		t.Run("", func(t *testing.T) {
-			inSequence(t, options, func(w *world) {
-				rng := rand.New(rand.NewPCG(seed, 1))
-				for range 30 {
-					n := w.Node(rng.IntN(3))
-					n.Freeze()
-					time.Sleep(time.Duration(rng.Int64N(int64(9 * time.Second))))
-					err := w.within(time.Second, w.Node(rng.IntN(3)))
-					n.Wake()
-					at, readErr := w.newest(w.Node(rng.IntN(3)), false)
-					outcome += fmt.Sprintln(err, at, readErr, w.Events())
-				}
-			})
-		})
-		return outcome
-	}
-	for seed := range uint64(5) {
-		if first, second := round(t, seed), round(t, seed); first != second {
-			t.Errorf("seed %d: \n%s\n%s", seed, first, second)
-		}
 	}
 }

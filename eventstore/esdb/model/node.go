@@ -57,40 +57,48 @@ func (n *Node) stopTimers() {
 
 // arrive brings a request to the node: once that runs, and is not frozen. The
 // life it has then must not end before the answer is there.
-func (n *Node) arrive(ctx context.Context) (life int, err error) {
-	if err := n.c.travel(ctx); err != nil {
+func (n *Node) arrive(ctx context.Context, of string) (life int, err error) {
+	if err := n.c.travel(ctx, "arrival", of, n); err != nil {
 		return 0, err
 	}
 	if !n.alive {
 		return 0, errUnreached
 	}
-	return n.life, n.ready(ctx, n.life)
+	return n.life, n.ready(ctx, n.life, of)
 }
 
-// ready waits while the node is frozen.
-func (n *Node) ready(ctx context.Context, life int) error {
-	for {
+// ready waits while the node is frozen. When it wakes, what waits for it is done
+// bit by bit.
+func (n *Node) ready(ctx context.Context, life int, of string) error {
+	for slept := false; ; {
 		switch {
 		case n.life != life:
 			return errReset
-		case !n.frozen:
+		case n.frozen:
+			slept = true
+			if err := n.c.wait(ctx); err != nil {
+				return err
+			}
+		case slept:
+			slept = false
+			if err := n.c.travel(ctx, "waking", of, n); err != nil {
+				return err
+			}
+		default:
 			return ctx.Err()
-		}
-		if err := n.c.wait(ctx); err != nil {
-			return err
 		}
 	}
 }
 
 // leave brings an answer back to whoever asked.
-func (n *Node) leave(ctx context.Context, life int) error {
-	if err := n.ready(ctx, life); err != nil {
+func (n *Node) leave(ctx context.Context, life int, of string) error {
+	if err := n.ready(ctx, life, of); err != nil {
 		return err
 	}
-	if err := n.c.travel(ctx); err != nil {
+	if err := n.c.travel(ctx, "answer", of, n); err != nil {
 		return err
 	}
-	return n.ready(ctx, life)
+	return n.ready(ctx, life, of)
 }
 
 // admit refuses what has come to the wrong node. A request that does not insist
@@ -117,7 +125,7 @@ type Member struct {
 func (n *Node) Gossip(ctx context.Context) ([]Member, error) {
 	n.c.mu.Lock()
 	defer n.c.mu.Unlock()
-	life, err := n.arrive(ctx)
+	life, err := n.arrive(ctx, "gossip")
 	if err != nil {
 		return nil, err
 	}
@@ -131,5 +139,5 @@ func (n *Node) Gossip(ctx context.Context) ([]Member, error) {
 			members[i].State = Leader
 		}
 	}
-	return members, n.leave(ctx, life)
+	return members, n.leave(ctx, life, "gossip")
 }

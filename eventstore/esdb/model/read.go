@@ -15,7 +15,7 @@ func (n *Node) ReadStream(ctx context.Context, insists bool, name string, from i
 	c := n.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	life, err := n.come(ctx, insists)
+	life, err := n.come(ctx, insists, name)
 	switch {
 	case err != nil:
 		return nil, false, err
@@ -29,14 +29,14 @@ func (n *Node) ReadStream(ctx context.Context, insists bool, name string, from i
 	case s.tombstoned():
 		return nil, false, errDeleted(name)
 	case s.newest() < 0 || s.softDeleted():
-		return nil, false, n.leave(ctx, life)
+		return nil, false, n.leave(ctx, life, name)
 	}
 	if backwards && (from == FromEnd || from > s.newest()) {
 		from = s.newest()
 	}
 	page = s.page(from, backwards, count)
 	c.served += len(page)
-	return page, true, n.leave(ctx, life)
+	return page, true, n.leave(ctx, life, name)
 }
 
 // ReadAll reads at most count events of $all that pass a filter, which may be
@@ -45,7 +45,7 @@ func (n *Node) ReadAll(ctx context.Context, insists bool, from Position, backwar
 	c := n.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	life, err := n.come(ctx, insists)
+	life, err := n.come(ctx, insists, Everybody)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func (n *Node) ReadAll(ctx context.Context, insists bool, from Position, backwar
 		part = records[:index]
 	}
 	page = pick(part, backwards, count, filter)
-	return page, n.leave(ctx, life)
+	return page, n.leave(ctx, life, Everybody)
 }
 
 // pick takes the first events that pass, or the last ones in reverse.
@@ -97,8 +97,8 @@ func pick(part []*Record, backwards bool, count uint64, filter *Filter) (page []
 }
 
 // come is arrive and admit.
-func (n *Node) come(ctx context.Context, insists bool) (life int, err error) {
-	life, err = n.arrive(ctx)
+func (n *Node) come(ctx context.Context, insists bool, of string) (life int, err error) {
+	life, err = n.arrive(ctx, of)
 	if err == nil {
 		err = n.admit(insists)
 	}

@@ -9,7 +9,7 @@ func (s *Subscription) Receive(ctx context.Context) (Message, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for {
-		if err := s.n.ready(ctx, s.life); err != nil {
+		if err := s.n.ready(ctx, s.life, "receive"); err != nil {
 			return Message{}, err
 		}
 		if len(s.queue) == 0 && s.ended == nil {
@@ -92,7 +92,7 @@ func (s *Subscription) meet(r *Record) {
 }
 
 func (s *Subscription) checkpoint(p Position) {
-	if s.n.c.rng.IntN(2) == 0 && p != End {
+	if p != End && half(s.n.c.chance("prepare", "", p.Commit)) {
 		p.Prepare = 0
 	}
 	s.queue = append(s.queue, Message{Kind: CheckpointReached, Position: p})
@@ -109,7 +109,7 @@ func (s *Subscription) turn() {
 	}
 	p := Position{s.last.Position, s.last.Position}
 	if c.version.pointsBeyond() {
-		if p = End; c.rng.IntN(2) == 0 {
+		if p = End; half(c.chance("beyond", "", s.n.seen)) {
 			p = Position{s.n.seen, s.n.seen}
 		}
 	}

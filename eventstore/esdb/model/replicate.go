@@ -18,11 +18,12 @@ func (c *Cluster) replicate(n *Node) {
 	if n.catchUp != nil || n.seen == c.log.end || c.leader == nil || !c.connected(n, c.leader) {
 		return
 	}
-	if c.rng.Float64() >= behindRarely {
+	chance := c.chance("behind", "", c.log.end<<2|uint64(n.number))
+	if chance.Float64() >= behindRarely {
 		n.seen = c.log.end
 		return
 	}
-	lag := min(behindMost, time.Duration(float64(behindMedian)*math.Exp(c.rng.NormFloat64())))
+	lag := min(behindMost, time.Duration(float64(behindMedian)*math.Exp(chance.NormFloat64())))
 	c.after(&n.catchUp, lag, func() {
 		if c.leader != nil && c.connected(n, c.leader) {
 			n.seen = c.log.end

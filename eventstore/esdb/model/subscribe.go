@@ -63,7 +63,7 @@ func (n *Node) Subscribe(ctx context.Context, insists bool, after Position, filt
 	c := n.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	life, err := n.come(ctx, insists && after != End)
+	life, err := n.come(ctx, insists && after != End, "subscribe")
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +93,7 @@ func (n *Node) Subscribe(ctx context.Context, insists bool, after Position, filt
 			s.next = records[index].end
 		}
 	}
-	return s, n.leave(ctx, life)
+	return s, n.leave(ctx, life, "subscribe")
 }
 
 func (c *Cluster) misplacedSubscription() error {
