@@ -21,8 +21,7 @@ CHAOS_SEED     ?= $(shell date +%s)
 CHAOS_ENGINE   ?=
 
 WITH_SERVICES := bin/withservices --
-# Of Prometheus itself, compiled once; its dependencies are none of ours.
-PROMTOOL := go tool -modfile=tools/prometheus/go.mod promtool
+PROMTOOL := tools/promtool.sh
 
 .PHONY: help
 help: ## Show this list
@@ -59,7 +58,7 @@ test-foreign: bin/withservices foreign-tools ## Run client libraries of other pe
 	@exec $(WITH_SERVICES) env TEST_FOREIGN=required go test -count=1 -v -timeout $(TIMEOUT) $(TESTFLAGS) ./test/foreign
 
 .PHONY: test-alerts
-test-alerts: go ## Check the alert rules with Prometheus's own promtool, compiled once: each comes when it should, and only then
+test-alerts: go ## Check the alert rules with Prometheus's own promtool: each comes when it should, and only then
 	$(PROMTOOL) check rules --lint=all --lint-fatal deploy/alerts.yaml
 	$(PROMTOOL) test rules deploy/alerts.test.yaml
 
