@@ -10,10 +10,11 @@
 // chance is drawn from one seed ([Options.Rand]).
 //
 //	Append, SetMetadata, Delete, Tombstone   append.go, check.go, delete.go
-//	ReadStream, ReadAll, Newest positions    read.go, position.go, filter.go
+//	ReadStream, ReadAll and its positions    read.go, position.go, filter.go
 //	Subscribe, Receive                       subscribe.go, receive.go
 //	Kill, Freeze, Cut, Resign, Lead          faults.go, election.go, replicate.go
 //	Scavenge, Backup, Restore, projections   scavenge.go, backup.go, links.go
+//	what is left to chance, by version       chance.go, version.go
 //
 // An append is answered only by a leader that a quorum of the nodes hears, and
 // what was answered is never lost. A leader that was frozen or cut off while
