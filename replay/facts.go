@@ -103,8 +103,8 @@ type past[S any] struct {
 	state  S
 	things []Thing
 	next   *EventRef // the first event after the moment; nil when there is none
-	// ended are the newest events that ended what was lent with a credential.
-	ended map[domain.CredentialID]EventRef
+	// ended are the events that ended what was lent with a credential until then.
+	ended map[domain.CredentialID][]EventRef
 }
 
 // thing finds one by its kind and id.
@@ -142,9 +142,9 @@ func fold[S aggregate[S]](ctx context.Context, store eventstore.StreamReader, st
 		p.state = p.state.Evolve(fact, record.Time)
 		if credential := domain.EndedWith(fact); !credential.IsZero() {
 			if p.ended == nil {
-				p.ended = make(map[domain.CredentialID]EventRef)
+				p.ended = make(map[domain.CredentialID][]EventRef)
 			}
-			p.ended[credential] = ref
+			p.ended[credential] = append(p.ended[credential], ref)
 		}
 		things := tell(p.state)
 		for _, t := range things {

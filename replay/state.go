@@ -107,8 +107,8 @@ func (h *History) Credential(ctx context.Context, id domain.CredentialID, m Mome
 	return State{At: at.at(), Subject: asOf(owner.thing(CredentialThing, id.UUID), credential, at.time)}, nil
 }
 
-// Delegation tells what a delegation was: its own stream, without what it
-// rests on, which [History.Agent] tells.
+// Delegation tells what a delegation was, and whether it had ended with the
+// credential it was made with. What else it rests on [History.Agent] tells.
 func (h *History) Delegation(ctx context.Context, id domain.DelegationID, m Moment) (State, error) {
 	at, err := h.instant(ctx, m)
 	if err != nil {
@@ -121,7 +121,11 @@ func (h *History) Delegation(ctx context.Context, id domain.DelegationID, m Mome
 	if !was.state.Exists() {
 		return State{}, neverWas(domain.CodeDelegationNotFound, "delegation", was.next)
 	}
-	return State{At: at.at(), Subject: was.things[0]}, nil
+	delegator, err := h.agent(ctx, was.state.DelegatorID, at)
+	if err != nil {
+		return State{}, err
+	}
+	return State{At: at.at(), Subject: withEnd(was, delegator)}, nil
 }
 
 func (h *History) agent(ctx context.Context, id domain.AgentID, at instant) (past[domain.Agent], error) {

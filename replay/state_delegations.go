@@ -65,7 +65,11 @@ func (h *History) delegationsOf(ctx context.Context, of past[domain.Agent], tena
 		if link.state.DelegatorID == of.state.ID {
 			role = Delegator
 		}
-		state := DelegationState{Thing: link.things[0], Role: role, Alive: len(reasons) == 0, Reasons: reasons}
+		delegator, err := c.agent(ctx, link.state.DelegatorID)
+		if err != nil {
+			return nil, 0, err
+		}
+		state := DelegationState{Thing: withEnd(link, delegator), Role: role, Alive: len(reasons) == 0, Reasons: reasons}
 		if state.Alive && role == Delegatee {
 			if state.lent, err = c.lent(ctx, link); err != nil {
 				return nil, 0, err
@@ -74,6 +78,36 @@ func (h *History) delegationsOf(ctx context.Context, of past[domain.Agent], tena
 		states = append(states, state)
 	}
 	return states, total, nil
+}
+
+// endedWithCredential is the event that ended the credential which a delegation
+// was made with: the first after its making, on the stream of its delegator.
+func endedWithCredential(link past[domain.Delegation], delegator past[domain.Agent]) (EventRef, bool) {
+	made := link.things[0].Facts[0].Event // what never changes is so by the first event
+	for _, end := range delegator.ended[link.state.CredentialID] {
+		if end.order > made.order {
+			return end, true
+		}
+	}
+	return EventRef{}, false
+}
+
+// withEnd says of a delegation that ended with its credential that it was
+// revoked, by the event that ended that, as the read model does.
+func withEnd(link past[domain.Delegation], delegator past[domain.Agent]) Thing {
+	t := link.things[0]
+	end, ended := endedWithCredential(link, delegator)
+	if !ended || !end.Time.Before(link.state.ExpiresAt) {
+		return t
+	}
+	facts := slices.Clone(t.Facts)
+	for i := range facts {
+		if f := &facts[i]; f.Name == "revokedAt" && (f.Value == nil || end.order < f.Event.order) {
+			f.Value, f.Event = moment(end.Time), end
+		}
+	}
+	t.Facts = facts
+	return t
 }
 
 // lent is what a token would carry that a link is exchanged for: what is lent
@@ -199,7 +233,7 @@ func (c *chains) judge(ctx context.Context, link past[domain.Delegation]) ([]Rea
 				return nil, err
 			}
 			// Only a credential of the delegator's is found among those it had.
-			if end, ended := agent.ended[link.state.CredentialID]; ended && end.order > facts.Get("createdAt").Event.order {
+			if end, ended := endedWithCredential(link, agent); ended {
 				reasons = append(reasons, Reason{"delegation_credential_ended",
 					fmt.Sprintf("the credential that the delegation %s was made with was revoked or rotated", link.state.ID), end})
 			}

@@ -122,6 +122,54 @@ func TestDelegationsAreFoundWithoutTheReadModel(t *testing.T) {
 	}
 }
 
+// A delegation ends with the credential it was made with, by the first event that
+// ends that after its making. What the credential came to before counts not.
+func TestADelegationEndsWithItsCredentialInEveryState(t *testing.T) {
+	t.Parallel()
+	s := newScribe(t)
+	s.write(t, domain.OrganizationStream(ours), domain.OrganizationCreated{OrganizationID: ours, Name: "Acme", Slug: "acme", PlanTier: domain.TierPro})
+	lender, borrower := s.agent(t), s.agent(t)
+	credential, id := domain.CredentialID{UUID: uuid.New()}, domain.DelegationID{UUID: uuid.New()}
+	of := func(fact domain.Event) eventstore.Position { return s.write(t, domain.AgentStream(lender), fact) }
+	rotated := domain.CredentialRotated{AgentID: lender, CredentialID: credential, Verifier: &domain.Verifier{KeyID: "k", MAC: []byte("mac")}}
+	kept := rotated
+	kept.DelegationsKept = true
+	of(domain.CredentialGenerated{AgentID: lender, CredentialID: credential, Kind: domain.SecretCredential, Verifier: rotated.Verifier})
+	of(rotated)
+	made := s.write(t, domain.DelegationStream(id), domain.DelegationCreated{DelegationID: id, OrganizationID: ours, DelegatorID: lender, DelegateeID: borrower,
+		Scopes: domain.DefaultScopes(), TTLSeconds: domain.MaxDelegationTTL, ExpiresAt: s.at.Add(24 * time.Hour), CredentialID: &credential})
+	stays := of(kept)
+	ended := of(rotated)
+	endedAt := s.at
+	again := of(domain.CredentialRevoked{AgentID: lender, CredentialID: credential})
+	late := s.write(t, domain.DelegationStream(id), domain.DelegationRevoked{DelegationID: id, DelegatorID: lender, RevokedBy: lender})
+
+	for at, alive := range map[eventstore.Position]bool{made: true, stays: true, ended: false, again: false, late: false} {
+		alone, err := s.history.Delegation(t.Context(), id, replay.Moment{Position: at})
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := []replay.Thing{alone.Subject}
+		for _, part := range []domain.AgentID{lender, borrower} {
+			state, err := s.history.Agent(t.Context(), auditor, part, replay.Moment{Position: at})
+			if err != nil || len(state.Delegations) != 1 {
+				t.Fatalf("at %d: told %+v, %v; want the delegation", at, state.Delegations, err)
+			}
+			d := state.Delegations[0]
+			if d.Alive != alive || !alive && d.Reasons[0].Event.Position != ended && d.Reasons[0].Event.Position != late {
+				t.Errorf("at %d: alive %v for %+v; want alive %v", at, d.Alive, d.Reasons, alive)
+			}
+			told = append(told, d.Thing)
+		}
+		for _, thing := range told {
+			end := thing.Facts.Get("revokedAt")
+			if when, is := end.Value.(time.Time); alive && end.Value != nil || !alive && (!is || !when.Equal(endedAt) || end.Event.Position != ended) {
+				t.Errorf("at %d: revoked %v by position %d; want alive %v, or revoked %v by %d", at, end.Value, end.Event.Position, alive, endedAt, ended)
+			}
+		}
+	}
+}
+
 func TestAStateSaysWhenAThingCameToLife(t *testing.T) {
 	t.Parallel()
 	s := newScribe(t)

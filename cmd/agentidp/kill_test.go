@@ -117,7 +117,7 @@ func registrationSucceedsOnRetry(t *testing.T, w *world, cutOffAt string) {
 	// is lost or given twice shows.
 	owner := s.tenantWith(t, w, map[string]any{"planTier": "enterprise", "maxAgents": 2})
 	registration := owner.registration("cut-off")
-	cutOff(t, w, s, cutOffAt, func(ctx context.Context) {
+	cutOff(t, w, s, "claim.made", cutOffAt, func(ctx context.Context) {
 		_, _ = s.call(ctx, http.MethodPost, "/api/v1/agents", owner.operatorToken, registration)
 	})
 
@@ -154,7 +154,7 @@ func idempotentRegistrationSucceedsOnRetry(t *testing.T, w *world) {
 	s := w.serve(t)
 	owner := s.tenantWith(t, w, map[string]any{"planTier": "enterprise", "maxAgents": 2})
 	registration := owner.registration("cut-off")
-	cutOff(t, w, s, "agent.created", func(ctx context.Context) {
+	cutOff(t, w, s, "claim.made", "agent.created", func(ctx context.Context) {
 		_, _ = s.callOnce(ctx, key, http.MethodPost, "/api/v1/agents", owner.operatorToken, registration)
 	})
 	s = w.serveOn(t, s.port)
@@ -178,15 +178,15 @@ func idempotentRegistrationSucceedsOnRetry(t *testing.T, w *world) {
 	}
 }
 
-// cutOff kills a server while the event that work leads to is being written,
-// so that it never is.
-func cutOff(t *testing.T, w *world, s *server, eventType string, work func(context.Context)) {
+// cutOff kills a server while the last event that work leads to is being written,
+// so that it never is. The first is on record by then.
+func cutOff(t *testing.T, w *world, s *server, first, last string, work func(context.Context)) {
 	t.Helper()
 	hold := w.holdPostgres
 	if w.eventStore != nil {
 		hold = w.holdEventStore
 	}
-	arrived, over := hold(t, eventType)
+	arrived, over := hold(t, last)
 	ctx := within(t, patience)
 	var working sync.WaitGroup
 	working.Go(func() { work(ctx) })
@@ -203,7 +203,7 @@ func cutOff(t *testing.T, w *world, s *server, eventType string, work func(conte
 			clear(count) // what work leads to comes after the last
 		}
 	}
-	if count["claim.made"] != 1 || count[eventType] != 0 {
-		t.Fatalf("%v were written, want a claim and no %s: the server was not cut off there", count, eventType)
+	if count[first] != 1 || count[last] != 0 {
+		t.Fatalf("%v were written, want one %s and no %s: the server was not cut off there", count, first, last)
 	}
 }
