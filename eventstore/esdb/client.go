@@ -36,7 +36,7 @@ func newLibrary(url string, timeout time.Duration) (*library, error) {
 	// long to wait is decided elsewhere. The interval is slept through in any case.
 	config.MaxDiscoverAttempts, config.DiscoveryInterval = 1, 0
 	// A seed that does not answer leaves time to ask another.
-	config.GossipTimeout = min(config.GossipTimeout, max(1, int(timeout/(2*time.Second))))
+	config.GossipTimeout = min(config.GossipTimeout, max(1, int(timeout/(4*time.Second))))
 	return &library{*config, timeout}, nil
 }
 

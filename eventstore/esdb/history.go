@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/eventstore/esdb/wire"
@@ -131,8 +132,14 @@ func (s *Store) nearest(ctx context.Context, c wire.Conn, p eventstore.Position)
 }
 
 // errShort: the log ended before an event that is in it. Whoever answered has
-// not got it.
+// not got it: a leader that was deposed and does not know it, for a second or two.
+// Then another connection is asked.
 var errShort = errors.New("the server's log ended before the ledger did")
+
+const (
+	shortTries = 10
+	shortPause = 300 * time.Millisecond
+)
 
 // reading is a history that is read ahead of whoever takes it.
 type reading struct {
@@ -149,12 +156,16 @@ func (s *Store) read(ctx context.Context, after eventstore.Position, until func(
 	h, progress := s.history(after), s.progress("the ledger is read")
 	go func() {
 		defer close(r.passages)
-		for {
+		for short := 0; ; {
 			p := h.next(ctx)
 			goal := until()
 			reached := eventstore.Position(h.from.Commit) >= goal
 			if p.err == nil && p.end && !reached {
-				p.err = fmt.Errorf("%w: at %d, and %d is known", errShort, h.from.Commit, goal)
+				err := fmt.Errorf("%w: at %d, and %d is known", errShort, h.from.Commit, goal)
+				s.long.drop(err)
+				if short++; short == shortTries {
+					p.err = err
+				}
 			}
 			progress(eventstore.Position(h.from.Commit), goal)
 			select {
@@ -163,8 +174,11 @@ func (s *Store) read(ctx context.Context, after eventstore.Position, until func(
 				r.cut = ctx.Err()
 				return
 			}
-			if p.err != nil || p.end || reached {
+			if p.err != nil || reached {
 				return
+			}
+			if p.end {
+				pause(ctx, shortPause)
 			}
 		}
 	}()

@@ -115,12 +115,8 @@ func followed(t *testing.T, version, prefix string, seed uint64) {
 // the tail, whenever more is written at once. Nobody is kept waiting, or told.
 func TestADroppedSubscriptionIsMadeAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cluster, lines, follows := modelled(t, model.Options{Latency: time.Millisecond}), &logged{}, 0
-		dialer := &modelwire.Dialer{Cluster: cluster, Called: func(call string) {
-			if call == "follow" {
-				follows++
-			}
-		}}
+		cluster, lines, c := modelled(t, model.Options{Latency: time.Millisecond}), &logged{}, &counted{calls: map[string]int{}}
+		dialer := &modelwire.Dialer{Cluster: cluster, Called: c.called}
 		store := on(t, dialer, esdb.Options{Logger: slog.New(lines)})
 		sub := store.Subscribe(0, eventstore.Filter{})
 		defer sub.Close()
@@ -138,7 +134,7 @@ func TestADroppedSubscriptionIsMadeAgain(t *testing.T) {
 				t.Errorf("a follower heard after %s", took)
 			}
 		}
-		if follows < 100 {
+		if follows := c.take()["follow"]; follows < 100 {
 			t.Errorf("the subscription was made %d times: it was not dropped", follows)
 		}
 		if news := lines.above(slog.LevelInfo); len(news) > 0 {
@@ -191,13 +187,8 @@ func TestASubscriptionAtARecordThatIsGoneIsNotBelieved(t *testing.T) {
 func TestAPositionOfNoRecordCostsNoWholeRead(t *testing.T) {
 	for _, version := range []string{"23.10", "24.10"} {
 		synctest.Test(t, func(t *testing.T) {
-			served := 0
-			cluster := modelled(t, model.Options{Version: version})
-			dialer := &modelwire.Dialer{Cluster: cluster, Called: func(call string) {
-				if call == "all" {
-					served++
-				}
-			}}
+			cluster, c := modelled(t, model.Options{Version: version}), &counted{calls: map[string]int{}}
+			dialer := &modelwire.Dialer{Cluster: cluster, Called: c.called}
 			writer := on(t, dialer, esdb.Options{})
 			for n := range 60 {
 				mustAppend(t, writer, fmt.Sprintf("a-%d", n), eventstore.NoStream(), newDrafts(500)...)
@@ -207,17 +198,17 @@ func TestAPositionOfNoRecordCostsNoWholeRead(t *testing.T) {
 			headOf(t, store)
 			for _, n := range []int{1, 100, len(all) / 2, len(all) - 5_000, len(all) - 2} {
 				for _, off := range []eventstore.Position{1, 7, 100} {
-					served = 0
-					first := true
+					c.take()
+					found := false
 					for e, err := range store.ReadAll(t.Context(), all[n].Position-off, eventstore.Filter{}) {
 						if err != nil || e.ID != all[n].ID {
 							t.Fatalf("%s: %d before event %d: %v, %v, want that event", version, off, n, e.Position, err)
 						}
-						first = false
+						found = true
 						break
 					}
-					if first || served > 12 {
-						t.Errorf("%s: %d before event %d: nothing, or %d pages were read", version, off, n, served)
+					if pages := c.take()["all"]; !found || pages > 12 {
+						t.Errorf("%s: %d before event %d: nothing, or %d pages were read", version, off, n, pages)
 					}
 				}
 			}

@@ -90,28 +90,58 @@ func (s *supervisor) doubt(w *watched) (over func()) {
 	}
 }
 
+// Bounds of asking who else leads. One that is asked may be as silent as the
+// first, so the next attempt does not wait for the last.
+const (
+	askEvery   = 200 * time.Millisecond
+	askAtATime = 8
+	askFor     = 1500 * time.Millisecond
+)
+
 // askOthers looks for another leader for as long as calls are not answered. One
 // that has answered an append is it.
 func (s *supervisor) askOthers(w *watched) {
-	for n := 1; ; n++ {
-		_, current, _ := s.current()
-		if current != wire.Conn(w) || !s.unheard() {
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
+	found, asking := make(chan *watched), make(chan struct{}, askAtATime)
+	again := time.NewTicker(askEvery)
+	defer again.Stop()
+	for {
+		if _, current, _ := s.current(); current != wire.Conn(w) || !s.unheard() {
 			return
 		}
-		if next := s.another(); next != nil {
+		select {
+		case asking <- struct{}{}:
+			go func() {
+				defer func() { <-asking }()
+				next := s.another(ctx)
+				if next == nil {
+					return
+				}
+				select {
+				case found <- next:
+				case <-ctx.Done():
+					next.discard()
+				}
+			}()
+		default:
+		}
+		select {
+		case next := <-found:
 			if s.unheard() && s.supersede(w, next) {
 				return
 			}
-			next.abandon()
-			go next.Close()
+			next.discard()
+		case <-again.C:
+		case <-ctx.Done():
+			return
 		}
-		pause(s.ctx, s.options.backoff(min(n, 3)))
 	}
 }
 
 // another is a connection to a node that has shown that it leads, if there is one.
-func (s *supervisor) another() *watched {
-	ctx, cancel := context.WithTimeout(s.ctx, s.options.Timeout)
+func (s *supervisor) another(ctx context.Context) *watched {
+	ctx, cancel := context.WithTimeout(ctx, askFor)
 	defer cancel()
 	c, err := s.dialer.Dial(ctx)
 	if err != nil {
@@ -119,11 +149,17 @@ func (s *supervisor) another() *watched {
 	}
 	next := s.watch(c)
 	if s.prove(ctx, next) != nil {
-		next.abandon()
-		go next.Close()
+		next.discard()
 		return nil
 	}
 	return next
+}
+
+// discard gives a connection back that is not to be used.
+func (w *watched) discard() {
+	w.Retire(errSuperseded)
+	w.abandon()
+	w.supervisor.drained.Go(w.Close)
 }
 
 // supersede gives up a connection for another.
