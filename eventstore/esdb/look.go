@@ -88,6 +88,7 @@ func (d *decision) search(p *pending) error {
 			}
 			if wanted[e.ID] {
 				d.met[e.ID] = e
+				d.store.index.add(e) // the next decision on this stream may not look
 				delete(wanted, e.ID)
 			}
 			if len(wanted) == 0 || e.RecordedAt.Before(since.Add(-skew)) {
