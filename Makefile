@@ -19,6 +19,9 @@ COMMIT    ?= $(shell git describe --always --dirty --abbrev=12 --exclude='*' 2>/
 CHAOS_DURATION ?= 5m
 CHAOS_SEED     ?= $(shell date +%s)
 CHAOS_ENGINE   ?=
+# How many rounds are run in virtual time, and from what seed on.
+ROUNDS      ?= 1000000
+ROUNDS_SEED ?= 0
 
 WITH_SERVICES := bin/withservices --
 PROMTOOL := tools/promtool.sh
@@ -83,6 +86,10 @@ test-pg: bin/withservices ## Run what depends on PostgreSQL with each version fr
 chaos: bin/withservices c-compiler ## Kill, freeze and cut off three nodes under load for CHAOS_DURATION (5m) on each engine, then check every promise
 	@exec $(WITH_SERVICES) env CHAOS_DURATION=$(CHAOS_DURATION) CHAOS_SEED=$(CHAOS_SEED) CHAOS_ENGINE=$(CHAOS_ENGINE) \
 		go test $$(command -v cc >/dev/null 2>&1 && echo -race) -count=1 -v -timeout 0 -run '^TestChaos$$' ./cmd/agentidp
+
+.PHONY: rounds
+rounds: go ## Run ROUNDS (1000000) schedules of faults on a modelled EventStoreDB, in virtual time, from ROUNDS_SEED (0) on
+	@exec env ROUNDS=$(ROUNDS) ROUNDS_SEED=$(ROUNDS_SEED) go test -count=1 -v -timeout 0 -run '^TestRounds$$|^TestScavengeRounds$$' ./eventstore/esdb
 
 .PHONY: bench
 bench: go ## Measure, and print each figure beside what bounds it
