@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/sentryagent/agentidp/internal/config"
 )
 
 // readerOf makes the login of the runbook, with its SQL as it stands there, and
@@ -106,5 +108,36 @@ func TestAnAuditorReadsWithoutKeysAndChangesNothing(t *testing.T) {
 	a.asSuperuser(t, `ALTER ROLE `+login+` NOBYPASSRLS`)
 	if r := must(exitBadUsage, "tail"); !strings.Contains(r.stderr, "docs/runbooks/postgresql.md") {
 		t.Errorf("a login that row-level security holds for is told %q", r.stderr)
+	}
+}
+
+// With the ledger in EventStoreDB the auditor has a login to each: one that reads
+// what follows from the ledger, and an address of the ledger itself.
+func TestAnAuditorReadsALedgerInEventStoreDB(t *testing.T) {
+	t.Parallel()
+	w := newWorldOn(t, config.EventStoreESDB)
+	a := newAuditorOf(t, w)
+	s := a.serve(t)
+	lender := s.tenant(t, w)
+	s.must(t, 200, "GET", "/api/v1/organizations/"+lender.organization+"/checkpoint", lender.operatorToken, nil) // has waited for the logs
+	s.kill(t)
+	reader, _ := a.readerOf(t)
+	must := func(code int, args ...string) result { return mustLedger(t, reader, code, args...) }
+	reader = append(reader, "EVENTSTORE="+config.EventStoreESDB, "ESDB_URL="+w.setting("ESDB_URL"))
+	before := w.eventStore.Events("barrier") // what shows that a read came from the leader
+	for _, args := range [][]string{
+		{"state", "agent", lender.agent}, {"state", "organization", lender.organization}, {"state", "credential", lender.credential},
+		{"tail", "--from", "0"}, {"tail", "-n", "3"}, {"tail", "--organization", lender.organization},
+		{"verify", "--live", "--key", a.key}, {"verify", "--live", "--key", a.key, "--organization", a.operator.OrganizationID},
+	} {
+		if got, want := must(exitOK, args...).stdout, a.must(t, exitOK, args...).stdout; args[0] != "state" && got != want || got == "" {
+			t.Errorf("%v prints %q, and with all keys %q", args, got, want)
+		}
+	}
+	must(exitOK, "export", "-o", a.path("bundle"), "--key", a.key)
+	must(exitOK, "verify", a.path("bundle"), "--key", a.key, "--unsigned-tail") // what the tenant came to
+	must(exitOK, "export", "-o", a.path("own"), "--key", a.key, "--organization", a.operator.OrganizationID)
+	if after := w.eventStore.Events("barrier"); after != before {
+		t.Errorf("%d events are there after an auditor has read, want %d", after, before)
 	}
 }

@@ -23,7 +23,12 @@ type auditor struct {
 
 func newAuditor(t *testing.T) *auditor {
 	t.Helper()
-	a := &auditor{world: newWorld(t), dir: t.TempDir()}
+	return newAuditorOf(t, newWorld(t))
+}
+
+func newAuditorOf(t *testing.T, w *world) *auditor {
+	t.Helper()
+	a := &auditor{world: w, dir: t.TempDir()}
 	s := a.serve(t)
 	token := s.mustToken(t, a.operator.ClientID, a.operator.ClientSecret, "admin:orgs audit:read")
 	for range 20 {
