@@ -2,8 +2,10 @@ package esdb_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"runtime"
@@ -133,7 +135,7 @@ func (r result) String() string {
 func round(t *testing.T, s schedule, options esdb.Options, m mistake) (r result) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	synctest.Test(t, func(t *testing.T) {
-		awaitIDs()
+		defer replayable(s.seed)()
 		w := newRound(t, s, options, m)
 		w.run(t.Context())
 		tr := w.truth
@@ -144,12 +146,32 @@ func round(t *testing.T, s schedule, options esdb.Options, m mistake) (r result)
 	return r
 }
 
-// awaitIDs lets virtual time come up with the ids of this process: they never go
-// back, and the clock of a bubble does.
-func awaitIDs() {
-	id := ledger.NewID()
-	seconds, nanos := id.Time().UnixTime()
-	time.Sleep(time.Until(time.Unix(seconds, nanos)) + time.Millisecond)
+// replayable has a round begin at a moment of its own, and draws the ids of its
+// events from the seed, so that it is the same in whatever company it runs. Ids
+// never go back in time, so where others of this process have come further it
+// begins later.
+func replayable(seed uint64) (over func()) {
+	var key [32]byte
+	binary.LittleEndian.PutUint64(key[:], seed)
+	uuid.SetRand(&lockedReader{from: rand.NewChaCha8(key)})
+	begin := time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(seed%1_000_000) * 5 * time.Minute)
+	seconds, nanos := ledger.NewID().Time().UnixTime()
+	if minted := time.Unix(seconds, nanos); minted.After(begin) {
+		begin = minted.Add(time.Millisecond)
+	}
+	time.Sleep(time.Until(begin))
+	return func() { uuid.SetRand(nil) }
+}
+
+type lockedReader struct {
+	mu   sync.Mutex // guards from
+	from io.Reader
+}
+
+func (l *lockedReader) Read(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.from.Read(p)
 }
 
 type aRound struct {
