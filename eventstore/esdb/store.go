@@ -74,7 +74,10 @@ func NewOn(dialer wire.Dialer, options Options) *Store {
 	s := &Store{options: options, tail: newTail(), index: newIndex(), heads: newHeads(), lanes: newLanes(), pages: make(chan struct{}, maxPages)}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.supervisor, s.long = newSupervisor(s.ctx, dialer, options), newSupervisor(s.ctx, dialer, options)
-	s.supervisor.prove = s.barrier
+	// A node that is silent is left by either, each by what it hears itself: the
+	// one for long reads may be on a node that led before.
+	s.supervisor.prove, s.long.prove, s.long.quiet = s.barrier, s.barrier, true
+	s.long.superseded = func() {}
 	s.supervisor.admit, s.long.admit = s.hasWhatIsKnown, s.hasWhatIsKnown
 	s.supervisor.superseded = func() { s.long.drop(errSuperseded) }
 	s.long.options.ObserveState = nil

@@ -42,6 +42,7 @@ type supervisor struct {
 	ctx        context.Context                        // it works until then
 	admit      func(context.Context, wire.Conn) error // refuses a new connection
 	prove      func(context.Context, wire.Conn) error // shows that a node leads; nil where that is not asked
+	quiet      bool                                   // what becomes of the connection is told by nobody
 	superseded func()                                 // is told that another node leads
 	drained    sync.WaitGroup                         // conns that are being given back
 
@@ -162,7 +163,7 @@ func (s *supervisor) change(to func(*State)) {
 	close(s.changed)
 	s.changed = make(chan struct{})
 	s.mu.Unlock()
-	if state.Phase != before && s.prove != nil {
+	if state.Phase != before && !s.quiet && s.prove != nil {
 		s.options.Logger.Log(context.Background(), level(state), "the event store is "+string(state.Phase), "error", state.Err)
 	}
 	if s.options.ObserveState != nil {
