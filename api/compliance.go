@@ -114,6 +114,10 @@ func (s *Server) cardBody(a projections.Agent) gen.AgentCard {
 // they should; the detailed health shows it.
 func (s *Server) ReportUnguarded(faults int64) { s.unguarded.Store(faults) }
 
+// ReportInterfered says how much was found to have been done to the ledger's streams
+// past the ledger; the detailed health shows it.
+func (s *Server) ReportInterfered(streams int64) { s.interfered.Store(streams) }
+
 // ReportIntegrity is told what a verification of the ledger found that was not
 // asked for through the API; the metrics show it.
 func (s *Server) ReportIntegrity(intact bool) { s.metrics.reportIntegrity(intact) }

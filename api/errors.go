@@ -98,6 +98,10 @@ func (s *Server) refusal(c *gin.Context, err error) *domain.Error {
 		s.log(c, slog.LevelWarn, "refused: the ledger has lost events", err)
 		return domain.Refuse(domain.CodeUnavailable, "the ledger lacks events that it had, so nothing is written and no token is vouched for: "+
 			"an operator has to put the right store back, or to say that the loss is accepted")
+	case errors.As(err, new(*ledger.InterferedError)):
+		s.log(c, slog.LevelWarn, "refused: a stream of the ledger was interfered with, see docs/runbooks/broken-chain.md", err)
+		return domain.Refuse(domain.CodeUnavailable, "somebody has laid hands on the records that this rests on, in the event store, so nothing is decided by them: "+
+			"an operator has to undo it; agentidp ledger verify --live says what was done")
 	case errors.Is(err, ledger.ErrUnavailable), errors.Is(err, projections.ErrStale), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		level := slog.LevelWarn
 		if c.Request.Context().Err() != nil {

@@ -24,6 +24,9 @@ func (s *Server) detailedHealth(c *gin.Context) {
 	if faults := s.unguarded.Load(); faults > 0 {
 		dependencies.DatabaseGuards = &gen.DatabaseGuardsHealth{Status: degraded, Faults: int(faults), Action: restoreGuards}
 	}
+	if streams := s.interfered.Load(); streams > 0 {
+		dependencies.LedgerStreams = &gen.LedgerStreamsHealth{Status: degraded, Faults: int(streams), Action: undoInterference}
+	}
 
 	var status int
 	state.Status, status = overall(state)
@@ -38,6 +41,9 @@ func (s *Server) detailedHealth(c *gin.Context) {
 // job's log line names what; to strangers it is a number.
 const restoreGuards = "run agentidp migrate, which sets the guards of the database right; the log of the job database_guards names them"
 
+// undoInterference is what to do where somebody laid hands on streams of the ledger.
+const undoInterference = "let no scavenge run and see docs/runbooks/broken-chain.md; the log of the job event_store_streams names the streams"
+
 func overall(state gen.DetailedHealth) (gen.DetailedHealthStatus, int) {
 	ledger := ledgerHealth{database: state.Dependencies.Database, eventStore: state.Dependencies.EventStore}
 	if !ledger.reachable() || state.KnownPosition != nil {
@@ -45,7 +51,7 @@ func overall(state gen.DetailedHealth) (gen.DetailedHealthStatus, int) {
 	}
 	fine := ledger.healthy() && state.Dependencies.Redis.Status == healthy &&
 		state.Dependencies.RateLimiter.Status == healthy
-	fine = fine && state.Dependencies.DatabaseGuards == nil
+	fine = fine && state.Dependencies.DatabaseGuards == nil && state.Dependencies.LedgerStreams == nil
 	for _, projection := range state.Projections {
 		fine = fine && projection.Status == healthy
 	}

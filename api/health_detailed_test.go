@@ -32,6 +32,9 @@ func TestWorstDependencyDecides(t *testing.T) {
 		"guards gone": {func(h *gen.DetailedHealth) {
 			h.Dependencies.DatabaseGuards = &gen.DatabaseGuardsHealth{Status: degraded, Faults: 1}
 		}, degraded, 207},
+		"a stream deleted": {func(h *gen.DetailedHealth) {
+			h.Dependencies.LedgerStreams = &gen.LedgerStreamsHealth{Status: degraded, Faults: 1}
+		}, degraded, 207},
 		"no database": {func(h *gen.DetailedHealth) { h.Dependencies.Database.Status = unreachable }, unhealthy, 503},
 		"slow event store": {func(h *gen.DetailedHealth) {
 			h.Dependencies.EventStore = &gen.EventStoreHealth{Status: degraded}

@@ -114,6 +114,7 @@ type Server struct {
 	proxyWarning  sync.Once
 	draining      atomic.Bool  // see Drain
 	unguarded     atomic.Int64 // see ReportUnguarded
+	interfered    atomic.Int64 // see ReportInterfered
 	probes        probes
 }
 

@@ -67,6 +67,11 @@ func (r *repository[S]) replay(ctx context.Context, stream string, v versioned[S
 			return versioned[S]{revision: -1}, fmt.Errorf("read %s: %w", stream, err)
 		case err != nil:
 			return v, fmt.Errorf("read %s: %w", stream, err)
+		case proven && event.Revision != v.revision+1:
+			return v, fmt.Errorf("read %s: %w", stream, &eventstore.InterferedError{
+				Kind: eventstore.HiddenEvents, Stream: stream,
+				Detail: fmt.Sprintf("shows revision %d after %d: events between are hidden or gone", event.Revision, v.revision),
+			})
 		case proven:
 			if v, err = apply(v, event); err != nil {
 				return v, fmt.Errorf("read %s at revision %d: %w", stream, event.Revision, err)

@@ -15,6 +15,9 @@ type (
 
 const MaxRecordSize = eventstore.MaxRecordSize
 
+// InterferedError is [eventstore.InterferedError].
+type InterferedError = eventstore.InterferedError
+
 // LostError is [eventstore.LostError].
 type LostError = eventstore.LostError
 

@@ -122,7 +122,7 @@ func (p past[S]) thing(kind ThingKind, id uuid.UUID) Thing {
 // fact is the one that changed what the aggregate tells.
 func fold[S aggregate[S]](ctx context.Context, store eventstore.StreamReader, stream string, at instant, tell func(S) []told) (past[S], error) {
 	var p past[S]
-	for event, err := range store.ReadStream(ctx, stream, 0, eventstore.Forwards) {
+	for event, err := range eventstore.ReadWhole(ctx, store, stream) {
 		if err != nil {
 			return p, fmt.Errorf("read %s: %w", stream, err)
 		}

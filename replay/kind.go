@@ -1,5 +1,7 @@
 package replay
 
+import "github.com/sentryagent/agentidp/eventstore"
+
 // Kind says what was done to a ledger.
 type Kind string
 
@@ -31,6 +33,16 @@ const (
 	// under a credential that the ledger did not have, or no more. A server was made
 	// to believe in it by something other than the ledger.
 	UnfoundedToken Kind = "unfounded_token"
+	// ForeignEvent: a stream of the ledger has an event that is none of the ledger's.
+	// Nothing is lost. This and the next two are done by the means of a server that
+	// the events are kept on, and all events are still there.
+	ForeignEvent = Kind(eventstore.ForeignEvent)
+	// HiddenEvents: the server was told to hide events of a stream of the ledger,
+	// and will take them for good.
+	HiddenEvents = Kind(eventstore.HiddenEvents)
+	// DeletedStream: the server was told that a stream of the ledger has ended, and
+	// will take its events for good.
+	DeletedStream = Kind(eventstore.DeletedStream)
 	// Undetermined: the events contradict a checkpoint, and what was done to them
 	// cannot be told, because the log was made to fit.
 	Undetermined Kind = "undetermined"

@@ -10,7 +10,7 @@ import (
 // Email is what an agent was registered as, which never changes; "" when there is
 // no such agent.
 func (h *History) Email(ctx context.Context, id domain.AgentID) (string, error) {
-	for event, err := range h.store.ReadStream(ctx, domain.AgentStream(id), 0, eventstore.Forwards) {
+	for event, err := range eventstore.ReadWhole(ctx, h.store, domain.AgentStream(id)) {
 		if err != nil {
 			return "", err
 		}

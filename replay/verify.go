@@ -90,7 +90,9 @@ func (v *Verifier) verify(ctx context.Context, scope Scope) (Report, *pass, erro
 		report, p, err = v.verifyOnce(ctx, scope)
 	}
 	if err == nil && report.Break == nil {
-		report.Break = p.unfounded
+		if report.Break = p.unfounded; report.Break == nil {
+			report.Break, err = v.interfered(ctx, p, 0, scope == Scope{})
+		}
 	}
 	if err != nil {
 		return Report{}, nil, fmt.Errorf("verify: %w", err)

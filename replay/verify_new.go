@@ -39,13 +39,17 @@ func (v *Verifier) ReportNew(ctx context.Context) (Report, error) {
 	if !holds {
 		return v.verifyAll(ctx)
 	}
-	if p.whole != nil {
+	report := p.report()
+	if report.Break, err = v.interfered(ctx, p, from.position, true); err != nil {
+		return Report{}, fmt.Errorf("verify what is new: %w", err)
+	}
+	if p.whole != nil && report.Break == nil {
 		reached, fromBeginning := verified{p.wholeAt, p.whole}, from.tree.Size() == 0
 		if err := reached.store(ctx, v.options.Pool, fromBeginning); err != nil {
 			return Report{}, err
 		}
 	}
-	return p.report(), nil
+	return report, nil
 }
 
 // verifyAll is for when what was remembered does not fit, which may be because

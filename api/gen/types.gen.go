@@ -603,6 +603,9 @@ func (e IntrospectionResponseTokenType) Valid() bool {
 const (
 	LedgerBreakKindAlteredEvent    LedgerBreakKind = "altered_event"
 	LedgerBreakKindAlteredLog      LedgerBreakKind = "altered_log"
+	LedgerBreakKindDeletedStream   LedgerBreakKind = "deleted_stream"
+	LedgerBreakKindForeignEvent    LedgerBreakKind = "foreign_event"
+	LedgerBreakKindHiddenEvents    LedgerBreakKind = "hidden_events"
 	LedgerBreakKindInsertedEvent   LedgerBreakKind = "inserted_event"
 	LedgerBreakKindRemovedEvent    LedgerBreakKind = "removed_event"
 	LedgerBreakKindRemovedStream   LedgerBreakKind = "removed_stream"
@@ -621,6 +624,12 @@ func (e LedgerBreakKind) Valid() bool {
 		return true
 	case LedgerBreakKindAlteredLog:
 		return true
+	case LedgerBreakKindDeletedStream:
+		return true
+	case LedgerBreakKindForeignEvent:
+		return true
+	case LedgerBreakKindHiddenEvents:
+		return true
 	case LedgerBreakKindInsertedEvent:
 		return true
 	case LedgerBreakKindRemovedEvent:
@@ -638,6 +647,21 @@ func (e LedgerBreakKind) Valid() bool {
 	case LedgerBreakKindUndetermined:
 		return true
 	case LedgerBreakKindUnfoundedToken:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LedgerStreamsHealthStatus.
+const (
+	LedgerStreamsHealthStatusDegraded LedgerStreamsHealthStatus = "degraded"
+)
+
+// Valid indicates whether the value is a known member of the LedgerStreamsHealthStatus enum.
+func (e LedgerStreamsHealthStatus) Valid() bool {
+	switch e {
+	case LedgerStreamsHealthStatusDegraded:
 		return true
 	default:
 		return false
@@ -2010,9 +2034,14 @@ type DetailedHealth struct {
 		DatabaseGuards *DatabaseGuardsHealth `json:"databaseGuards,omitempty"`
 
 		// EventStore How the ledger's own server is reached, where it is not in the database. Why it is not is in the server's log.
-		EventStore  *EventStoreHealth `json:"eventStore,omitempty"`
-		RateLimiter RateLimiterHealth `json:"rateLimiter"`
-		Redis       DependencyHealth  `json:"redis"`
+		EventStore *EventStoreHealth `json:"eventStore,omitempty"`
+
+		// LedgerStreams There while streams of the ledger are not as the ledger left them on the event store's server: somebody put an event in, had events hidden, or deleted a stream. Looked at every minute.
+		//
+		// Example: {"action":"let no scavenge run","faults":1,"status":"degraded"}
+		LedgerStreams *LedgerStreamsHealth `json:"ledgerStreams,omitempty"`
+		RateLimiter   RateLimiterHealth    `json:"rateLimiter"`
+		Redis         DependencyHealth     `json:"redis"`
 	} `json:"dependencies"`
 
 	// KnownPosition Of an event that was in the ledger and lies beyond its end now. Nothing is written then and no token is vouched for; see docs/runbooks/lost-events.md. Left out otherwise.
@@ -2219,6 +2248,21 @@ type LedgerBreak struct {
 
 // LedgerBreakKind defines model for LedgerBreak.Kind.
 type LedgerBreakKind string
+
+// LedgerStreamsHealth There while streams of the ledger are not as the ledger left them on the event store's server: somebody put an event in, had events hidden, or deleted a stream. Looked at every minute.
+//
+// Example: {"action":"let no scavenge run","faults":1,"status":"degraded"}
+type LedgerStreamsHealth struct {
+	// Action What to do.
+	Action string `json:"action"`
+
+	// Faults How many; the log of the job event_store_streams names them.
+	Faults int                       `json:"faults"`
+	Status LedgerStreamsHealthStatus `json:"status"`
+}
+
+// LedgerStreamsHealthStatus defines model for LedgerStreamsHealth.Status.
+type LedgerStreamsHealthStatus string
 
 // LentThen Authority of another agent, lent by a delegation that was alive.
 type LentThen struct {

@@ -56,7 +56,7 @@ func (d *decision) begin(first *pending) error {
 	}
 	e, ok := d.store.event(&newest[0])
 	if !ok {
-		return fmt.Errorf("%w: revision %d of %s", errForeign, newest[0].Revision, d.stream)
+		return interfered(eventstore.ForeignEvent, d.stream, fmt.Sprintf("has an event at revision %d that is no event of the ledger", newest[0].Revision))
 	}
 	d.at = head{e.Revision, e.Hash}
 	return nil

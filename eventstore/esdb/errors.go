@@ -12,7 +12,6 @@ import (
 var (
 	errClosed             = fmt.Errorf("%w: the store is closed", eventstore.ErrUnavailable)
 	errSubscriptionClosed = errors.New("the subscription is closed")
-	errForeign            = errors.New("the stream holds an event that is no event of the ledger")
 )
 
 // translate turns an error of the client into one of the contract. It is the
@@ -24,7 +23,7 @@ func translate(ctx context.Context, operation string, err error) error {
 		return err
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case errors.Is(err, errForeign), wire.VerdictOf(err).Final():
+	case wire.VerdictOf(err).Final():
 		return fmt.Errorf("%s: %w", operation, err)
 	}
 	return fmt.Errorf("%w: %s: %w", eventstore.ErrUnavailable, operation, err)

@@ -72,16 +72,22 @@ func (h *history) next(ctx context.Context) (p passage) {
 		return passage{err: err}
 	}
 	size := 0
+	var rest []*wire.Record // that are no events of the ledger
 	for i := range page {
 		r := &page[i]
 		size += len(r.Data) + len(r.Metadata)
-		if e, ok := h.store.event(r); ok && e.Position > h.after {
+		e, ok := h.store.event(r)
+		switch {
+		case !ok:
+			rest = append(rest, r)
+		case e.Position > h.after:
 			p.events = append(p.events, e)
 			h.after = e.Position
 		}
 	}
 	p.end = len(page) < h.count
 	if len(page) > 0 {
+		h.store.watch.see(h.store, h.from, rest, page[len(page)-1].Position.Commit)
 		h.from = page[len(page)-1].Position
 		h.store.places.add(h.from.Commit)
 		h.count = min(4*h.count, largestPage, max(firstPage, pageBytes/(size/len(page)+1)))

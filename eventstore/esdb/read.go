@@ -182,5 +182,5 @@ func (s *Store) page(ctx context.Context, c wire.Conn, stream string, from int64
 	if wire.VerdictOf(err) == wire.Missing {
 		return nil, nil
 	}
-	return page, err
+	return page, named(stream, err)
 }

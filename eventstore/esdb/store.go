@@ -22,6 +22,10 @@ type Options struct {
 	// Prefix of the names of the ledger's streams on the server, for a server
 	// that keeps more than one ledger. It stands in no record. Default: none.
 	Prefix string
+	// Streams reports whether a stream of this name can be one of the ledger's. What
+	// else is in such a stream, or is done to it, is told by [Store.Interferences].
+	// Default: all whose names begin with Prefix.
+	Streams func(name string) bool
 	// Timeout bounds a write, its repetitions after lost connections included,
 	// and an attempt to connect. Default: 5 s.
 	Timeout time.Duration
@@ -47,6 +51,7 @@ type Store struct {
 	heads      *heads
 	lanes      *lanes
 	places     places
+	watch      watch
 	pages      chan struct{}   // an element for each page of history that is asked for
 	ctx        context.Context // ends with the store
 	stop       context.CancelFunc

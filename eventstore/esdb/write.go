@@ -73,8 +73,8 @@ func (s *Store) again(ctx context.Context, err error) bool {
 	switch {
 	case errors.Is(err, errStale):
 		return true
-	case errors.Is(err, eventstore.ErrUnavailable), errors.Is(err, errForeign):
-		return false // there is no connection to be had, or no sense in it
+	case errors.Is(err, eventstore.ErrUnavailable):
+		return false // there is no connection to be had
 	}
 	switch wire.VerdictOf(err) {
 	case wire.Conflict:
@@ -131,7 +131,7 @@ func (s *Store) attempt(ctx context.Context, stream string, batch []*pending, fr
 	sent, looked := time.Now(), s.tail.glimpse().looked
 	written, err := c.Append(ctx, s.options.Prefix+stream, base, d.proposals)
 	if err != nil {
-		return nil, err
+		return nil, named(stream, err)
 	}
 	if !fresh && written.Commit > looked.Commit { // no repetition, which a node answers by itself
 		s.lease.proven(c, sent)

@@ -46,6 +46,26 @@ func CheckGuards(interval time.Duration, unguarded func(context.Context) ([]stri
 	}}
 }
 
+// CheckStreams looks what was done to the ledger's streams by the means of the
+// server that they are on, and not undone: done names each.
+func CheckStreams(interval time.Duration, done func(context.Context) ([]string, error)) Job {
+	return Job{Name: StoreStreams, Interval: interval, Run: func(ctx context.Context) (Result, error) {
+		found, err := done(ctx)
+		if err != nil {
+			return Result{}, err
+		}
+		if len(found) > 0 {
+			const most = 5
+			return Result{
+				Failed: true, Count: int64(len(found)),
+				Detail: fmt.Sprintf("somebody laid hands on %d of the ledger's streams in the event store: let no scavenge run, and see docs/runbooks/broken-chain.md: %s",
+					len(found), strings.Join(found[:min(len(found), most)], "; ")),
+			}, nil
+		}
+		return Result{Detail: "no stream of the ledger was interfered with"}, nil
+	}}
+}
+
 // RotationRules is what secrets are held to.
 type RotationRules struct {
 	MaxAge time.Duration // of a key that signs tokens

@@ -32,7 +32,7 @@ var controls = []struct {
 	{"CC6.1", "Encryption at Rest", []string{KeyCheck}},
 	{"CC6.7", "TLS Enforcement", []string{TLSCheck}},
 	{"CC7.1", "Webhook Dead-Letter Monitoring", nil},
-	{"CC7.2", "Audit Log Integrity", []string{VerifyNewEvents, VerifyAllEvents, Checkpoint, DatabaseGuards}},
+	{"CC7.2", "Audit Log Integrity", []string{VerifyNewEvents, VerifyAllEvents, Checkpoint, DatabaseGuards, StoreStreams}},
 	{"CC9.2", "Secrets Rotation", []string{SecretsRotation, CredentialExpiry}},
 }
 

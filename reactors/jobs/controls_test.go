@@ -16,6 +16,7 @@ func TestControlsClaimNothingThatWasNotLookedAt(t *testing.T) {
 	}
 	part, full := jobs.VerifyNewEvents, jobs.VerifyAllEvents
 	signed, guarded := run(jobs.Checkpoint, jobs.Passed, 0), run(jobs.DatabaseGuards, jobs.Passed, 0)
+	untouched := run(jobs.StoreStreams, jobs.Passed, 0)
 	for name, test := range map[string]struct {
 		runs []jobs.Run
 		want jobs.Status // of CC7.2
@@ -32,12 +33,16 @@ func TestControlsClaimNothingThatWasNotLookedAt(t *testing.T) {
 		"never signed":          {[]jobs.Run{run(part, jobs.Passed, 0), run(full, jobs.Passed, 0)}, jobs.Unknown},
 		"signing refused":       {[]jobs.Run{run(jobs.Checkpoint, jobs.Failed, 0), run(part, jobs.Passed, 0), run(full, jobs.Passed, 0)}, jobs.Failing},
 		"guards are gone":       {[]jobs.Run{signed, run(part, jobs.Passed, 0), run(full, jobs.Passed, 0), run(jobs.DatabaseGuards, jobs.Failed, 0)}, jobs.Failing},
+		"a stream was deleted":  {[]jobs.Run{signed, run(part, jobs.Passed, 0), run(full, jobs.Passed, 0), run(jobs.StoreStreams, jobs.Failed, 0)}, jobs.Failing},
 		"failed long ago":       {[]jobs.Run{signed, run(part, jobs.Failed, 300*time.Hour), run(full, jobs.Passed, 0)}, jobs.Failing},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, runs := map[string]jobs.Control{}, test.runs
 			if len(runs) > 0 && !slices.ContainsFunc(runs, func(r jobs.Run) bool { return r.Job == jobs.DatabaseGuards }) {
 				runs = append(runs, guarded)
+			}
+			if len(runs) > 0 && !slices.ContainsFunc(runs, func(r jobs.Run) bool { return r.Job == jobs.StoreStreams }) {
+				runs = append(runs, untouched)
 			}
 			for _, c := range jobs.Controls(runs, now) {
 				got[c.ID] = c

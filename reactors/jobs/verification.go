@@ -15,6 +15,7 @@ const (
 	SecretsRotation  = "secrets_rotation"
 	Checkpoint       = "checkpoint"
 	DatabaseGuards   = "database_guards"
+	StoreStreams     = "event_store_streams"
 )
 
 // Verification proves events of the ledger and says how many it looked at.

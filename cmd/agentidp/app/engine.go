@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sentryagent/agentidp/api"
+	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/eventstore/esdb"
 	"github.com/sentryagent/agentidp/eventstore/postgres"
@@ -47,6 +48,7 @@ func openEngine(ctx context.Context, c config.Config, pool *pgxpool.Pool, logger
 // openEventStore opens the ledger that a URL names, the server's only one where
 // it names none.
 func openEventStore(url string, options esdb.Options) (*esdb.Store, error) {
+	options.Streams = domain.IsStream
 	server, ledger := config.CutLedger(url)
 	if ledger != "" {
 		options.Prefix = ledger + "/"

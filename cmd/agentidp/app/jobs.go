@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sentryagent/agentidp/api"
+	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/internal/keyring"
 	"github.com/sentryagent/agentidp/migrations"
 	"github.com/sentryagent/agentidp/projections"
@@ -31,6 +32,7 @@ func (a *App) scheduler(queries *projections.Queries, verifier *replay.Verifier,
 		jobs.CheckGuards(min(c.ControlCheckInterval, guardInterval), func(ctx context.Context) ([]string, error) {
 			return migrations.Unguarded(ctx, a.pool)
 		}),
+		jobs.CheckStreams(min(c.ControlCheckInterval, guardInterval), a.interferences),
 		jobs.CheckTLS(c.ControlCheckInterval, c.PublicURL, nil, a.now),
 		jobs.CheckRotation(c.ControlCheckInterval, jobs.RotationRules{
 			MaxAge: c.SigningKeyMaxAge, Grace: 2*c.CredentialScanInterval + time.Minute,
@@ -38,6 +40,16 @@ func (a *App) scheduler(queries *projections.Queries, verifier *replay.Verifier,
 	}
 	m := newJobMetrics(a.registry, list, server)
 	return jobs.NewScheduler(a.pool, list, jobs.Options{Logger: a.logger, Now: a.now, Ran: m.ran, Seen: m.seen})
+}
+
+// interferences are what was done to the ledger's streams past the ledger, each in a
+// line of its own.
+func (a *App) interferences(ctx context.Context) (told []string, err error) {
+	found, err := eventstore.Interferences(ctx, a.store, 0)
+	for _, i := range found {
+		told = append(told, replay.FindingOf(i).Error())
+	}
+	return told, err
 }
 
 // allEvents proves the ledger from its beginning.
@@ -100,6 +112,7 @@ type jobMetrics struct {
 	expiring          *prometheus.GaugeVec // without labels, so that it is not there before the first scan
 	failures          *prometheus.CounterVec
 	unguarded         *prometheus.GaugeVec // without labels, so that it is not there before the first look
+	interfered        *prometheus.GaugeVec // as unguarded
 	server            reported
 	known             map[string]time.Time // when the runs that are shown finished; seen is never called twice at once
 }
@@ -108,6 +121,7 @@ type jobMetrics struct {
 type reported interface {
 	ReportIntegrity(intact bool)
 	ReportUnguarded(faults int64)
+	ReportInterfered(streams int64)
 }
 
 // guardInterval is how often the guards of the database are looked at, at least:
@@ -132,6 +146,9 @@ func newJobMetrics(registry prometheus.Registerer, list []jobs.Job, server repor
 		unguarded: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "agentidp_database_unguarded", Help: "Triggers, policies and grants of the database that are not as they should be.",
 		}, nil),
+		interfered: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "agentidp_ledger_interfered_streams", Help: "Deeds on the ledger's streams, by the means of the event store, that were not undone.",
+		}, nil),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "agentidp_job_failures_total", Help: "Runs on this node that found something wrong or could not find out.",
 		}, []string{labelTask}),
@@ -143,7 +160,7 @@ func newJobMetrics(registry prometheus.Registerer, list []jobs.Job, server repor
 	for _, job := range list {
 		m.failures.WithLabelValues(job.Name) // so that each is seen at 0
 	}
-	registry.MustRegister(m.lastRun, m.duration, m.signed, m.expiring, m.unguarded, m.failures)
+	registry.MustRegister(m.lastRun, m.duration, m.signed, m.expiring, m.unguarded, m.interfered, m.failures)
 	return m
 }
 
@@ -172,6 +189,10 @@ func (m *jobMetrics) seen(runs []jobs.Run) {
 		if r.Job == jobs.DatabaseGuards && r.Outcome != jobs.Error {
 			m.unguarded.WithLabelValues().Set(float64(r.Count))
 			m.server.ReportUnguarded(r.Count)
+		}
+		if r.Job == jobs.StoreStreams && r.Outcome != jobs.Error {
+			m.interfered.WithLabelValues().Set(float64(r.Count))
+			m.server.ReportInterfered(r.Count)
 		}
 		if r.Job == jobs.CredentialExpiry && r.Outcome == jobs.Passed {
 			m.expiring.WithLabelValues().Set(float64(r.Count))
