@@ -102,6 +102,9 @@ func (s *Server) refusal(c *gin.Context, err error) *domain.Error {
 		s.log(c, slog.LevelWarn, "refused: a stream of the ledger was interfered with, see docs/runbooks/broken-chain.md", err)
 		return domain.Refuse(domain.CodeUnavailable, "somebody has laid hands on the records that this rests on, in the event store, so nothing is decided by them: "+
 			"an operator has to undo it; agentidp ledger verify --live says what was done")
+	case errors.Is(err, ledger.ErrDenied):
+		s.log(c, slog.LevelError, "refused: see docs/runbooks/eventstoredb.md", err)
+		return domain.Refuse(domain.CodeUnavailable, "the event store denies this server access to the records that this rests on: an operator has to give it")
 	case errors.Is(err, ledger.ErrUnavailable), errors.Is(err, projections.ErrStale), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		level := slog.LevelWarn
 		if c.Request.Context().Err() != nil {

@@ -9,6 +9,9 @@ var (
 	// ErrUnavailable: the engine could not be reached or did not answer. Try
 	// again later, an append with the same event ids.
 	ErrUnavailable = errors.New("the event store is unavailable")
+	// ErrDenied: the engine's server does not let us do what an engine has to. An
+	// operator has to give the right.
+	ErrDenied = errors.New("the event store denies access")
 	// ErrDuplicateID: an event id is in the ledger already, naming another event.
 	ErrDuplicateID = errors.New("an event with this id exists already")
 	// ErrTooLarge: a record would exceed [MaxRecordSize].

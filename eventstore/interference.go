@@ -2,6 +2,7 @@ package eventstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 
@@ -71,4 +72,29 @@ func ReadWhole(ctx context.Context, s StreamReader, stream string) iter.Seq2[Eve
 		return engine.ReadWhole(ctx, stream)
 	}
 	return s.ReadStream(ctx, stream, 0, Forwards)
+}
+
+// OwnerOfWhole is [Owner] of what [ReadWhole] yields, at one cost whether the stream
+// is there or not, as long as nothing was done to it.
+func OwnerOfWhole(ctx context.Context, s StreamReader, stream string) (owner uuid.UUID, found bool, err error) {
+	owner, found, err = Owner(ctx, s, stream)
+	engine, can := s.(interface {
+		WasThere(context.Context, string) (bool, error)
+	})
+	if !can {
+		return owner, found, err
+	}
+	there, looked := engine.WasThere(ctx, stream)
+	switch {
+	case err != nil && !errors.As(err, new(*InterferedError)):
+		return owner, found, err
+	case looked != nil:
+		return owner, false, looked
+	case found || !there:
+		return owner, found, nil
+	}
+	for event, err := range ReadWhole(ctx, s, stream) {
+		return event.Organization, err == nil, err
+	}
+	return uuid.Nil, false, nil
 }

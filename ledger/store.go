@@ -23,6 +23,7 @@ type LostError = eventstore.LostError
 
 var (
 	ErrUnavailable = eventstore.ErrUnavailable
+	ErrDenied      = eventstore.ErrDenied
 	ErrTooLarge    = eventstore.ErrTooLarge
 )
 

@@ -101,7 +101,7 @@ func (h *History) Agent(ctx context.Context, caller domain.Caller, id domain.Age
 // mayBeTold refuses what is not in the caller's organization, whether or not it
 // existed at the moment, and before any of it is read but whose it is.
 func (h *History) mayBeTold(ctx context.Context, caller domain.Caller, id domain.AgentID) error {
-	owner, found, err := eventstore.Owner(ctx, h.store, domain.AgentStream(id))
+	owner, found, err := eventstore.OwnerOfWhole(ctx, h.store, domain.AgentStream(id))
 	if err != nil {
 		return fmt.Errorf("read whose the agent is: %w", err)
 	}

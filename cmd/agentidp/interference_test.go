@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -41,22 +42,48 @@ func TestAStreamThatSomebodyLaidHandsOnIsRefused(t *testing.T) {
 			if err := do(t.Context(), w.eventStore.Model().Leader(), stream); err != nil {
 				t.Fatal(err)
 			}
-			refused := func(r response) {
-				t.Helper()
-				if r.status == http.StatusInternalServerError {
-					t.Errorf("answered with %v", r)
+			created := w.head(t)
+			for what, r := range map[string]func() (reply, error){
+				"a token": func() (reply, error) { return s.token(t.Context(), victim.agent, victim.secret, "") },
+				"a change": func() (reply, error) {
+					return s.call(t.Context(), http.MethodPatch, "/api/v1/agents/"+victim.agent, victim.operatorToken, map[string]any{"version": "2.0.0"})
+				},
+				"a credential": func() (reply, error) {
+					return s.call(t.Context(), http.MethodPost, "/api/v1/agents/"+victim.agent+"/credentials", victim.operatorToken, map[string]any{})
+				},
+			} {
+				r, err := r()
+				if err != nil || r.status == http.StatusInternalServerError || strings.Contains(string(r.raw), "agent-"+victim.agent) {
+					t.Errorf("%s: %v, %v", what, r, err)
 				}
-				if r.status >= 400 && strings.Contains(string(r.raw), stream) {
-					t.Errorf("the refusal names the stream: %v", r)
+				if name != "hidden_events" && (r.status != http.StatusServiceUnavailable || !strings.Contains(string(r.raw), "laid hands on")) {
+					t.Errorf("%s: %v, want 503 that says why", what, r)
 				}
 			}
-			_ = token
-			_ = refused
+			was := s.must(t, http.StatusOK, http.MethodGet, fmt.Sprintf("/api/v1/audit/state/%s?at=%d", victim.agent, created), victim.operatorToken, nil)
+			if !strings.Contains(string(was.raw), victim.agent) {
+				t.Errorf("the state of then: %v", was)
+			}
 			s.mustToken(t, other.agent, other.secret, "")
 			r := runToEnd(t, w.settings, "ledger", "verify", "--live", "--json")
-			var report struct{ Break struct{ Kind, Stream, EventID string } }
-			if err := json.Unmarshal([]byte(r.stdout), &report); err != nil || r.code != exitBroken || report.Break.Kind != name || report.Break.Stream != stream {
+			var report struct {
+				Break struct{ Kind, Stream, EventID string }
+			}
+			if err := json.Unmarshal([]byte(r.stdout), &report); err != nil || r.code != exitFailed || report.Break.Kind != name || report.Break.Stream != stream {
 				t.Errorf("verify --live: code %d, %s, want 1 and %s of %s\n%s", r.code, r.stdout, name, stream, r.stderr)
+			}
+			for limit := within(t, patience); ; {
+				r, err := s.call(limit, http.MethodGet, "/health/detailed", "", nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if strings.Contains(string(r.raw), `"ledgerStreams":{`) && r.status == http.StatusMultiStatus {
+					break
+				}
+			}
+			proven := s.must(t, http.StatusOK, http.MethodGet, "/api/v1/audit/verify", token, nil)
+			if proven.body["verified"] != false || !strings.Contains(string(proven.raw), name) {
+				t.Errorf("GET /audit/verify: %v", proven)
 			}
 		})
 	}

@@ -460,6 +460,14 @@ func byCode(e *client.Error) wire.Verdict {
 	return byStatus(e.Err())
 }
 
+// unauthenticated reports that the server does not know the user or its password.
+func unauthenticated(err error) bool {
+	if e, ok := errors.AsType[*client.Error](err); ok && e.Code() == client.ErrorCodeUnauthenticated {
+		return true
+	}
+	return status.Code(err) == codes.Unauthenticated || strings.Contains(err.Error(), codes.Unauthenticated.String())
+}
+
 func byStatus(err error) wire.Verdict {
 	switch status.Code(err) {
 	case codes.InvalidArgument:

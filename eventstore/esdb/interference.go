@@ -189,7 +189,7 @@ func (s *Store) ReadWhole(ctx context.Context, stream string) iter.Seq2[eventsto
 		if begun {
 			return
 		}
-		there, err := s.wasThere(ctx, stream)
+		there, err := s.WasThere(ctx, stream)
 		if err != nil {
 			yield(eventstore.Event{}, translate(ctx, "read a stream", err))
 		}
@@ -204,9 +204,9 @@ func (s *Store) ReadWhole(ctx context.Context, stream string) iter.Seq2[eventsto
 	}
 }
 
-// wasThere reports whether a stream of which the server shows no beginning may have
-// one: it has events or settings, or it was deleted.
-func (s *Store) wasThere(ctx context.Context, stream string) (there bool, err error) {
+// WasThere is for [eventstore.OwnerOfWhole]: whether a stream of which the server
+// shows no beginning may have one: it has events or settings, or it was deleted.
+func (s *Store) WasThere(ctx context.Context, stream string) (there bool, err error) {
 	look := func(name string) func(c wire.Conn) error {
 		return func(c wire.Conn) error {
 			newest, err := c.ReadStream(ctx, name, eventstore.End, eventstore.Backwards, 1)
@@ -221,7 +221,7 @@ func (s *Store) wasThere(ctx context.Context, stream string) (there bool, err er
 			return err
 		}
 	}
-	if err = s.try(ctx, s.supervisor, look(metastream+s.options.Prefix+stream)); err == nil && !there {
+	if err = s.try(ctx, s.supervisor, look(metastream+s.options.Prefix+stream)); err == nil { // at one cost, there or not
 		err = s.try(ctx, s.supervisor, look(s.options.Prefix+stream))
 	}
 	return there, err
