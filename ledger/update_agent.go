@@ -69,7 +69,9 @@ func (l *Ledger) suspend(ctx context.Context, origin Origin, id domain.AgentID, 
 			return none, err
 		}
 		pinned := command
-		if agent.Status == domain.AgentActive {
+		if agent.Status != domain.AgentActive {
+			pinned.IfEdition = []int{agent.Edition} // nothing to do, unless it is reactivated meanwhile
+		} else {
 			member, err := l.suspendMember(ctx, origin, command.Caller, agent)
 			if err != nil {
 				return none, err
