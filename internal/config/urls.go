@@ -70,6 +70,10 @@ func (r *reader) esdbURL(name string, required bool) string {
 			"use letters, digits, dots, dashes and underscores, and percent-encode special characters of the password")
 		return ""
 	}
+	if fault, action := esdbFault(server); fault != "" {
+		r.fault(name, fault, form, action)
+		return ""
+	}
 	if _, err := esdb.ParseConnectionString(server); err != nil {
 		r.fault(name, "a URL that the client does not understand (not shown)", form,
 			"percent-encode special characters of the password and check ports, options and the files they name")
