@@ -70,6 +70,7 @@ func (s *supervisor) run() {
 	defer func() { s.lost(Unavailable, errClosed) }()
 	for failures := 0; s.ctx.Err() == nil; {
 		c, err := s.connect()
+		longest := s.options.MaxBackoff
 		if err == nil {
 			begin := time.Now()
 			s.connected(c)
@@ -84,11 +85,12 @@ func (s *supervisor) run() {
 				failures = 0
 				continue
 			}
+			longest = steady // a node was there, and calls wait for the next one
 		} else if s.ctx.Err() == nil {
 			s.lost(Unavailable, err)
 		}
 		failures++
-		pause(s.ctx, s.options.backoff(failures))
+		pause(s.ctx, min(longest, s.options.backoff(failures)))
 	}
 }
 
