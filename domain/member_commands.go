@@ -131,25 +131,27 @@ func (c SuspendMember) decide(o Organization) ([]Event, error) {
 			return nil, err
 		}
 	}
-	if edition, known := o.Suspending[c.AgentID]; known && edition == c.Edition {
-		return nil, nil // this very command, repeated after a crash
+	if edition, known := o.Suspending[c.AgentID]; known && edition >= c.Edition {
+		// This very command, repeated after a crash; or the agent was looked up
+		// before others changed it, and is at a later edition by now.
+		return nil, nil
 	}
 	return []Event{MemberSuspended{OrganizationID: o.ID, AgentID: c.AgentID, Edition: c.Edition}}, nil
 }
 
-// keepsAdminWithout refuses to take the role, or the power to use it, from the
-// last admin that can act. Taking it from one that cannot act takes nothing, as
-// long as another admin can come back.
+// keepsAdminWithout refuses to take the role, or the power to use it, from an admin
+// unless another is left that can act. One that was found suspended is no
+// exception: it may have been reactivated since, which the organization's stream
+// does not tell.
 func (o Organization) keepsAdminWithout(agent AgentID, agents map[AgentID]Agent) error {
 	if !o.IsAdmin(agent) || agents[agent].Status == AgentIsGone {
 		return nil
 	}
-	acts := o.canAct(agent, agents)
 	for id, role := range o.Members {
 		if role != RoleAdmin || id == agent {
 			continue
 		}
-		if o.canAct(id, agents) || !acts && agents[id].Status == AgentIsSuspended {
+		if o.canAct(id, agents) {
 			return nil
 		}
 	}

@@ -117,6 +117,7 @@ func TestTheLastAdminStays(t *testing.T) {
 		soon.when(SuspendMember{Caller: admin, AgentID: sibling, Edition: 1, Agents: back}).then(memberSuspended(sibling, 1))
 		again := soon.when(SuspendMember{Caller: admin, AgentID: robot, Edition: 3, Agents: back}).then(memberSuspended(robot, 3))
 		again.when(RemoveMember{Caller: admin, AgentID: sibling, Agents: back}).thenRefused(CodeConflict, "agentId")
+		again.when(SuspendMember{Caller: operator, AgentID: robot, Edition: 2, Agents: back}).thenNothing() // looked up too long ago
 	})
 	t.Run("nor one that nobody looked up", func(t *testing.T) {
 		both.when(RemoveMember{Caller: admin, AgentID: sibling, Agents: standing(AgentActive, sibling)}).thenRefused(CodeConflict, "agentId")

@@ -129,7 +129,7 @@ func (o Organization) Evolve(e Event, at time.Time) Organization {
 		o.Suspending = maps.Clone(o.Suspending)
 		delete(o.Suspending, e.AgentID)
 	case MemberSuspended:
-		o.Suspending = withEntry(o.Suspending, e.AgentID, e.Edition)
+		o.Suspending = withEntry(o.Suspending, e.AgentID, max(e.Edition, o.Suspending[e.AgentID]))
 	default:
 		return o
 	}
