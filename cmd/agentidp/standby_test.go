@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -107,11 +108,25 @@ func TestAListOfHostsSurvivesARestartOfThePrimary(t *testing.T) {
 	})
 	s.healthy(t, patience)
 
-	// The standby takes over for good.
+	// The standby takes over for good, with all that was acknowledged: one that lacks
+	// some of it is not written on.
+	following := pgtest.Pool(t, standby.SuperuserURL)
+	var written string
+	if err := w.superuser(t).QueryRow(t.Context(), `SELECT pg_current_wal_flush_lsn()::text`).Scan(&written); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the standby to have it all", func(ctx context.Context) error {
+		var has bool
+		err := following.QueryRow(ctx, `SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn`, written).Scan(&has)
+		if err == nil && !has {
+			err = errors.New("it is behind")
+		}
+		return err
+	})
 	if err := services.StopPostgres(within(t, patience)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := pgtest.Pool(t, standby.SuperuserURL).Exec(t.Context(), `SELECT pg_promote()`); err != nil {
+	if _, err := following.Exec(t.Context(), `SELECT pg_promote()`); err != nil {
 		t.Fatal(err)
 	}
 	await(t, "tokens to be issued by way of the promoted standby", func(ctx context.Context) error {
