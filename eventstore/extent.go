@@ -1,6 +1,7 @@
 package eventstore
 
 import (
+	"context"
 	"fmt"
 	"sync/atomic"
 )
@@ -38,6 +39,17 @@ func CheckHead(known, head Position) error {
 		return &LostError{Known: known, Head: head}
 	}
 	return nil
+}
+
+// WholeHead is the head of a store whose ledger has all that is known of it, by the
+// store itself and by the caller; else the error is a [*LostError].
+func WholeHead(ctx context.Context, s Store, known Position) (Position, error) {
+	known = max(known, Known(s)) // before the head is asked for
+	head, err := s.Head(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return head, CheckHead(known, head)
 }
 
 // LostError: the ledger ends before an event that was in it, as after its store

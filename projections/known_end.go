@@ -42,11 +42,7 @@ func (a *Anchor) CheckEnd(ctx context.Context) (known eventstore.Position, err e
 	if eventstore.Dense(a.store) { // else it may be the place of somebody else's event
 		known = max(known, furthest)
 	}
-	head, err := a.store.Head(ctx)
-	if err == nil {
-		err = eventstore.CheckHead(known, head)
-	}
-	if err != nil {
+	if _, err := eventstore.WholeHead(ctx, a.store, known); err != nil {
 		return known, err
 	}
 	return known, errors.Join(a.has(ctx, newest), a.has(ctx, state))

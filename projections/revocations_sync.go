@@ -114,12 +114,7 @@ func (r *Revocations) read(callers int) (pauseUntil time.Time, err error) {
 
 // head is that of a ledger which has all that is known of it.
 func (r *Revocations) head(ctx context.Context) (eventstore.Position, error) {
-	known := max(r.Position(), eventstore.Known(r.store))
-	head, err := r.store.Head(ctx)
-	if err == nil {
-		err = eventstore.CheckHead(known, head)
-	}
-	return head, err
+	return eventstore.WholeHead(ctx, r.store, r.Position())
 }
 
 // bring is catchUp for so many callers, observed.

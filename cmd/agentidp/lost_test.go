@@ -131,6 +131,7 @@ func startsOnNoLedgerThatHasLostEvents(t *testing.T, w *world, cluster *wiretest
 	earlier := w.mark(t, cluster)
 	lost := s.mustToken(t, owner.agent, owner.secret, "")
 	s.must(t, http.StatusCreated, http.MethodPost, "/api/v1/agents", owner.operatorToken, owner.registration("lost"))
+	w.awaitLog(t)
 	stop(t, s)
 
 	forwards := earlier.putBack()
@@ -181,12 +182,7 @@ func TestWhatWasSignedTellsOfALossThatTheDatabaseDoesNotKnow(t *testing.T) {
 	backup := w.backup(t)
 	s = w.serve(t)
 	s.mustToken(t, owner.agent, owner.secret, "")
-	await(t, "the log to have all events", func(context.Context) error {
-		if r := runToEnd(t, w.settings, "ledger", "checkpoint"); r.code != exitOK {
-			return fmt.Errorf("code %d: %s", r.code, r.stderr)
-		}
-		return nil
-	})
+	w.awaitLog(t)
 	stop(t, s)
 
 	w = w.restored(t, backup)
@@ -205,4 +201,16 @@ func stop(t *testing.T, s *server) {
 	t.Helper()
 	s.signal(t, syscall.SIGTERM)
 	s.wait(t, patience)
+}
+
+// awaitLog waits until the database knows of every event: its log has them all, and
+// that is signed.
+func (w *world) awaitLog(t *testing.T) {
+	t.Helper()
+	await(t, "the log to have all events", func(context.Context) error {
+		if r := runToEnd(t, w.settings, "ledger", "checkpoint"); r.code != exitOK {
+			return fmt.Errorf("code %d: %s", r.code, r.stderr)
+		}
+		return nil
+	})
 }

@@ -48,11 +48,8 @@ func checkEnd(ctx context.Context, checkpoints, origin string, anchor *projectio
 		return known, nil // the signer says so, and signs nothing
 	}
 	newest := signed[transparency.Origin(origin, transparency.Whole)].Position
-	head, err := store.Head(ctx)
-	if err != nil {
-		return known, err
-	}
-	return max(known, newest), eventstore.CheckHead(newest, head)
+	_, err = eventstore.WholeHead(ctx, store, newest)
+	return max(known, newest), err
 }
 
 // checkHead makes sure of an engine that keeps its head beside its events that the
@@ -94,12 +91,8 @@ func (a *App) watchLedger(ctx context.Context) error {
 
 // checkExtent compares the ledger's end with what this server has seen of it.
 func (a *App) checkExtent(ctx context.Context) error {
-	known := eventstore.Known(a.store)
-	head, err := a.store.Head(ctx)
-	if err != nil {
-		return err
-	}
-	return eventstore.CheckHead(known, head)
+	_, err := eventstore.WholeHead(ctx, a.store, 0)
+	return err
 }
 
 // adoptFirst says what to do when the ledger is not the one that is known.
