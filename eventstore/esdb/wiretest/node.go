@@ -20,6 +20,10 @@ type Node struct {
 	number  int
 	model   *model.Node
 
+	// life is held while the process of the model is started or ended together
+	// with what listens for it: the model ends and restarts nodes by itself.
+	life sync.Mutex
+
 	mu          sync.Mutex // guards what follows
 	server      *grpc.Server
 	listeners   []net.Listener // one for each view
@@ -42,6 +46,8 @@ var patient = keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStr
 
 // Start begins to listen, after a Stop on the same ports and with all data.
 func (n *Node) Start() error {
+	n.life.Lock()
+	defer n.life.Unlock()
 	if !n.model.Alive() {
 		n.leave() // when it ended by itself just now
 	}
@@ -51,6 +57,8 @@ func (n *Node) Start() error {
 
 // ended follows the model, whose node has ended by itself.
 func (n *Node) ended() {
+	n.life.Lock()
+	defer n.life.Unlock()
 	if n.model.Alive() { // and has been started since
 		n.DropConnections()
 		return
@@ -60,6 +68,8 @@ func (n *Node) ended() {
 
 // started follows the model, whose node has been started by itself.
 func (n *Node) started() {
+	n.life.Lock()
+	defer n.life.Unlock()
 	if n.model.Alive() {
 		_ = n.listen() // its ports were free until now
 	}
@@ -116,21 +126,25 @@ func (n *Node) halt() (end func()) {
 // Stop refuses connections from now on and breaks those there are, whatever
 // goes on in them.
 func (n *Node) Stop() {
+	n.life.Lock()
 	n.model.Kill()
 	n.mu.Lock()
 	end := n.halt()
 	n.mu.Unlock()
+	n.life.Unlock()
 	end()
 }
 
 // refuse does what Stop does, but for waiting for the requests: it is called
 // from within one.
 func (n *Node) refuse() {
+	n.life.Lock()
+	defer n.life.Unlock()
 	n.model.Kill()
 	n.leave()
 }
 
-// leave breaks all connections and refuses new ones.
+// leave breaks all connections and refuses new ones. The caller holds life.
 func (n *Node) leave() {
 	n.mu.Lock()
 	end := n.halt()
