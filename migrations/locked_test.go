@@ -29,6 +29,7 @@ var locked = map[string]string{
 	"00015_delegation_credentials.sql": "df20130070452dbb1b2f633b70c940dd94f8bd02f1bf401596c1a37245c1beab",
 	"00016_audit_authority.sql":        "c2023e3ef48a48870cda3b33e0ed1464428b619e093d7745c0374b484f071cce",
 	"00017_shared_settings.sql":        "4a48fb69a27f3f4f7e501784828c6fbec729b5a1a4d752ccb4a31b6a56a60b54",
+	"00018_head_moves_once.sql":        "5bd63f2b281ad2ccb8e9d3fe52be3ec49a65fdb055673957019f731759ed5ae3",
 }
 
 func TestMigrationsAreLocked(t *testing.T) {

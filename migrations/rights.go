@@ -91,7 +91,7 @@ var functions = []string{
 }
 
 // inside are those that only other functions and triggers call.
-var inside = []string{"must_be_read_model", "protect_next", "move_ledger_head", "check_ledger_head"}
+var inside = []string{"must_be_read_model", "protect_next", "move_ledger_head", "check_ledger_head", "refuse_ledger_head"}
 
 // trigger guards the ledger. The ones that fire ALWAYS cannot be silenced by
 // session_replication_role.
@@ -105,13 +105,13 @@ var triggers = []trigger{
 	{"events_are_append_only", "events", true,
 		"BEFORE UPDATE OR DELETE OR TRUNCATE ON public.events FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_ledger_change()"},
 	{"events_move_the_head", "events", false,
-		"AFTER INSERT ON public.events FOR EACH STATEMENT EXECUTE FUNCTION public.move_ledger_head()"},
+		"AFTER INSERT ON public.events REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION public.move_ledger_head()"},
 	{"ledger_head_stays", "ledger_head", true,
 		"BEFORE DELETE OR TRUNCATE ON public.ledger_head FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_ledger_change()"},
 	{"ledger_head_moves_forward", "ledger_head", true,
 		"BEFORE UPDATE ON public.ledger_head FOR EACH ROW WHEN (NEW.position < OLD.position) EXECUTE FUNCTION public.refuse_ledger_change()"},
 	{"ledger_head_follows_events", "ledger_head", false,
-		"BEFORE UPDATE ON public.ledger_head FOR EACH ROW EXECUTE FUNCTION public.check_ledger_head()"},
+		"BEFORE UPDATE ON public.ledger_head FOR EACH ROW WHEN (NEW.position <> OLD.position AND pg_trigger_depth() = 0) EXECUTE FUNCTION public.check_ledger_head()"},
 }
 
 // grants are the privileges of one role, each as "SELECT" or "UPDATE (column)".

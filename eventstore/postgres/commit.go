@@ -37,7 +37,7 @@ const (
 		FROM unnest($2::text[], $3::bigint[], $4::uuid[], $5::text[], $6::uuid[], $7::timestamptz[], $8::bytea[], $9::bytea[])
 		WITH ORDINALITY AS e(stream, revision, id, type, organization_id, recorded_at, record, hash, n)`
 
-	moveHead = `UPDATE ledger_head SET position = $1`
+	moveHead = `UPDATE ledger_head SET position = $1 WHERE position < $1`
 
 	notify = `SELECT pg_notify('` + channel + `', $1)`
 )
@@ -200,8 +200,8 @@ func (g *group) queueIDs(b *pgx.Batch, ids []uuid.UUID) {
 }
 
 // insert stores the rows, moves the head, notifies and commits: in one round
-// trip, or two with COPY. A trigger has moved the head with the rows already; that
-// the writer does it as well keeps a database going whose triggers are off.
+// trip, or two with COPY. A trigger has moved the head with the rows already; the
+// writer moves it in a database whose triggers are off.
 func (w *writer) insert(ctx context.Context, g *group, last eventstore.Position) error {
 	newest := g.rows[len(g.rows)-1].Position
 	b := &pgx.Batch{}
