@@ -53,6 +53,7 @@ type Cluster struct {
 	served   int
 	// How often the metadata of $all were written, where subscriptions end then.
 	allMetadata int
+	dropped     int // how often all live readers were
 	closed      bool
 }
 

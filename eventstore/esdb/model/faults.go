@@ -117,3 +117,12 @@ func (c *Cluster) backed(n *Node) bool {
 	}
 	return with > len(c.nodes)/2
 }
+
+// DropReaders takes every live subscriber for too slow, as a server does whose
+// disks or whose network halt for a moment.
+func (c *Cluster) DropReaders() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dropped++
+	c.wake()
+}

@@ -12,6 +12,12 @@ func (s *Subscription) Receive(ctx context.Context) (Message, error) {
 		if err := s.n.ready(ctx, s.life, "receive"); err != nil {
 			return Message{}, err
 		}
+		if s.dropped != c.dropped {
+			s.dropped = c.dropped
+			if s.phase == live && s.ended == nil {
+				s.fall(errSlowLive)
+			}
+		}
 		if len(s.queue) == 0 && s.ended == nil {
 			s.look()
 		}

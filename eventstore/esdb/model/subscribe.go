@@ -46,6 +46,7 @@ type Subscription struct {
 	every  int // events between two checkpoints, 0 for none
 
 	allMetadata int // the metadata of $all when it was made
+	dropped     int // how often all readers had been dropped then
 
 	phase  phase
 	next   uint64 // what begins below has been looked at
@@ -67,7 +68,7 @@ func (n *Node) Subscribe(ctx context.Context, insists bool, after Position, filt
 	if err != nil {
 		return nil, err
 	}
-	s := &Subscription{n: n, life: life, allMetadata: c.allMetadata}
+	s := &Subscription{n: n, life: life, allMetadata: c.allMetadata, dropped: c.dropped}
 	if s.filter, err = filter.compile(); err != nil {
 		return nil, err
 	}

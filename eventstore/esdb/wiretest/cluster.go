@@ -26,6 +26,7 @@ type Cluster struct {
 	lose      atomic.Int64 // how many more answers to appends are lost
 	stopAfter atomic.Int64 // how many more appends until the node stops, 0 for no such thing
 	forwarded atomic.Int64 // requests that did not insist on the leader
+	calls     atomic.Int64 // appends, reads and subscriptions that came
 }
 
 // New starts a cluster; its first node leads. Close it.
@@ -125,10 +126,14 @@ func (c *Cluster) StopAfter(n int) { c.stopAfter.Store(int64(n)) }
 // leader. A follower of a real cluster may answer those from the past.
 func (c *Cluster) Forwarded() int { return int(c.forwarded.Load()) }
 
+// Calls is how many appends, reads and subscriptions have come.
+func (c *Cluster) Calls() int { return int(c.calls.Load()) }
+
 // admit is what comes before every request: the delay, and whether it insists
 // on the leader.
 func (n *Node) admit(ctx context.Context) (insists bool, err error) {
 	c := n.cluster
+	c.calls.Add(1)
 	c.mu.Lock()
 	delay := c.delay
 	c.mu.Unlock()

@@ -6,7 +6,7 @@
 // Tests break it: [Node.Stop] and [Node.Start], [Node.Freeze] and [Node.Wake],
 // [Node.DropConnections], [Cluster.Lead], [Cluster.LoseAnswers],
 // [Cluster.Delay], [Cluster.Hold]. What needs no wire is done to the model:
-// [Cluster.Model] scavenges, restores, cuts nodes off and resigns. A [View] is a
+// [Cluster.Model] scavenges, restores, drops readers, cuts nodes off and resigns. A [View] is a
 // way to the cluster with addresses of its own, for a client that is to be cut
 // off alone.
 //
