@@ -49,6 +49,8 @@ func groups() []group {
 		{"sync", (*bench).tokenCheck},
 		{"append", (*bench).appending},
 		{"esdb", (*bench).eventStoreDB},
+		{"readers", (*bench).readers},
+		{"start", (*bench).starting},
 		{"verify", (*bench).verifying},
 		{"rebuild", (*bench).rebuilding},
 		{"cold", (*bench).cold},

@@ -20,7 +20,8 @@ func TestVerdictNamesWhatFallsShort(t *testing.T) {
 		{"ratio", row{Value: 59, Beside: 100, Target: &target{Ratio: .6}}, "SHORT: ratio"},
 		{"no baseline", row{Value: 59, Target: &target{Ratio: .6}}, "SHORT: ratio"},
 		{"more than allowed", row{Value: 2, Beside: 1, Target: &target{Most: 1.5}}, "SHORT: ratio"},
-		{"all", row{Value: 1, Beside: 100, Latency: &latency{P95: 30}, Target: &target{Ratio: .6, P95: 30, Value: 61}}, "SHORT: ratio, rate, p95"},
+		{"at most", row{Value: 2.6, Target: &target{Under: 2.5}}, "SHORT: value"},
+		{"all", row{Value: 1, Beside: 100, Latency: &latency{P95: 30}, Target: &target{Ratio: .6, P95: 30, Value: 61}}, "SHORT: ratio, value, p95"},
 	} {
 		if got := tc.row.judge(); got != tc.want {
 			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)

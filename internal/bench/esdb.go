@@ -15,11 +15,22 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/esdb/wiretest"
 )
 
-// eventStoreDB measures appends through the EventStoreDB engine, each on the
-// stream of its caller, beside the bare client that sends the same bytes to the
-// same server. The server is the one of the tests, in this process and in
-// memory: what is measured is the engine and the wire, not a database.
+// eventStoreDB measures the engine for EventStoreDB, and the product on it.
 func (b *bench) eventStoreDB(ctx context.Context) error {
+	if err := b.esdbServer(ctx); err != nil {
+		return err
+	}
+	if err := b.esdbReading(ctx); err != nil {
+		return err
+	}
+	return b.esdbAppending(ctx)
+}
+
+// esdbAppending measures appends through the engine, each on the stream of its
+// caller, beside the bare client that sends the same bytes to the same server. The
+// server is the one of the tests, in this process and in memory: what is measured
+// is the engine and the wire, not a database.
+func (b *bench) esdbAppending(ctx context.Context) error {
 	cluster, err := wiretest.New(1)
 	if err != nil {
 		return err

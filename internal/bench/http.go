@@ -12,6 +12,9 @@ import (
 
 const clients = 64
 
+// tokenAnswer is in every answer with a token.
+const tokenAnswer = `"access_token"`
+
 func (b *bench) rs256(ctx context.Context) error {
 	return b.withServer(ctx, config.AlgRS256, func(s *server, t *tenant) error {
 		if err := b.tokens(ctx, s, t, config.AlgRS256, &target{Ratio: 0.6}); err != nil {
@@ -74,7 +77,7 @@ func (b *bench) tokens(ctx context.Context, s *server, t *tenant, alg string, ai
 }
 
 func (b *bench) tokenLoad(s *server, t *tenant, clients, ofAgents int) load {
-	return load{address: s.address, requests: t.requests(clients, ofAgents, t.tokenRequest), contains: `"access_token"`}
+	return load{address: s.address, requests: t.requests(clients, ofAgents, t.tokenRequest), contains: tokenAnswer}
 }
 
 // reads measures what happens with a token afterwards, beside bare RSA and a

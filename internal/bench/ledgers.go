@@ -161,16 +161,20 @@ func (i issuer) recorded(now time.Time, fact domain.Event) eventstore.Draft {
 	}
 }
 
-// fill appends issuances in large groups until the ledger has a number of events.
+// fill appends issuances until the ledger has a number of events.
 func (b *bench) fill(ctx context.Context, l *ledger, events int) error {
 	head, err := l.store.Head(ctx)
 	if err != nil {
 		return err
 	}
-	missing := events - int(head)
-	if missing <= 0 {
-		return nil
+	if missing := events - int(head); missing > 0 {
+		return b.issueInGroups(ctx, l.store, missing)
 	}
+	return nil
+}
+
+// issueInGroups appends so many issuances, in large groups.
+func (b *bench) issueInGroups(ctx context.Context, store eventstore.Store, missing int) error {
 	b.say(fmt.Sprintf("appending %s events", thousands(float64(missing))))
 	const writers, batch = 4, 500
 	organization := newID()
@@ -189,7 +193,7 @@ func (b *bench) fill(ctx context.Context, l *ledger, events int) error {
 				for i := range drafts[1:] {
 					drafts[1+i] = from.draft()
 				}
-				_, errs[w] = l.store.Append(ctx, from.stream(), eventstore.NoStream(), drafts...)
+				_, errs[w] = store.Append(ctx, from.stream(), eventstore.NoStream(), drafts...)
 			}
 		})
 	}

@@ -89,7 +89,7 @@ func (b *bench) start(ctx context.Context, at ledgerAt, alg string, settings []s
 		return nil, err
 	}
 	s := &server{address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), ended: make(chan error, 1)}
-	if s.log, err = os.Create(filepath.Join(b.dir, "server.log")); err != nil {
+	if s.log, err = os.CreateTemp(b.dir, "server-*.log"); err != nil {
 		return nil, err
 	}
 	s.cmd = exec.Command(program, args...)
@@ -119,9 +119,12 @@ func (b *bench) start(ctx context.Context, at ledgerAt, alg string, settings []s
 // its parent, in order.
 func inOwnGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
+// startPatience is long: a server may read its whole ledger before it answers.
+const startPatience = 10 * time.Minute
+
 func (s *server) answers(ctx context.Context) error {
-	const patience, recheck = time.Minute, 20 * time.Millisecond
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	const recheck = 20 * time.Millisecond
+	ctx, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
 	for {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.address+"/health", nil)

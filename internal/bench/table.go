@@ -46,6 +46,7 @@ type target struct {
 	Ratio float64 `json:"ratio,omitempty"` // of the baseline, at least
 	Most  float64 `json:"most,omitempty"`  // ratio of the baseline, at most
 	Value float64 `json:"value,omitempty"` // at least
+	Under float64 `json:"under,omitempty"` // at most
 	P95   float64 `json:"p95,omitempty"`   // in milliseconds, less than
 }
 
@@ -62,6 +63,9 @@ func (t *target) String() string {
 	}
 	if t.Value > 0 {
 		parts = append(parts, fmt.Sprintf(">= %s", thousands(t.Value)))
+	}
+	if t.Under > 0 {
+		parts = append(parts, fmt.Sprintf("<= %s", thousands(t.Under)))
 	}
 	if t.P95 > 0 {
 		parts = append(parts, fmt.Sprintf("p95 < %.0f ms", t.P95))
@@ -86,8 +90,8 @@ func (r *row) judge() string {
 	if t.Ratio > 0 && r.ratio() < t.Ratio || t.Most > 0 && r.ratio() > t.Most {
 		short = append(short, "ratio")
 	}
-	if r.Value < t.Value {
-		short = append(short, "rate")
+	if r.Value < t.Value || t.Under > 0 && r.Value > t.Under {
+		short = append(short, "value")
 	}
 	if t.P95 > 0 && r.Latency.P95 >= t.P95 {
 		short = append(short, "p95")

@@ -32,8 +32,9 @@ type agent struct {
 	token      string // a living one
 }
 
-// newTenant makes one through the API of a server.
-func (b *bench) newTenant(ctx context.Context, s *server, at ledgerAt) (*tenant, error) {
+// newTenant makes one through the API of a server. Its agents have some scopes,
+// and more where they are given.
+func (b *bench) newTenant(ctx context.Context, s *server, at ledgerAt, more ...string) (*tenant, error) {
 	settings, err := b.config(at)
 	if err != nil {
 		return nil, err
@@ -66,20 +67,20 @@ func (b *bench) newTenant(ctx context.Context, s *server, at ledgerAt) (*tenant,
 	group.SetLimit(atOnce)
 	for i := range t.agents {
 		group.Go(func() error {
-			return t.register(ctx, bearer, organization.ID, fmt.Sprintf("%s-%d", slug, i), &t.agents[i])
+			return t.register(ctx, bearer, organization.ID, fmt.Sprintf("%s-%d", slug, i), more, &t.agents[i])
 		})
 	}
 	return t, group.Wait()
 }
 
-func (t *tenant) register(ctx context.Context, bearer, organization, name string, a *agent) error {
+func (t *tenant) register(ctx context.Context, bearer, organization, name string, more []string, a *agent) error {
 	var registered struct {
 		ID string `json:"agentId"`
 	}
 	err := t.post(ctx, "/api/v1/agents", bearer, map[string]any{
 		"organizationId": organization, "email": name + "@bench.example", "agentType": "screener", "version": "1.0.0",
 		"capabilities": []string{"resume:read"}, "owner": "bench", "deploymentEnv": "production",
-		"description": "asks for tokens, again and again", "scopes": []string{"agents:read", "tokens:read"},
+		"description": "asks for tokens, again and again", "scopes": append([]string{"agents:read", "tokens:read"}, more...),
 	}, &registered)
 	if err != nil {
 		return err
