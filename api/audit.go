@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"time"
@@ -30,7 +31,9 @@ func (s *Server) listAuditEvents(c *gin.Context) {
 		// An agent says where to look: the operator need not name its organization.
 		tenant = tenantOf(principal(c))
 	}
-	events, err := s.queries.AuditEvents(c.Request.Context(), tenant, filter)
+	events, err := inTurn(c, s.trailTurns, func(ctx context.Context) (projections.AuditList, error) {
+		return s.queries.AuditEvents(ctx, tenant, filter)
+	})
 	if err != nil {
 		s.fail(c, err)
 		return
@@ -117,7 +120,9 @@ func (s *Server) auditEvent(c *gin.Context) (projections.AuditEvent, error) {
 	if err != nil {
 		return projections.AuditEvent{}, err
 	}
-	event, err := s.queries.AuditEvent(c.Request.Context(), tenantOf(principal(c)), id)
+	event, err := inTurn(c, s.trailTurns, func(ctx context.Context) (projections.AuditEvent, error) {
+		return s.queries.AuditEvent(ctx, tenantOf(principal(c)), id)
+	})
 	switch {
 	case err != nil:
 		return event, notVisible(c, err, "event", domain.CodeNotFound)

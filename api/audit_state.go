@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -24,13 +25,9 @@ func (s *Server) getAgentState(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
-	release, err := s.turns.take(c.Request.Context(), principal(c).OrganizationID)
-	if err != nil {
-		s.fail(c, err)
-		return
-	}
-	defer release()
-	state, err := s.history.Agent(c.Request.Context(), principal(c), id, moment)
+	state, err := inTurn(c, s.turns, func(ctx context.Context) (replay.AgentState, error) {
+		return s.history.Agent(ctx, principal(c), id, moment)
+	})
 	if err != nil {
 		s.fail(c, err)
 		return

@@ -110,7 +110,8 @@ type Server struct {
 	engine      *gin.Engine
 
 	verifications *verifications
-	turns         *turns
+	turns         *turns // of readers of history
+	trailTurns    *turns // of readers of the trail
 	proxyWarning  sync.Once
 	draining      atomic.Bool  // see Drain
 	unguarded     atomic.Int64 // see ReportUnguarded
@@ -170,7 +171,8 @@ func New(parts Parts, options Options) (*Server, error) {
 		spec:        spec,
 		docs:        docs,
 
-		verifications: newVerifications(parts.Verifier, options.Now), turns: newTurns(options.Now),
+		verifications: newVerifications(parts.Verifier, options.Now),
+		turns:         newTurns(historyShares, options.Now), trailTurns: newTurns(trailShares, options.Now),
 	}
 	s.quota = &quotas{
 		limiter: parts.Limiter, directory: parts.Directory, queries: parts.Queries, metrics: s.metrics,

@@ -77,15 +77,11 @@ func (s *Server) tierStatus(c *gin.Context) {
 }
 
 // tokensOn counts the tokens of a day with all that were in the ledger when it
-// was asked.
+// was asked: the caller's token was looked up in all of it.
 func (s *Server) tokensOn(ctx context.Context, id domain.OrganizationID, day time.Time) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.options.ReadWait)
 	defer cancel()
-	head, err := s.ledger.Head(ctx)
-	if err == nil {
-		err = s.progress.WaitFor(ctx, head, projections.Activity().Name)
-	}
-	if err != nil {
+	if err := s.progress.WaitFor(ctx, s.revocations.Position(), projections.Activity().Name); err != nil {
 		return 0, err
 	}
 	return s.queries.TokensIssued(ctx, id, day, day)

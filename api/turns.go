@@ -5,24 +5,37 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gin-gonic/gin"
+
 	"github.com/sentryagent/agentidp/domain"
 )
 
-// How many reads of history a server makes at once: each may take a connection of
-// the database, or the way to the event store, for as long as it lasts.
-const (
-	readsAtOnce   = 4
-	readsOfTenant = 2  // of them
-	readsWaiting  = 16 // of a tenant, those that run included
-	readPatience  = time.Second
+// readPatience is how long a reader waits for its turn.
+const readPatience = time.Second
+
+// shares are how many reads of a kind a server makes at once.
+type shares struct {
+	all     int
+	tenant  int // of them, for one
+	waiting int // of a tenant, those that run included
+}
+
+var (
+	// A read of history takes a connection of the database, or the way to the event
+	// store, for as long as it lasts.
+	historyShares = shares{all: 4, tenant: 2, waiting: 16}
+	// A read of the trail is short, but each may take many calls of the event store.
+	// With its share no tenant takes most of the pool's connections.
+	trailShares = shares{all: 6, tenant: 3, waiting: 256}
 )
 
-// turns have readers of history take turns. Nobody waits for long: who is one too
-// many hears at once, and the others within a second, when to come again.
+// turns have readers take turns. Nobody waits for long: who is one too many hears
+// at once, and the others within a second, when to come again.
 type turns struct {
-	now  func() time.Time
-	wait time.Duration
-	all  chan struct{} // one element for each that runs
+	now    func() time.Time
+	wait   time.Duration
+	shares shares
+	all    chan struct{} // one element for each that runs
 
 	mu sync.Mutex // guards of
 	of map[domain.OrganizationID]*readers
@@ -34,8 +47,19 @@ type readers struct {
 	here    int           // that run or wait
 }
 
-func newTurns(now func() time.Time) *turns {
-	return &turns{now: now, wait: readPatience, all: make(chan struct{}, readsAtOnce), of: map[domain.OrganizationID]*readers{}}
+func newTurns(s shares, now func() time.Time) *turns {
+	return &turns{now: now, wait: readPatience, shares: s, all: make(chan struct{}, s.all), of: map[domain.OrganizationID]*readers{}}
+}
+
+// inTurn reads when it is the caller's turn. The turn is over before the answer
+// goes out: a client may be slow to take it.
+func inTurn[T any](c *gin.Context, t *turns, read func(context.Context) (T, error)) (result T, err error) {
+	release, err := t.take(c.Request.Context(), principal(c).OrganizationID)
+	if err != nil {
+		return result, err
+	}
+	defer release()
+	return read(c.Request.Context())
 }
 
 // take waits for a turn; release it.
@@ -79,10 +103,10 @@ func (t *turns) enter(organization domain.OrganizationID) (*readers, error) {
 	defer t.mu.Unlock()
 	own := t.of[organization]
 	if own == nil {
-		own = &readers{running: make(chan struct{}, readsOfTenant)}
+		own = &readers{running: make(chan struct{}, t.shares.tenant)}
 		t.of[organization] = own
 	}
-	if own.here == readsWaiting {
+	if own.here == t.shares.waiting {
 		return nil, t.ownBound()
 	}
 	own.here++

@@ -12,9 +12,9 @@ import (
 // How much of a server verifications may take. They cost the more the more
 // events there are, and everybody with audit:read can ask for them.
 const (
-	tenantsVerified      = 2 // at once, each of its own part
-	wholesVerified       = 1 // at once, of the whole ledger
-	verificationPatience = 10 * time.Second
+	tenantsVerified   = 2                // at once, each of its own part
+	wholesVerified    = 1                // at once, of the whole ledger
+	verificationPause = 10 * time.Second // until one who is refused comes again
 )
 
 // verified is what a verification is of.
@@ -55,7 +55,7 @@ func newVerifications(verifier *replay.Verifier, now func() time.Time) *verifica
 			}
 			return verifier.Verify(ctx, of.scope)
 		},
-		now: now, wait: verificationPatience,
+		now: now, wait: readPatience,
 		tenants: make(chan struct{}, tenantsVerified), wholes: make(chan struct{}, wholesVerified),
 		runs: map[domain.OrganizationID]*verificationRun{},
 	}
@@ -84,7 +84,7 @@ func (v *verifications) join(ctx context.Context, of verified) (*verificationRun
 	run, running := v.runs[of.scope.Organization]
 	if running && run.of != of {
 		return nil, domain.Refuse(codeRateLimit, "another part is being verified for the organization; try again when Retry-After says").
-			With(detailResetAt, v.now().Add(verificationPatience).UTC())
+			With(detailResetAt, v.now().Add(verificationPause).UTC())
 	}
 	if !running {
 		background, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -137,6 +137,6 @@ func (v *verifications) take(ctx context.Context, of verified) (replay.Report, e
 	case <-patience.C:
 		return replay.Report{}, domain.Refuse(domain.CodeUnavailable,
 			"this server is verifying for others already; try again when Retry-After says").
-			With(detailResetAt, v.now().Add(verificationPatience).UTC())
+			With(detailResetAt, v.now().Add(verificationPause).UTC())
 	}
 }

@@ -66,15 +66,13 @@ func (q *Queries) tell(ctx context.Context, events []AuditEvent) error {
 }
 
 func tellOne(ctx context.Context, store eventstore.Store, a *AuditEvent) error {
-	for event, err := range store.ReadStream(ctx, a.Stream, a.Revision, eventstore.Forwards) {
-		if err != nil {
-			return err
-		}
-		if event.Revision != a.Revision {
-			break
-		}
-		event.Position = a.Position
-		return a.tell(event)
+	event, found, err := eventstore.ReadOne(ctx, store, a.Stream, a.Revision)
+	if err != nil {
+		return err
 	}
-	return fmt.Errorf("revision %d of %s is in the audit trail, but not in the ledger", a.Revision, a.Stream)
+	if !found {
+		return fmt.Errorf("revision %d of %s is in the audit trail, but not in the ledger", a.Revision, a.Stream)
+	}
+	event.Position = a.Position
+	return a.tell(event)
 }

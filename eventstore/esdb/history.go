@@ -147,7 +147,7 @@ const (
 	shortPause = 300 * time.Millisecond
 )
 
-// reading is a history that is read ahead of whoever takes it.
+// reading is a history that is read a page ahead of whoever takes it.
 type reading struct {
 	passages chan passage
 	cut      error // why it came to no end; read after passages is closed
@@ -158,7 +158,7 @@ type reading struct {
 // what until says.
 func (s *Store) read(ctx context.Context, after eventstore.Position, until func() eventstore.Position) *reading {
 	ctx, cancel := context.WithCancel(ctx)
-	r := &reading{passages: make(chan passage, 1), cancel: cancel}
+	r := &reading{passages: make(chan passage), cancel: cancel}
 	h, progress := s.history(after), s.progress("the ledger is read")
 	go func() {
 		defer close(r.passages)

@@ -175,6 +175,31 @@ func (s *Store) ReadStream(ctx context.Context, stream string, from int64, direc
 	}
 }
 
+// ReadOne is for [eventstore.ReadOne]: as a page of history, so that those who look
+// through the trail of the ledger hold up no append and no head. The connection for
+// those is asked where a node on the other one has not got the event.
+func (s *Store) ReadOne(ctx context.Context, stream string, revision int64) (e eventstore.Event, found bool, err error) {
+	select {
+	case s.pages <- struct{}{}:
+		defer func() { <-s.pages }()
+	case <-ctx.Done():
+		return e, false, translate(ctx, "read an event", ctx.Err())
+	}
+	for _, by := range []*supervisor{s.long, s.supervisor} {
+		err = s.try(ctx, by, func(c wire.Conn) error {
+			page, err := s.page(ctx, c, stream, revision, eventstore.Forwards, 1)
+			if err == nil && len(page) > 0 && page[0].Revision == uint64(revision) {
+				e, found = s.event(&page[0])
+			}
+			return err
+		})
+		if found || err != nil {
+			break
+		}
+	}
+	return e, found, translate(ctx, "read an event", err)
+}
+
 // page reads events of a stream as the server has them, none if there is no
 // such stream.
 func (s *Store) page(ctx context.Context, c wire.Conn, stream string, from int64, direction eventstore.Direction, count int) ([]wire.Record, error) {
