@@ -32,6 +32,10 @@ type Delegation struct {
 	CreatedAt      time.Time
 	ExpiresAt      time.Time
 	RevokedAt      time.Time // zero when it is not
+
+	// CredentialRevision is up to where the delegator's stream was known when the
+	// credential was seen to stand; 0 where that was not recorded.
+	CredentialRevision int64
 }
 
 // DelegationCommand is a command to one delegation.
@@ -69,16 +73,26 @@ func EndedWith(e Event) CredentialID {
 	return CredentialID{}
 }
 
+// EndsWith reports whether the end of its credential ends the delegation. The end
+// is at a revision of the delegator's stream, and later says whether it stands
+// after the delegation's own beginning in the ledger: where it does not, both were
+// under way at the same time, and the delegation was made with a token that had
+// just ended.
+func (d Delegation) EndsWith(revision int64, later bool) bool {
+	return later || d.CredentialRevision > 0 && revision > d.CredentialRevision
+}
+
 // Evolve applies an event of the delegation's stream, recorded at the given
 // time. It takes the end of the delegation's credential as well, which is on
-// another stream: only who reads the whole ledger gives it that.
+// another stream: only who reads the whole ledger gives it that, where
+// [Delegation.EndsWith] says so.
 func (d Delegation) Evolve(e Event, at time.Time) Delegation {
 	switch e := e.(type) {
 	case DelegationCreated:
 		d = Delegation{
 			ID: e.DelegationID, OrganizationID: e.OrganizationID, DelegatorID: e.DelegatorID, DelegateeID: e.DelegateeID,
 			Scopes: e.Scopes, TTLSeconds: e.TTLSeconds, MaxDepth: e.MaxDepth, Depth: e.Depth,
-			CreatedAt: at, ExpiresAt: e.ExpiresAt,
+			CreatedAt: at, ExpiresAt: e.ExpiresAt, CredentialRevision: e.CredentialRevision,
 		}
 		set(&d.ParentID, e.ParentID)
 		set(&d.CredentialID, e.CredentialID)

@@ -11,6 +11,7 @@ type CreateDelegation struct {
 	DelegationID DelegationID
 	Parent       Delegation // that the caller acts under; zero when under none
 	Delegator    Agent      // the caller's agent, as the ledger knows it now
+	Revision     int64      // of the delegator's stream, at which it is that
 	DelegateeID  AgentID
 	Delegatee    Agent // as the ledger knows it now
 	Scopes       Scopes
@@ -61,7 +62,7 @@ func (c CreateDelegation) decide(d Delegation) ([]Event, error) {
 		Scopes: c.Scopes.normalized(), TTLSeconds: c.TTLSeconds, ExpiresAt: c.expiresAt(), MaxDepth: c.MaxDepth,
 	}
 	if !c.Caller.CredentialID.IsZero() {
-		created.CredentialID = &c.Caller.CredentialID
+		created.CredentialID, created.CredentialRevision = &c.Caller.CredentialID, c.Revision
 	}
 	if c.Caller.IsDelegated() {
 		if err := c.checkParent(); err != nil {

@@ -7,6 +7,10 @@ import "time"
 // are its own. CredentialID is that of the token it was made with: revoking or
 // rotating that credential ends the delegation. Events written before that was
 // so have none, and their delegations outlive the credential.
+// CredentialRevision is up to where the delegator's stream was known when the
+// token was seen to be good: an end of the credential at a later revision ends the
+// delegation, on whichever side of this event it stands in the ledger. Without
+// it, as in older events, only one that stands after it does.
 type DelegationCreated struct {
 	DelegationID   DelegationID   `json:"chainId"`
 	OrganizationID OrganizationID `json:"organizationId"`
@@ -19,6 +23,8 @@ type DelegationCreated struct {
 	Depth          int            `json:"depth"`
 	ParentID       *DelegationID  `json:"parentChainId,omitempty"`
 	CredentialID   *CredentialID  `json:"credentialId,omitempty"`
+
+	CredentialRevision int64 `json:"credentialRevision,omitempty"`
 }
 
 // DelegationRevoked is stored as "delegation.revoked", schema 1. It ends every

@@ -78,6 +78,10 @@ var golden = map[string]Event{
 		DelegationID: lent, OrganizationID: acme, DelegatorID: robot, DelegateeID: sibling,
 		Scopes: NewScopes(ScopeAgentsRead), TTLSeconds: 60, ExpiresAt: noon, CredentialID: &first,
 	},
+	"delegation.created.1.revision.json": DelegationCreated{
+		DelegationID: lent, OrganizationID: acme, DelegatorID: robot, DelegateeID: sibling,
+		Scopes: NewScopes(ScopeAgentsRead), TTLSeconds: 60, ExpiresAt: noon, CredentialID: &first, CredentialRevision: 7,
+	},
 	"delegation.revoked.1.json": DelegationRevoked{DelegationID: lent, DelegatorID: robot, RevokedBy: boss, Reason: "done"},
 
 	"organization.created.1.json": OrganizationCreated{

@@ -17,10 +17,14 @@ func (l *Ledger) Delegation(ctx context.Context, id domain.DelegationID) (domain
 // they are now. Repeating the command with the same DelegationID is harmless.
 //
 // Alive says whether the token that the delegation is made with is still good,
-// as the ledger is when it is called. It is called once the delegation is on
-// record: a rotation or revocation of the token's credential that is recorded
-// later ends the delegation, and one recorded earlier is seen here. So none that
-// has outlived its credential is ever handed out.
+// as the ledger is when it is called. It is called once the delegator is known,
+// so what the delegation is made with ended after that or not at all. An end of
+// the token's credential that is recorded from then on ends the delegation,
+// also where it comes before the delegation in the ledger: the delegation's first
+// event says up to where the delegator was known.
+//
+// It is called again once the delegation is on record, so that none is handed out
+// whose token was revoked by itself meanwhile.
 func (l *Ledger) CreateDelegation(
 	ctx context.Context, origin Origin, command domain.CreateDelegation, alive func(context.Context) (bool, error),
 ) (_ Outcome[domain.Delegation], err error) {
@@ -28,7 +32,12 @@ func (l *Ledger) CreateDelegation(
 	if err := command.Validate(); err != nil {
 		return none, err
 	}
-	if command.Delegator, err = l.Agent(ctx, command.Caller.AgentID); err != nil {
+	delegator, err := l.agents.read(ctx, domain.AgentStream(command.Caller.AgentID))
+	if err != nil {
+		return none, err
+	}
+	command.Delegator, command.Revision = delegator.state, delegator.revision
+	if err := l.mustBeAlive(ctx, origin, command, alive); err != nil {
 		return none, err
 	}
 	if command.Delegatee, err = l.Agent(ctx, command.DelegateeID); err != nil {
@@ -43,19 +52,31 @@ func (l *Ledger) CreateDelegation(
 	if err != nil {
 		return none, err
 	}
-	good, err := alive(ctx)
-	if err != nil {
+	if err := l.mustBeAlive(ctx, origin, command, alive); err != nil {
 		return none, err
 	}
-	if !good {
+	return settle(ctx, l, outcome)
+}
+
+// mustBeAlive refuses to lend with a token that has ended, and ends what has been
+// lent with it by this very command.
+func (l *Ledger) mustBeAlive(ctx context.Context, origin Origin, command domain.CreateDelegation, alive func(context.Context) (bool, error)) error {
+	good, err := alive(ctx)
+	if err != nil || good {
+		return err
+	}
+	made, err := l.Delegation(ctx, command.DelegationID)
+	if err != nil {
+		return err
+	}
+	if made.Exists() {
 		end := domain.RevokeDelegation{Caller: command.Caller, Reason: "the token it was made with had ended"}
 		bySystem := Origin{Actor: System().Actor, Request: origin.Request}
 		if _, err := l.onDelegation(ctx, bySystem, command.DelegationID, end); err != nil {
-			return none, err
+			return err
 		}
-		return none, domain.Refuse(domain.CodeUnauthorized, "the token that you lend with has ended meanwhile; get a new one and try again")
 	}
-	return settle(ctx, l, outcome)
+	return domain.Refuse(domain.CodeUnauthorized, "the token that you lend with has ended meanwhile; get a new one and try again")
 }
 
 // RevokeDelegation ends a delegation. Once it has returned, no node exchanges

@@ -94,7 +94,7 @@ func New(store eventstore.Store, readModels ReadModels, tenants Tenants, options
 		organizations: newRepository[domain.Organization](store, "organization/2", weighOrganization, options),
 		seats:         newRepository[domain.Seats](store, "seats/1", weighSeats, options),
 		claims:        newRepository[domain.Claim](store, "claim/1", weighFixed[domain.Claim], options),
-		delegations:   newRepository[domain.Delegation](store, "delegation/1", weighFixed[domain.Delegation], options),
+		delegations:   newRepository[domain.Delegation](store, "delegation/2", weighFixed[domain.Delegation], options),
 		failures:      newFailureGate(),
 	}
 }

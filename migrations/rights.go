@@ -59,6 +59,7 @@ var tables = []table{
 	{name: "agents", server: reads, projector: writes, tenant: true},
 	{name: "credentials", server: reads, projector: writes, tenant: true},
 	{name: "delegations", server: reads, projector: writes, tenant: true},
+	{name: "ended_credentials", server: reads, projector: writes, tenant: true},
 	{name: "audit_events", server: reads, projector: writes, tenant: true},
 	{name: "audit_counts", server: reads, projector: writes, tenant: true},
 	{name: "delegated_tokens", server: reads, projector: writes, tenant: true},

@@ -18,7 +18,7 @@ import (
 // other. Whether a delegation can be used [Revocations] tells.
 func Delegations() Projection {
 	return Projection{
-		Name: "delegations", Version: 1, Core: true, Tables: []string{"delegations"}, Apply: applyDelegations,
+		Name: "delegations", Version: 2, Core: true, Tables: []string{"delegations", "ended_credentials"}, Apply: applyDelegations,
 		Types: []domain.Type{"delegation.created", "delegation.revoked", "credential.rotated", "credential.revoked"},
 	}
 }
@@ -35,6 +35,10 @@ func applyDelegations(ctx context.Context, tx pgx.Tx, events []Event) error {
 	if err != nil {
 		return err
 	}
+	ends, err := loadCredentialEnds(ctx, tx, events)
+	if err != nil {
+		return err
+	}
 	madeWith := make(map[domain.CredentialID][]*delegationRow)
 	for _, row := range rows {
 		madeWith[row.CredentialID] = append(madeWith[row.CredentialID], row)
@@ -42,6 +46,7 @@ func applyDelegations(ctx context.Context, tx pgx.Tx, events []Event) error {
 	changed := make(map[domain.DelegationID]*delegationRow)
 	for _, e := range events {
 		if id := delegationOf(e.Fact); id.IsZero() {
+			ends.note(e)
 			for _, row := range madeWith[domain.EndedWith(e.Fact)] {
 				if ended := row.Evolve(e.Fact, e.Time); row.created < e.Position && ended.RevokedAt != row.RevokedAt && row.take(e) {
 					row.Delegation = ended
@@ -55,12 +60,15 @@ func applyDelegations(ctx context.Context, tx pgx.Tx, events []Event) error {
 			return err
 		}
 		if row.take(e) {
-			row.Delegation = row.Evolve(e.Fact, e.Time)
+			row.Delegation = ends.after(row.Delegation, e)
 			changed[row.ID] = row
 		}
 		if _, isFirst := e.Fact.(domain.DelegationCreated); isFirst {
 			madeWith[row.CredentialID] = append(madeWith[row.CredentialID], row)
 		}
+	}
+	if err := storeEnds(ctx, tx, events); err != nil {
+		return err
 	}
 	return storeDelegations(ctx, tx, slices.Collect(maps.Values(changed)))
 }

@@ -21,6 +21,14 @@ type link struct {
 	// after that ends it.
 	Credential domain.CredentialID `json:"credential,omitzero"`
 	Made       eventstore.Position `json:"made,omitempty"`
+	// Seen is up to where the delegator's stream was known then, 0 where that was
+	// not recorded: what the credential came to beyond it ends the link as well.
+	Seen int64 `json:"seen,omitempty"`
+}
+
+// endedWith reports whether a link ended with its credential.
+func (l link) endedWith(credential fate) bool {
+	return domain.Delegation{CredentialRevision: l.Seen}.EndsWith(credential.LentRevision, credential.Lent > l.Made)
 }
 
 // CheckDelegation judges a delegation by what is known: it and every link
@@ -55,7 +63,7 @@ func (r *Revocations) checkChain(id domain.DelegationID, basis eventstore.Positi
 	now := r.options.Now()
 	for range domain.MaxDelegationDepth + 1 {
 		l, known := r.delegations[id]
-		if !known || l.Revoked || !now.Before(l.ExpiresAt) || r.credentials[l.Credential].Lent > l.Made {
+		if !known || l.Revoked || !now.Before(l.ExpiresAt) || l.endedWith(r.credentials[l.Credential]) {
 			return DelegationEnded
 		}
 		for _, agent := range [...]domain.AgentID{l.Delegator, l.Delegatee} {
@@ -77,7 +85,7 @@ func (r *Revocations) applyDelegation(fact domain.Event, at eventstore.Position)
 		if !r.options.Now().Before(f.ExpiresAt) {
 			return
 		}
-		l := link{Delegator: f.DelegatorID, Delegatee: f.DelegateeID, Organization: f.OrganizationID, ExpiresAt: f.ExpiresAt, Made: at}
+		l := link{Delegator: f.DelegatorID, Delegatee: f.DelegateeID, Organization: f.OrganizationID, ExpiresAt: f.ExpiresAt, Made: at, Seen: f.CredentialRevision}
 		if f.ParentID != nil {
 			l.Parent = *f.ParentID
 		}

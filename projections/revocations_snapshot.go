@@ -62,7 +62,7 @@ type revocationSnapshot struct {
 
 // aad names what is sealed: this shape, of an index of these types of events.
 func (r *Revocations) aad() []byte {
-	return []byte("revocations/1 " + strings.Join(r.filter.Types, " "))
+	return []byte("revocations/2 " + strings.Join(r.filter.Types, " "))
 }
 
 const selectRevocations = `SELECT sealed FROM revocation_snapshot`

@@ -194,12 +194,13 @@ func (r *Revocations) apply(e Event) {
 		}
 	case domain.CredentialRotated:
 		known := r.credentials[f.CredentialID]
-		if now.Dead, now.Lent = known.Dead, known.Lent; !f.DelegationsKept {
-			now.Lent = e.Position
+		now.Dead, now.Lent, now.LentRevision = known.Dead, known.Lent, known.LentRevision
+		if !f.DelegationsKept {
+			now.Lent, now.LentRevision = e.Position, e.Revision
 		}
 		note(r, r.credentials, f.CredentialID, now)
 	case domain.CredentialRevoked:
-		dead.Lent = e.Position
+		dead.Lent, dead.LentRevision = e.Position, e.Revision
 		note(r, r.credentials, f.CredentialID, dead)
 	case domain.TokenRevoked:
 		if r.options.Now().Before(f.ExpiresAt) {

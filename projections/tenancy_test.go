@@ -43,7 +43,12 @@ func readModels() (tables []string) {
 func TestRowLevelSecurityShowsOnlyTheTenant(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	ids, _, _ := w.tenants(t, w.follow(t))
+	progress := w.follow(t)
+	ids, agents, credentials := w.tenants(t, progress)
+	for i, id := range ids {
+		rotated := domain.CredentialRotated{AgentID: agents[i], CredentialID: credentials[i], Verifier: &domain.Verifier{KeyID: "k", MAC: []byte("mac")}}
+		waitAll(t, progress, record(t, w.store, domain.AgentStream(agents[i]), id, rotated))
+	}
 	stranger := newOrganizationID()
 	for _, table := range readModels() {
 		count := func(setting string) (all, own int) {

@@ -81,11 +81,12 @@ func (h *History) delegationsOf(ctx context.Context, of past[domain.Agent], tena
 }
 
 // endedWithCredential is the event that ended the credential which a delegation
-// was made with: the first after its making, on the stream of its delegator.
+// was made with: the first on the stream of its delegator that came after its
+// making, or after what was known of the delegator then.
 func endedWithCredential(link past[domain.Delegation], delegator past[domain.Agent]) (EventRef, bool) {
 	made := link.things[0].Facts[0].Event // what never changes is so by the first event
 	for _, end := range delegator.ended[link.state.CredentialID] {
-		if end.order > made.order {
+		if link.state.EndsWith(end.Revision, end.order > made.order) {
 			return end, true
 		}
 	}
@@ -103,11 +104,18 @@ func withEnd(link past[domain.Delegation], delegator past[domain.Agent]) Thing {
 	facts := slices.Clone(t.Facts)
 	for i := range facts {
 		if f := &facts[i]; f.Name == "revokedAt" && (f.Value == nil || end.order < f.Event.order) {
-			f.Value, f.Event = moment(end.Time), end
+			f.Value, f.Event = moment(latest(end.Time, link.state.CreatedAt)), end
 		}
 	}
 	t.Facts = facts
 	return t
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // lent is what a token would carry that a link is exchanged for: what is lent

@@ -170,6 +170,33 @@ func TestADelegationEndsWithItsCredentialInEveryState(t *testing.T) {
 	}
 }
 
+// A delegation that was made with a credential which ended at the same moment has
+// ended when it begins, though the end comes before it in the ledger.
+func TestADelegationThatWasUnderWayEndsWithItsCredential(t *testing.T) {
+	t.Parallel()
+	s := newScribe(t)
+	s.write(t, domain.OrganizationStream(ours), domain.OrganizationCreated{OrganizationID: ours, Name: "Acme", Slug: "acme", PlanTier: domain.TierPro})
+	lender, borrower := s.agent(t), s.agent(t)
+	credential := domain.CredentialID{UUID: uuid.New()}
+	of := func(fact domain.Event) eventstore.Position { return s.write(t, domain.AgentStream(lender), fact) }
+	verifier := &domain.Verifier{KeyID: "k", MAC: []byte("mac")}
+	of(domain.CredentialGenerated{AgentID: lender, CredentialID: credential, Kind: domain.SecretCredential, Verifier: verifier}) // revision 1
+	ended := of(domain.CredentialRotated{AgentID: lender, CredentialID: credential, Verifier: verifier})
+	for seen, alive := range map[int64]bool{0: true, 1: false, 2: true} {
+		made := domain.DelegationCreated{DelegationID: domain.DelegationID{UUID: uuid.New()}, OrganizationID: ours, DelegatorID: lender, DelegateeID: borrower,
+			Scopes: domain.DefaultScopes(), TTLSeconds: domain.MaxDelegationTTL, ExpiresAt: s.at.Add(24 * time.Hour), CredentialID: &credential, CredentialRevision: seen}
+		at := s.write(t, domain.DelegationStream(made.DelegationID), made)
+		state, err := s.history.Delegation(t.Context(), made.DelegationID, replay.Moment{Position: at})
+		if err != nil {
+			t.Fatal(err)
+		}
+		end := state.Subject.Facts.Get("revokedAt")
+		if when, is := end.Value.(time.Time); is == alive || is && (!when.Equal(s.at) || end.Event.Position != ended) {
+			t.Errorf("known up to revision %d: revoked %v by %+v, want alive %v", seen, end.Value, end.Event, alive)
+		}
+	}
+}
+
 func TestAStateSaysWhenAThingCameToLife(t *testing.T) {
 	t.Parallel()
 	s := newScribe(t)

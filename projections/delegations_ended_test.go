@@ -1,0 +1,74 @@
+package projections_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/projections"
+)
+
+// The list and the index agree on which delegations have ended with their
+// credential, in whichever order both came to the ledger, in one batch or in
+// several, and after a rebuild.
+func TestTheListKnowsDelegationsOfCredentialsThatHadJustEnded(t *testing.T) {
+	w := newWorld(t)
+	progress := w.follow(t)
+	organization, from, to := newOrganizationID(), newAgentID(), newAgentID()
+	credential := newCredentialID()
+	verifier := &domain.Verifier{KeyID: "k", MAC: []byte("mac")}
+	stream := domain.AgentStream(from)
+	record(t, w.store, domain.OrganizationStream(organization), organization,
+		domain.OrganizationCreated{OrganizationID: organization, Name: "Acme", Slug: "acme", PlanTier: domain.TierPro})
+	record(t, w.store, domain.AgentStream(to), organization, created(to, organization))
+	record(t, w.store, stream, organization, created(from, organization),
+		domain.CredentialGenerated{AgentID: from, CredentialID: credential, Kind: domain.SecretCredential, Verifier: verifier})
+	rotate := func(keep bool) {
+		record(t, w.store, stream, organization,
+			domain.CredentialRotated{AgentID: from, CredentialID: credential, Verifier: verifier, DelegationsKept: keep})
+	}
+	want := map[domain.DelegationID]projections.DelegationStatus{}
+	lend := func(seen int64, status projections.DelegationStatus) {
+		link := madeWith(delegated(organization, from, to), credential)
+		link.CredentialRevision = seen
+		recordLinks(t, w.store, []domain.DelegationCreated{link})
+		want[link.DelegationID] = status
+	}
+	check := func(when string) {
+		t.Helper()
+		r := projections.NewRevocations(w.store, projections.RevocationsOptions{})
+		if err := r.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		waitAll(t, progress, r.Position())
+		for id, status := range want {
+			listed, err := w.queries.Delegation(t.Context(), projections.InOrganization(organization), id, time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if listed.Status != status || status == projections.DelegationIsRevoked && listed.RevokedAt.Before(listed.CreatedAt) {
+				t.Errorf("%s: %s, revoked at %v and made at %v; want %s", when, listed.Status, listed.RevokedAt, listed.CreatedAt, status)
+			}
+			if alive := r.CheckDelegation(id, r.Position()) == projections.Alive; alive != (status == projections.DelegationActive) {
+				t.Errorf("%s: the index says alive %v, want %s", when, alive, status)
+			}
+		}
+	}
+	rotate(false) // revision 2
+	lend(0, projections.DelegationActive)
+	lend(1, projections.DelegationIsRevoked) // what it was made with had ended by then
+	lend(2, projections.DelegationActive)
+	check("in one batch")
+	lend(1, projections.DelegationIsRevoked)
+	rotate(true) // revision 3
+	lend(1, projections.DelegationIsRevoked)
+	lend(2, projections.DelegationActive)
+	check("in another batch")
+	record(t, w.store, stream, organization, domain.CredentialRevoked{AgentID: from, CredentialID: credential}) // revision 4
+	for id := range want {
+		want[id] = projections.DelegationIsRevoked
+	}
+	lend(3, projections.DelegationIsRevoked)
+	check("revoked")
+	w.mustVerify(t, projections.Delegations())
+}
