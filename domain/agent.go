@@ -27,6 +27,7 @@ type Agent struct {
 	Status         AgentStatus
 	DID            string
 	Edition        int // counts the changes of the agent itself; what an ETag stands for
+	Confirmed      int // the newest promotion to an admin that is on the agent's own stream; 0: none
 	Credentials    []Credential
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
@@ -83,6 +84,9 @@ func (a Agent) Evolve(e Event, at time.Time) Agent {
 	case RegistrationAbandoned:
 		a.ID = e.AgentID
 		return a.changed(agentNeverWas, at)
+	case AdminConfirmed:
+		a.Confirmed = e.Promotion
+		return a
 	case TokenIssued:
 		a.LastAuthAt = at
 		return a

@@ -54,9 +54,19 @@ type RegistrationAbandoned struct {
 	AgentID AgentID `json:"agentId"`
 }
 
+// AdminConfirmed is stored as "agent.admin_confirmed", schema 1. The agent has
+// become an admin of its organization by that promotion, and from here on nothing
+// is done to it that was decided without knowing. It changes nothing of the agent
+// that can be seen.
+type AdminConfirmed struct {
+	AgentID   AgentID `json:"agentId"`
+	Promotion int     `json:"promotion"` // counted over all of the organization's admins
+}
+
 func (AgentCreated) EventType() Type          { return "agent.created" }
 func (AgentUpdated) EventType() Type          { return "agent.updated" }
 func (AgentSuspended) EventType() Type        { return "agent.suspended" }
+func (AdminConfirmed) EventType() Type        { return "agent.admin_confirmed" }
 func (AgentReactivated) EventType() Type      { return "agent.reactivated" }
 func (AgentDecommissioned) EventType() Type   { return "agent.decommissioned" }
 func (RegistrationAbandoned) EventType() Type { return "agent.registration_abandoned" }

@@ -10,6 +10,7 @@ var catalogue = map[Type]kind{
 	"agent.suspended":              {schema: 1, decode: decodeAs[AgentSuspended]},
 	"agent.reactivated":            {schema: 1, decode: decodeAs[AgentReactivated]},
 	"agent.decommissioned":         {schema: 1, decode: decodeAs[AgentDecommissioned]},
+	"agent.admin_confirmed":        {schema: 1, decode: decodeAs[AdminConfirmed]},
 	"agent.registration_abandoned": {schema: 1, decode: decodeAs[RegistrationAbandoned]},
 
 	"credential.generated": {schema: 1, decode: decodeAs[CredentialGenerated]},

@@ -69,6 +69,8 @@ var golden = map[string]Event{
 		ClientID: robot.String(), Reason: AuthWrongSecret,
 	},
 
+	"agent.admin_confirmed.1.json": AdminConfirmed{AgentID: robot, Promotion: 2},
+
 	"delegation.created.1.json": lentOn(),
 	"delegation.created.1.minimal.json": DelegationCreated{
 		DelegationID: lent, OrganizationID: acme, DelegatorID: robot, DelegateeID: sibling,

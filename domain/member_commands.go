@@ -160,12 +160,60 @@ func (o Organization) keepsAdminWithout(agent AgentID, agents map[AgentID]Agent)
 		With("field", "agentId")
 }
 
-// canAct reports whether an admin's agent is active and not about to be
-// suspended. An agent that was not looked up does not count. Allowed scopes and
-// credentials do not matter: the role needs no scope, and who has lost all
-// credentials is given new ones.
+// canAct reports whether an admin's agent is active and about to stay so: no
+// suspension of it is under way, and none can be that was decided before it was
+// an admin, since its own stream knows that it is. An agent that was not looked up
+// does not count. Allowed scopes and credentials do not matter: the role needs no
+// scope, and who has lost all credentials is given new ones.
 func (o Organization) canAct(id AgentID, agents map[AgentID]Agent) bool {
+	return o.couldAct(id, agents) && agents[id].Confirmed >= o.AdminSince[id]
+}
+
+// couldAct reports whether an admin can act once it is confirmed.
+func (o Organization) couldAct(id AgentID, agents map[AgentID]Agent) bool {
 	agent := agents[id]
 	edition, suspending := o.Suspending[id]
 	return agent.Status == AgentActive && (!suspending || agent.Edition > edition)
+}
+
+// ToConfirm finds an admin beside the agent that could act, and cannot only
+// because it is not confirmed, and what confirms it.
+func (o Organization) ToConfirm(agent AgentID, agents map[AgentID]Agent) (ConfirmAdmin, bool) {
+	for id, since := range o.AdminSince {
+		if id != agent && o.couldAct(id, agents) && !o.canAct(id, agents) {
+			return ConfirmAdmin{AgentID: id, Promotion: since}, true
+		}
+	}
+	return ConfirmAdmin{}, false
+}
+
+// ConfirmAdmin puts on an agent's own stream that it has become an admin of its
+// organization. A suspension or a decommissioning that is under way and does not
+// know, because it looked at the organization before, then begins again: it rests
+// on what the agent was [AsItWas].
+type ConfirmAdmin struct {
+	AgentID   AgentID
+	Promotion int
+}
+
+func (c ConfirmAdmin) decide(a Agent) ([]Event, error) {
+	if a.Status != AgentActive || a.Confirmed >= c.Promotion {
+		return nil, nil
+	}
+	return []Event{AdminConfirmed(c)}, nil
+}
+
+// AsItWas is a command to an agent that must be as it was when something else was
+// decided on it, on another stream. Else it is refused with
+// [CodePreconditionFailed].
+type AsItWas struct {
+	Was     Agent
+	Command AgentCommand
+}
+
+func (c AsItWas) decide(a Agent) ([]Event, error) {
+	if a.Edition != c.Was.Edition || a.Confirmed != c.Was.Confirmed {
+		return nil, Refuse(CodePreconditionFailed, "the agent has been changed meanwhile").With("current", a.Edition)
+	}
+	return c.Command.decide(a)
 }

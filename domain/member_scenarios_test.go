@@ -61,7 +61,7 @@ func TestOnlyAdminsAndTheOperatorTouchMembers(t *testing.T) {
 func standing(status AgentStatus, ids ...AgentID) map[AgentID]Agent {
 	found := map[AgentID]Agent{}
 	for _, id := range ids {
-		found[id] = Agent{ID: id, OrganizationID: acme, Status: status, Edition: 1}
+		found[id] = Agent{ID: id, OrganizationID: acme, Status: status, Edition: 1, Confirmed: 9}
 	}
 	return found
 }
@@ -113,7 +113,7 @@ func TestTheLastAdminStays(t *testing.T) {
 		soon.when(SuspendMember{Caller: admin, AgentID: sibling, Edition: 1, Agents: found}).thenRefused(CodeConflict, "agentId")
 		soon.when(RemoveMember{Caller: operator, AgentID: sibling, Agents: found}).thenRefused(CodeConflict, "agentId")
 		back := maps.Clone(found)
-		back[robot] = Agent{ID: robot, Status: AgentActive, Edition: 3} // suspended and reactivated
+		back[robot] = Agent{ID: robot, Status: AgentActive, Edition: 3, Confirmed: 9} // suspended and reactivated
 		soon.when(SuspendMember{Caller: admin, AgentID: sibling, Edition: 1, Agents: back}).then(memberSuspended(sibling, 1))
 		again := soon.when(SuspendMember{Caller: admin, AgentID: robot, Edition: 3, Agents: back}).then(memberSuspended(robot, 3))
 		again.when(RemoveMember{Caller: admin, AgentID: sibling, Agents: back}).thenRefused(CodeConflict, "agentId")

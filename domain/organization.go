@@ -38,6 +38,8 @@ type Organization struct {
 	Status            OrganizationStatus
 	Members           map[AgentID]Role
 	Suspending        map[AgentID]int // by member that was to be suspended, the agent's edition then
+	Promotions        int             // how often somebody became an admin
+	AdminSince        map[AgentID]int // by admin, the promotion that made it one
 	CreatedAt         time.Time
 	UpdatedAt         time.Time
 }
@@ -95,6 +97,26 @@ func withEntry[V any](entries map[AgentID]V, agent AgentID, value V) map[AgentID
 	return entries
 }
 
+func without[V any](entries map[AgentID]V, agent AgentID) map[AgentID]V {
+	if _, there := entries[agent]; !there {
+		return entries
+	}
+	entries = maps.Clone(entries)
+	delete(entries, agent)
+	return entries
+}
+
+func (o Organization) withRole(agent AgentID, role Role) Organization {
+	o.Members = withEntry(o.Members, agent, role)
+	if role != RoleAdmin {
+		o.AdminSince = without(o.AdminSince, agent)
+		return o
+	}
+	o.Promotions++
+	o.AdminSince = withEntry(o.AdminSince, agent, o.Promotions)
+	return o
+}
+
 // Evolve applies an event of the organization's stream, recorded at the given time.
 func (o Organization) Evolve(e Event, at time.Time) Organization {
 	switch e := e.(type) {
@@ -120,14 +142,12 @@ func (o Organization) Evolve(e Event, at time.Time) Organization {
 	case CreationAbandoned:
 		o.ID, o.Status = e.OrganizationID, organizationNeverWas
 	case MemberAdded:
-		o.Members = withEntry(o.Members, e.AgentID, e.Role)
+		o = o.withRole(e.AgentID, e.Role)
 	case MemberRoleChanged:
-		o.Members = withEntry(o.Members, e.AgentID, e.Role)
+		o = o.withRole(e.AgentID, e.Role)
 	case MemberRemoved:
-		o.Members = maps.Clone(o.Members)
-		delete(o.Members, e.AgentID)
-		o.Suspending = maps.Clone(o.Suspending)
-		delete(o.Suspending, e.AgentID)
+		o.Members, o.Suspending = without(o.Members, e.AgentID), without(o.Suspending, e.AgentID)
+		o.AdminSince = without(o.AdminSince, e.AgentID)
 	case MemberSuspended:
 		o.Suspending = withEntry(o.Suspending, e.AgentID, max(e.Edition, o.Suspending[e.AgentID]))
 	default:

@@ -91,7 +91,7 @@ func weighAgent(a domain.Agent) int {
 }
 
 func weighOrganization(o domain.Organization) int {
-	return weightOfState + weightOfID*(len(o.Members)+len(o.Suspending))
+	return weightOfState + weightOfID*(len(o.Members)+len(o.Suspending)+len(o.AdminSince))
 }
 
 func weighSeats(s domain.Seats) int { return weightOfState + weightOfID*len(s.Taken) }

@@ -91,7 +91,7 @@ func New(store eventstore.Store, readModels ReadModels, tenants Tenants, options
 		now:           options.Now,
 		logger:        options.Logger,
 		agents:        newRepository[domain.Agent](store, "agent/2", weighAgent, options),
-		organizations: newRepository[domain.Organization](store, "organization/2", weighOrganization, options),
+		organizations: newRepository[domain.Organization](store, "organization/3", weighOrganization, options),
 		seats:         newRepository[domain.Seats](store, "seats/1", weighSeats, options),
 		claims:        newRepository[domain.Claim](store, "claim/1", weighFixed[domain.Claim], options),
 		delegations:   newRepository[domain.Delegation](store, "delegation/2", weighFixed[domain.Delegation], options),

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 
 	"github.com/sentryagent/agentidp/domain"
 )
@@ -34,39 +35,72 @@ func (l *Ledger) AddMember(ctx context.Context, origin Origin, id domain.Organiz
 
 // ChangeMemberRole gives a member another role.
 func (l *Ledger) ChangeMemberRole(ctx context.Context, origin Origin, id domain.OrganizationID, command domain.ChangeMemberRole) (_ Outcome[domain.Organization], err error) {
-	if command.Caller, command.Agents, err = l.amongMembers(ctx, command.Caller, id, command.AgentID); err != nil {
+	if command.Caller, err = l.within(ctx, command.Caller, id); err != nil {
 		return Outcome[domain.Organization]{}, err
 	}
-	return l.changeOrganization(ctx, origin, id, command)
+	return l.changeMember(ctx, origin, id, command.AgentID, func(agents agentsByID) domain.OrganizationCommand {
+		command.Agents = agents
+		return command
+	})
 }
 
 // RemoveMember takes the role of a member away.
 func (l *Ledger) RemoveMember(ctx context.Context, origin Origin, id domain.OrganizationID, command domain.RemoveMember) (_ Outcome[domain.Organization], err error) {
-	if command.Caller, command.Agents, err = l.amongMembers(ctx, command.Caller, id, command.AgentID); err != nil {
+	if command.Caller, err = l.within(ctx, command.Caller, id); err != nil {
 		return Outcome[domain.Organization]{}, err
 	}
-	return l.changeOrganization(ctx, origin, id, command)
+	return l.changeMember(ctx, origin, id, command.AgentID, func(agents agentsByID) domain.OrganizationCommand {
+		command.Agents = agents
+		return command
+	})
 }
 
-// amongMembers looks up what a change of a member rests on beside the
-// organization's own stream. An admin that is decommissioned or suspended while
-// this goes on is named on that stream first, so that the decision sees it.
-func (l *Ledger) amongMembers(ctx context.Context, caller domain.Caller, id domain.OrganizationID, member domain.AgentID) (domain.Caller, map[domain.AgentID]domain.Agent, error) {
-	caller, err := l.within(ctx, caller, id)
+func (l *Ledger) changeMember(
+	ctx context.Context, origin Origin, id domain.OrganizationID, member domain.AgentID, command func(agentsByID) domain.OrganizationCommand,
+) (Outcome[domain.Organization], error) {
+	outcome, err := l.amongAdmins(ctx, origin, id, member, command)
 	if err != nil {
-		return caller, nil, err
+		return outcome, err
 	}
-	organization, err := l.Organization(ctx, id)
-	if err != nil {
-		return caller, nil, err
+	return settle(ctx, l, outcome)
+}
+
+type agentsByID = map[domain.AgentID]domain.Agent
+
+// amongAdmins runs a command on an organization that may take an admin away from
+// it, and rests on how the others' agents stand. An admin that is decommissioned
+// or suspended while this goes on is named on that stream first, so that the
+// decision sees it. That holds for those who knew that it is an admin: where the
+// command needs one that may have become it unseen, that one is confirmed first.
+func (l *Ledger) amongAdmins(
+	ctx context.Context, origin Origin, id domain.OrganizationID, member domain.AgentID, command func(agentsByID) domain.OrganizationCommand,
+) (Outcome[domain.Organization], error) {
+	for {
+		organization, err := l.Organization(ctx, id)
+		if err != nil {
+			return Outcome[domain.Organization]{}, err
+		}
+		agents, err := l.rivals(ctx, organization, member)
+		if err != nil {
+			return Outcome[domain.Organization]{}, err
+		}
+		outcome, err := l.onOrganization(ctx, origin, id, command(agents))
+		if !errors.Is(err, &domain.Error{Code: domain.CodeConflict}) {
+			return outcome, err
+		}
+		unconfirmed, found := organization.ToConfirm(member, agents)
+		if !found {
+			return outcome, err
+		}
+		if _, err := l.onAgent(ctx, System(), unconfirmed.AgentID, unconfirmed); err != nil {
+			return outcome, err
+		}
 	}
-	agents, err := l.rivals(ctx, organization, member)
-	return caller, agents, err
 }
 
 // rivals looks up the member asked about and, where that is an admin, the others.
-func (l *Ledger) rivals(ctx context.Context, organization domain.Organization, member domain.AgentID) (map[domain.AgentID]domain.Agent, error) {
-	agents := make(map[domain.AgentID]domain.Agent)
+func (l *Ledger) rivals(ctx context.Context, organization domain.Organization, member domain.AgentID) (agentsByID, error) {
+	agents := make(agentsByID)
 	for id := range organization.Members {
 		rival := organization.IsAdmin(member) && organization.IsAdmin(id)
 		if id != member && !rival {
@@ -94,30 +128,25 @@ func (l *Ledger) retireMember(ctx context.Context, origin Origin, agent domain.A
 	if _, is := known.state.Members[agent.ID]; !is {
 		return retired, nil
 	}
-	agents, err := l.rivals(ctx, known.state, agent.ID)
-	if err != nil {
-		return retired, err
-	}
-	outcome, err := l.onOrganization(ctx, origin, agent.OrganizationID, domain.RetireMember{AgentID: agent.ID, Agents: agents})
+	outcome, err := l.amongAdmins(ctx, origin, agent.OrganizationID, agent.ID, func(agents agentsByID) domain.OrganizationCommand {
+		return domain.RetireMember{AgentID: agent.ID, Agents: agents}
+	})
 	retired.position = outcome.Position
 	return retired, err
 }
 
 // suspendMember says on the organization's stream that an agent which has a role
-// is about to be suspended, and reports whether it has one.
-func (l *Ledger) suspendMember(ctx context.Context, origin Origin, caller domain.Caller, agent domain.Agent) (member bool, err error) {
+// is about to be suspended.
+func (l *Ledger) suspendMember(ctx context.Context, origin Origin, caller domain.Caller, agent domain.Agent) error {
 	organization, err := l.Organization(ctx, agent.OrganizationID)
 	if err != nil {
-		return false, err
+		return err
 	}
-	if _, member = organization.Members[agent.ID]; !member {
-		return false, nil
+	if _, member := organization.Members[agent.ID]; !member {
+		return nil
 	}
-	agents, err := l.rivals(ctx, organization, agent.ID)
-	if err != nil {
-		return true, err
-	}
-	_, err = l.onOrganization(ctx, origin, agent.OrganizationID,
-		domain.SuspendMember{Caller: caller, AgentID: agent.ID, Edition: agent.Edition, Agents: agents})
-	return true, err
+	_, err = l.amongAdmins(ctx, origin, agent.OrganizationID, agent.ID, func(agents agentsByID) domain.OrganizationCommand {
+		return domain.SuspendMember{Caller: caller, AgentID: agent.ID, Edition: agent.Edition, Agents: agents}
+	})
+	return err
 }

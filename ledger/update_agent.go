@@ -40,27 +40,32 @@ func (l *Ledger) DecommissionAgent(ctx context.Context, origin Origin, id domain
 // two steps leaves an agent without a role, and the command can be sent again.
 // The other way round it would leave an organization without an admin.
 func (l *Ledger) decommission(ctx context.Context, origin Origin, id domain.AgentID, command domain.AgentCommand) (Outcome[domain.Agent], error) {
-	agent, err := l.Agent(ctx, id)
-	if err != nil {
-		return Outcome[domain.Agent]{}, err
-	}
-	if _, err := agent.Decide(command); err != nil {
-		return Outcome[domain.Agent]{}, err
-	}
-	retired, err := l.retireMember(ctx, origin, agent)
-	if err != nil {
-		return Outcome[domain.Agent]{}, err
-	}
-	return l.changeAgent(ctx, origin, id, command, retired)
+	return l.inTwoSteps(ctx, origin, id, command, func(agent domain.Agent) ([]step, error) {
+		retired, err := l.retireMember(ctx, origin, agent)
+		return []step{retired}, err
+	})
 }
 
 // suspend says so on the organization's stream first, where the agent has a role:
-// of two admins that suspend each other at the same time, one stays. The agent is
-// then suspended at the edition that was named there, or the two steps begin
+// of two admins that suspend each other at the same time, one stays.
+func (l *Ledger) suspend(ctx context.Context, origin Origin, id domain.AgentID, command domain.UpdateAgent) (Outcome[domain.Agent], error) {
+	return l.inTwoSteps(ctx, origin, id, command, func(agent domain.Agent) ([]step, error) {
+		if agent.Status != domain.AgentActive {
+			return nil, nil // nothing to do, unless it is reactivated meanwhile
+		}
+		return nil, l.suspendMember(ctx, origin, command.Caller, agent)
+	})
+}
+
+// inTwoSteps ends what an agent can do, after a first step on its organization's
+// stream. The agent is then as it was when that step was decided, or both begin
 // again: a reactivation in between would leave a suspended agent that counts as
-// one that can act.
-func (l *Ledger) suspend(ctx context.Context, origin Origin, id domain.AgentID, command domain.UpdateAgent) (none Outcome[domain.Agent], err error) {
-	for range suspendTries {
+// one that can act, and so would a role that it got after the first step had
+// found none.
+func (l *Ledger) inTwoSteps(
+	ctx context.Context, origin Origin, id domain.AgentID, command domain.AgentCommand, first func(domain.Agent) ([]step, error),
+) (none Outcome[domain.Agent], err error) {
+	for range twoStepTries {
 		agent, err := l.Agent(ctx, id)
 		if err != nil {
 			return none, err
@@ -68,19 +73,11 @@ func (l *Ledger) suspend(ctx context.Context, origin Origin, id domain.AgentID, 
 		if _, err := agent.Decide(command); err != nil {
 			return none, err
 		}
-		pinned := command
-		if agent.Status != domain.AgentActive {
-			pinned.IfEdition = []int{agent.Edition} // nothing to do, unless it is reactivated meanwhile
-		} else {
-			member, err := l.suspendMember(ctx, origin, command.Caller, agent)
-			if err != nil {
-				return none, err
-			}
-			if member {
-				pinned.IfEdition = []int{agent.Edition}
-			}
+		before, err := first(agent)
+		if err != nil {
+			return none, err
 		}
-		outcome, err := l.changeAgent(ctx, origin, id, pinned)
+		outcome, err := l.changeAgent(ctx, origin, id, domain.AsItWas{Was: agent, Command: command}, before...)
 		if !errors.Is(err, &domain.Error{Code: domain.CodePreconditionFailed}) {
 			return outcome, err
 		}
@@ -88,7 +85,7 @@ func (l *Ledger) suspend(ctx context.Context, origin Origin, id domain.AgentID, 
 	return none, domain.Refuse(domain.CodeConflict, "the agent is being changed by others all the time; send it again")
 }
 
-const suspendTries = 5
+const twoStepTries = 5
 
 func (l *Ledger) changeAgent(ctx context.Context, origin Origin, id domain.AgentID, command domain.AgentCommand, before ...step) (Outcome[domain.Agent], error) {
 	outcome, err := l.onAgent(ctx, origin, id, command)

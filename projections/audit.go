@@ -38,7 +38,7 @@ func audited(fact domain.Event) bool {
 	switch fact.(type) {
 	case domain.SeatTaken, domain.SeatReleased, domain.SeatsClosed,
 		domain.ClaimMade, domain.ClaimTakenOver,
-		domain.RegistrationAbandoned, domain.CreationAbandoned:
+		domain.RegistrationAbandoned, domain.CreationAbandoned, domain.AdminConfirmed:
 		return false
 	}
 	return true

@@ -65,6 +65,8 @@ func agentCommand(o occurrence) (domain.AgentID, func(domain.Agent) domain.Agent
 		return e.AgentID, always(domain.ChangeAgentStatus{Caller: who, Status: domain.AgentActive, Reason: e.Reason})
 	case domain.AgentDecommissioned:
 		return e.AgentID, always(domain.DecommissionAgent{Caller: who, Reason: e.Reason})
+	case domain.AdminConfirmed:
+		return e.AgentID, always(domain.ConfirmAdmin(e))
 	case domain.RegistrationAbandoned:
 		return e.AgentID, always(domain.AbandonRegistration(e))
 	case domain.TokenRevoked:

@@ -39,7 +39,7 @@ func (h *History) takeOrganization(o occurrence) error {
 func (h *History) anyAdminActs(id domain.OrganizationID) map[domain.AgentID]domain.Agent {
 	agents := make(map[domain.AgentID]domain.Agent)
 	for member := range h.organization(id).now.Members {
-		agents[member] = domain.Agent{Status: domain.AgentActive, Edition: math.MaxInt}
+		agents[member] = domain.Agent{Status: domain.AgentActive, Edition: math.MaxInt, Confirmed: math.MaxInt}
 	}
 	return agents
 }

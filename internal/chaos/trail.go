@@ -70,7 +70,10 @@ func (h *History) missing(t Trail, known eventstore.Position) *made {
 		}
 	}
 	for i, m := range h.streams[t.Stream] {
-		if m.position < oldest || m.position > known || m.eventType == (domain.RegistrationAbandoned{}).EventType() {
+		if m.position < oldest || m.position > known {
+			continue
+		}
+		if m.eventType == (domain.RegistrationAbandoned{}).EventType() || m.eventType == (domain.AdminConfirmed{}).EventType() {
 			continue
 		}
 		if !slices.Contains(t.Listed, m.position) {
