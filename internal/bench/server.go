@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -36,6 +37,7 @@ func (b *bench) environ(at ledgerAt, port int, alg string) []string {
 		"MIGRATE_DATABASE_URL=" + at.ownerURL,
 		"REDIS_URL=" + b.services.RedisURL,
 		"MASTER_KEY_FILE=" + filepath.Join(b.dir, "master.key"),
+		"CHECKPOINT_FILE=" + filepath.Join(b.dir, "checkpoints-"+path.Base(at.databaseURL)), // another ledger knows nothing of this one
 		"LISTEN_HOST=127.0.0.1",
 		"METRICS_PORT=0",
 		"RATE_LIMIT_MAX_REQUESTS=0", // a load would meet nothing else
