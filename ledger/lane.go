@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"runtime/debug"
 	"time"
 
@@ -247,7 +246,7 @@ func (r *repository[S]) afterFailure(ctx context.Context, stream string, before 
 		return before, err
 	}
 	if attempt > 0 {
-		if err := pause(ctx, rand.N(time.Duration(attempt)*2*time.Millisecond)); err != nil {
+		if err := pause(ctx, r.jitter(time.Duration(attempt)*2*time.Millisecond)); err != nil {
 			return before, err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"time"
 
 	"github.com/google/uuid"
@@ -39,6 +40,9 @@ type Options struct {
 	Now           func() time.Time
 	Logger        *slog.Logger
 	Snapshots     *Snapshots // nil: no snapshots
+	// Jitter draws a pause below the most, between attempts of commands that
+	// compete for a stream. Default: at random.
+	Jitter func(most time.Duration) time.Duration
 }
 
 // Ledger runs commands. It is safe for concurrent use.
@@ -81,6 +85,9 @@ func New(store eventstore.Store, readModels ReadModels, tenants Tenants, options
 	}
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.DiscardHandler)
+	}
+	if options.Jitter == nil {
+		options.Jitter = rand.N[time.Duration]
 	}
 	return &Ledger{
 		store:         store,

@@ -32,6 +32,7 @@ type repository[S aggregate[S]] struct {
 	snapshotShape string // names the JSON shape of S; change it together with S
 	snapshotEvery int64
 	now           func() time.Time
+	jitter        func(most time.Duration) time.Duration
 	logger        *slog.Logger
 
 	mu    sync.Mutex // guards lanes and the queues in them
@@ -46,6 +47,7 @@ func newRepository[S aggregate[S]](store eventstore.Store, shape string, weigh f
 		snapshotShape: shape,
 		snapshotEvery: options.SnapshotEvery,
 		now:           options.Now,
+		jitter:        options.Jitter,
 		logger:        options.Logger,
 		lanes:         map[string]*lane[S]{},
 	}

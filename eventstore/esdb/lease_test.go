@@ -24,8 +24,8 @@ func TestAHeadIsNeverFromThePast(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			rng := seeded(seed)
 			cluster := modelled(t, model.Options{Nodes: 3, Elections: true, Rand: seeded(seed), Latency: time.Duration(rng.IntN(4)) * time.Millisecond})
-			a := on(t, &modelwire.Dialer{Cluster: cluster, Rand: seeded(seed + 1)}, esdb.Options{})
-			b := on(t, &modelwire.Dialer{Cluster: cluster, Rand: seeded(seed + 2)}, esdb.Options{})
+			a := on(t, &modelwire.Dialer{Cluster: cluster, Seed: seed + 1}, esdb.Options{})
+			b := on(t, &modelwire.Dialer{Cluster: cluster, Seed: seed + 2}, esdb.Options{})
 			mustAppend(t, a, "a-1", eventstore.NoStream(), storetest.NewDraft("a.x"))
 			headOf(t, a)
 			headOf(t, b)
@@ -82,7 +82,7 @@ func TestASilentLeaderIsPassedOver(t *testing.T) {
 	for seed := range uint64(50) {
 		synctest.Test(t, func(t *testing.T) {
 			cluster := modelled(t, model.Options{Nodes: 3, Elections: true, Rand: seeded(seed)})
-			store := on(t, &modelwire.Dialer{Cluster: cluster, Rand: seeded(seed + 1)}, esdb.Options{})
+			store := on(t, &modelwire.Dialer{Cluster: cluster, Seed: seed + 1}, esdb.Options{})
 			mustAppend(t, store, "a-1", eventstore.NoStream(), storetest.NewDraft("a.x"))
 			headOf(t, store)
 			frozen := cluster.Leader()

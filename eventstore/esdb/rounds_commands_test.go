@@ -48,11 +48,11 @@ func verifierOf(c domain.CredentialID) domain.Verifier {
 	return domain.Verifier{KeyID: "k", MAC: []byte(c.String())}
 }
 
-func newTenant(ctx context.Context, l *ledger.Ledger, tr *truth, agents int) (*tenant, error) {
+func newTenant(ctx context.Context, l *ledger.Ledger, tr *truth, slug string, agents int) (*tenant, error) {
 	scopes := domain.NewScopes(domain.ScopeAgentsRead, domain.ScopeAuditRead)
 	t := &tenant{truth: tr, operator: domain.Caller{OrganizationID: domain.OrganizationID{UUID: uuid.New()}, Scopes: domain.AllScopes()}}
 	created, err := l.CreateOrganization(ctx, ledger.System(), domain.CreateOrganization{
-		Caller: t.operator, OrganizationID: domain.OrganizationID{UUID: ledger.NewID()}, Name: "Acme", Slug: "acme", PlanTier: domain.TierEnterprise,
+		Caller: t.operator, OrganizationID: domain.OrganizationID{UUID: ledger.NewID()}, Name: "Acme", Slug: slug, PlanTier: domain.TierEnterprise,
 	})
 	if err != nil {
 		return nil, err
@@ -61,7 +61,7 @@ func newTenant(ctx context.Context, l *ledger.Ledger, tr *truth, agents int) (*t
 	t.id = created.State.ID
 	for n := range agents {
 		registered, err := l.RegisterAgent(ctx, ledger.System(), domain.RegisterAgent{
-			Caller: t.operator, AgentID: domain.AgentID{UUID: ledger.NewID()}, OrganizationID: t.id, Email: fmt.Sprintf("agent-%d@example.com", n),
+			Caller: t.operator, AgentID: domain.AgentID{UUID: ledger.NewID()}, OrganizationID: t.id, Email: fmt.Sprintf("agent-%d@%s.example", n, slug),
 			Profile: domain.Profile{AgentType: domain.AgentCustom, Version: "1.0.0", Owner: "rounds", DeploymentEnv: domain.EnvDevelopment},
 			Scopes:  scopes,
 		})

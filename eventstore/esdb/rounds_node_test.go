@@ -3,6 +3,8 @@ package esdb_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -18,12 +20,17 @@ import (
 // ours is a node of ours as far as the ledger goes: the engine, the index of
 // revocations and the commands.
 type ours struct {
-	dialer  *lossy
-	options esdb.Options
+	open   func() *esdb.Store
+	seed   uint64
+	dialer *lossy // in virtual time
 
 	mu   sync.Mutex // guards what follows
 	life *life      // nil while it is stopped
 }
+
+// oddTimeout is one that does not end at the same moment as other waits that began
+// with it: what happens at one moment does so in no order.
+const oddTimeout = 5*time.Second + 3217*time.Microsecond
 
 // life is a node from its start to its stop.
 type life struct {
@@ -34,9 +41,9 @@ type life struct {
 }
 
 func (o *ours) start() {
-	l := &life{store: esdb.NewOn(o.dialer, o.options)}
-	l.revocations = projections.NewRevocations(l.store, projections.RevocationsOptions{})
-	l.ledger = ledger.New(l.store, nil, l.revocations, ledger.Options{})
+	l := &life{store: o.open()}
+	l.revocations = projections.NewRevocations(l.store, projections.RevocationsOptions{Timeout: oddTimeout})
+	l.ledger = ledger.New(l.store, nil, l.revocations, ledger.Options{Jitter: jitter(o.seed)})
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { keepFresh(ctx, l.revocations) })
@@ -88,9 +95,7 @@ type lossy struct {
 	wire.Dialer
 	losing  atomic.Bool
 	mistake mistake
-
-	mu  sync.Mutex // guards rng
-	rng *rand.Rand
+	seed    uint64
 }
 
 // mistake is one that an engine, or what it rests on, could make.
@@ -111,10 +116,24 @@ func (l *lossy) Dial(ctx context.Context) (wire.Conn, error) {
 	return &lossyConn{Conn: c, by: l}, nil
 }
 
-func (l *lossy) chance(of float64) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.rng.Float64() < of
+// chance follows from the seed, the moment and the matter, so that it does not
+// matter who comes first.
+func (l *lossy) chance(of float64, matter string) bool {
+	hash := fnv.New64a()
+	_, _ = hash.Write([]byte(matter)) // never fails
+	return momentary(l.seed^hash.Sum64()).Float64() < of
+}
+
+// jitter draws pauses in the same way.
+func jitter(seed uint64) func(most time.Duration) time.Duration {
+	return func(most time.Duration) time.Duration {
+		return time.Duration(momentary(seed).Int64N(int64(most) + 1))
+	}
+}
+
+// momentary is chance at this moment.
+func momentary(seed uint64) *rand.Rand {
+	return rand.New(rand.NewPCG(seed, uint64(time.Now().UnixNano())))
 }
 
 var errLost = errors.New("the answer was lost")
@@ -124,8 +143,8 @@ type lossyConn struct {
 	by *lossy
 }
 
-func (c *lossyConn) lost() bool {
-	if !c.by.losing.Load() || !c.by.chance(0.3) {
+func (c *lossyConn) lost(matter string) bool {
+	if !c.by.losing.Load() || !c.by.chance(0.3, matter) {
 		return false
 	}
 	c.Retire(errLost)
@@ -136,14 +155,14 @@ func (c *lossyConn) Append(ctx context.Context, stream string, expected int64, e
 	if c.by.mistake == unproven && stream == "barrier" {
 		return wire.Start, nil
 	}
-	if c.by.mistake == takenForWritten && expected >= 0 && c.by.chance(0.05) {
+	if c.by.mistake == takenForWritten && expected >= 0 && c.by.chance(0.05, stream) {
 		page, err := c.Conn.ReadAll(ctx, wire.End, eventstore.Backwards, 1)
 		if err == nil && len(page) > 0 {
 			return wire.At(page[0].Position.Commit + 1000), nil
 		}
 	}
 	at, err := c.Conn.Append(ctx, stream, expected, events)
-	if err == nil && c.lost() {
+	if err == nil && c.lost(stream) {
 		return wire.Start, &wire.Error{Verdict: wire.Broken, Err: errLost}
 	}
 	return at, err
@@ -151,7 +170,7 @@ func (c *lossyConn) Append(ctx context.Context, stream string, expected int64, e
 
 func (c *lossyConn) ReadAll(ctx context.Context, from wire.Position, direction eventstore.Direction, count int) ([]wire.Record, error) {
 	page, err := c.Conn.ReadAll(ctx, from, direction, count)
-	if err == nil && c.lost() {
+	if err == nil && c.lost(fmt.Sprint(from, direction, count)) {
 		return nil, &wire.Error{Verdict: wire.Broken, Err: errLost}
 	}
 	if c.by.mistake == skipping && direction == eventstore.Forwards && from != wire.Start && len(page) > 1 && page[0].Position.Commit != from.Commit {

@@ -16,6 +16,7 @@ type schedule struct {
 	seed    uint64
 	latency time.Duration
 	faults  []fault
+	traced  bool // what happens is written down
 }
 
 // fault is one thing that goes wrong, and for how long.

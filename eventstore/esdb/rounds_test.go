@@ -35,7 +35,7 @@ const requestBound = 3 * time.Second
 // active for none, what was answered is not lost, nobody waits for long, and what
 // nobody has ended is active.
 func TestRounds(t *testing.T) {
-	rounds, first := wantedRounds(t, 1000)
+	rounds, first := wantedRounds(t, "ROUNDS", 1000)
 	begin, sum := time.Now(), result{}
 	for n := range rounds {
 		seed := first + uint64(n)
@@ -90,7 +90,7 @@ func TestRoundsFindMistakes(t *testing.T) {
 }
 
 // wantedRounds is how many rounds are asked for, and by what seed they begin.
-func wantedRounds(t *testing.T, usual int) (rounds int, first uint64) {
+func wantedRounds(t *testing.T, setting string, usual int) (rounds int, first uint64) {
 	rounds = usual
 	if raceEnabled || testing.Short() {
 		rounds = usual / 20
@@ -102,14 +102,7 @@ func wantedRounds(t *testing.T, usual int) (rounds int, first uint64) {
 		}
 		rounds, first = 1, seed
 	}
-	if text := os.Getenv("ROUNDS"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 {
-			t.Fatalf("ROUNDS is a number of rounds, got %q", text)
-		}
-		rounds = n
-	}
-	return rounds, first
+	return wanted(t, setting, rounds), first
 }
 
 // result is what came of rounds.
@@ -129,9 +122,11 @@ func (r result) String() string {
 	return fmt.Sprintf("%d commands done, %d tokens judged, %d of them had been ended, longest wait while one led %s", r.commands, r.told, r.dead, r.slowest)
 }
 
-// round runs one schedule in virtual time. One thread at a time, so that a seed
-// replays: what happens at different moments does so in the same order, and what
-// happens at the same moment nearly always.
+// round runs one schedule in virtual time. It replays from its seed
+// (TestARoundReplays): all that is left to chance follows from the seed, the moment
+// and the matter, so it does not matter who comes first. What happens at the same
+// nanosecond does so in the order of Go's scheduler, which nobody can seed; so
+// latencies differ by who asks for what, and no two waits are of the same length.
 func round(t *testing.T, s schedule, options esdb.Options, m mistake) (r result) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	synctest.Test(t, func(t *testing.T) {
@@ -189,11 +184,12 @@ type aRound struct {
 
 func newRound(t *testing.T, s schedule, options esdb.Options, m mistake) *aRound {
 	cluster := modelled(t, model.Options{Nodes: 3, Elections: true, Rand: seeded(s.seed), Latency: s.latency})
-	w := &aRound{schedule: s, trouble: &trouble{cluster: cluster, cut: map[*model.Node]bool{}}, truth: newTruth(), begin: time.Now(), traced: os.Getenv("ROUNDS_SEED") != "" && os.Getenv("ROUNDS") == ""}
+	w := &aRound{schedule: s, trouble: &trouble{cluster: cluster, cut: map[*model.Node]bool{}}, truth: newTruth(), begin: time.Now(), traced: s.traced || os.Getenv("ROUNDS_SEED") != "" && os.Getenv("ROUNDS") == ""}
 	for n := range w.nodes {
-		w.nodes[n] = &ours{options: options, dialer: &lossy{
-			Dialer: &modelwire.Dialer{Cluster: cluster, Rand: seeded(s.seed + 1000 + uint64(n))}, rng: seeded(s.seed + 2000 + uint64(n)), mistake: m,
-		}}
+		own := 1_000_000_000*uint64(n+1) + s.seed
+		dialer, options := &lossy{Dialer: &modelwire.Dialer{Cluster: cluster, Seed: own}, seed: own, mistake: m}, options
+		options.Jitter, options.Timeout = jitter(own), oddTimeout+7*time.Millisecond
+		w.nodes[n] = &ours{dialer: dialer, seed: own, open: func() *esdb.Store { return esdb.NewOn(dialer, options) }}
 		w.nodes[n].start()
 	}
 	return w
@@ -211,7 +207,7 @@ func (w *aRound) run(ctx context.Context) {
 		}
 	}()
 	var err error
-	if w.tenant, err = newTenant(ctx, w.nodes[0].current().ledger, w.truth, 3); err != nil {
+	if w.tenant, err = newTenant(ctx, w.nodes[0].current().ledger, w.truth, "acme", 3); err != nil {
 		w.truth.fault("begin the round: %v", err)
 		return
 	}
@@ -265,25 +261,29 @@ func (w *aRound) strike(f fault) {
 func (w *aRound) command(ctx context.Context, rng *rand.Rand, end time.Time) {
 	for time.Now().Before(end) {
 		time.Sleep(between(rng, 5*time.Millisecond, 800*time.Millisecond))
-		n, drawn := rng.IntN(2), seeded(rng.Uint64())
-		node := w.nodes[n].current()
-		if node == nil {
-			continue
-		}
-		var what string
-		err := w.bounded(ctx, func(ctx context.Context) (err error) {
-			what, err = w.tenant.command(ctx, drawn, node)
-			return err
-		})
-		w.say("%c: %s: %v", 'A'+n, what, err)
-		if err != nil {
-			continue
-		}
-		w.truth.mu.Lock()
-		w.truth.commands++
-		w.truth.mu.Unlock()
-		w.question(ctx, 1-n, w.truth.some(drawn))
+		w.act(ctx, rng)
 	}
+}
+
+func (w *aRound) act(ctx context.Context, rng *rand.Rand) {
+	n, drawn := rng.IntN(2), seeded(rng.Uint64())
+	node := w.nodes[n].current()
+	if node == nil {
+		return
+	}
+	var what string
+	err := w.bounded(ctx, func(ctx context.Context) (err error) {
+		what, err = w.tenant.command(ctx, drawn, node)
+		return err
+	})
+	w.say("%c: %s: %v", 'A'+n, what, err)
+	if err != nil {
+		return
+	}
+	w.truth.mu.Lock()
+	w.truth.commands++
+	w.truth.mu.Unlock()
+	w.question(ctx, 1-n, w.truth.some(drawn))
 }
 
 // ask keeps asking one node.
@@ -322,7 +322,10 @@ func (w *aRound) bounded(ctx context.Context, request func(context.Context) erro
 	defer cancel()
 	begin := time.Now()
 	err := request(ctx)
-	took, led := time.Since(begin), w.trouble.waited(begin)
+	took, led := time.Since(begin), time.Duration(0)
+	if w.trouble != nil {
+		led = w.trouble.waited(begin)
+	}
 	if errors.Is(err, context.DeadlineExceeded) && took >= patience {
 		w.truth.fault("%s: a request came to no end within %s", time.Since(w.begin), patience)
 	}
@@ -342,7 +345,7 @@ const settled = 15 * time.Second
 // final looks at everything once nothing goes wrong any more: both nodes, and one
 // that starts now, know what has ended, and the ledger is whole.
 func (w *aRound) final(ctx context.Context) {
-	third := &ours{options: w.nodes[0].options, dialer: w.nodes[0].dialer}
+	third := &ours{open: w.nodes[0].open}
 	third.start()
 	defer third.stop()
 	w.truth.mu.Lock()

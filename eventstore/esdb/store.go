@@ -3,6 +3,7 @@ package esdb
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,6 +37,9 @@ type Options struct {
 	// answered it leads, from when it was sent. It has to be shorter than the
 	// servers need to elect another leader: 1.5 s, as they come. Default: 1 s.
 	Lease time.Duration
+	// Jitter draws a pause from zero to the most, so that nodes do not all try
+	// again at the same moment. Default: at random.
+	Jitter func(most time.Duration) time.Duration
 }
 
 // Store is the engine. It implements [eventstore.Store].
@@ -107,6 +111,9 @@ func (options Options) withDefaults() Options {
 	}
 	if options.MaxBackoff <= 0 {
 		options.MaxBackoff = 5 * time.Second
+	}
+	if options.Jitter == nil {
+		options.Jitter = func(most time.Duration) time.Duration { return rand.N(most + 1) }
 	}
 	return options
 }

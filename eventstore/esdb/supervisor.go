@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -125,7 +124,7 @@ func (o Options) backoff(failures int) time.Duration {
 	if failures < 16 {
 		wait = min(wait, o.MinBackoff<<(failures-1))
 	}
-	return wait/2 + rand.N(wait/2+1)
+	return wait/2 + o.Jitter(wait/2)
 }
 
 func pause(ctx context.Context, d time.Duration) {

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"context"
 	"hash/fnv"
 	"math/rand/v2"
 	"time"
@@ -16,6 +17,19 @@ func (c *Cluster) chance(matter, of string, which uint64) *rand.Rand {
 	_, _ = hash.Write([]byte{0})
 	_, _ = hash.Write([]byte(of))
 	return rand.New(rand.NewPCG(c.seed^hash.Sum64(), which^uint64(time.Now().UnixNano())<<8))
+}
+
+type asker struct{}
+
+// From says who asks, so that what two ask at the same moment does not arrive at
+// the same moment.
+func From(ctx context.Context, who uint64) context.Context {
+	return context.WithValue(ctx, asker{}, who)
+}
+
+func askerOf(ctx context.Context) uint64 {
+	who, _ := ctx.Value(asker{}).(uint64)
+	return who
 }
 
 // between draws a duration.

@@ -162,7 +162,7 @@ func (c *Cluster) travel(ctx context.Context, matter, of string, n *Node) error 
 	if c.options.Latency <= 0 {
 		return ctx.Err()
 	}
-	timer := time.NewTimer(between(c.chance(matter, of, uint64(n.number)), 0, c.options.Latency))
+	timer := time.NewTimer(between(c.chance(matter, of, uint64(n.number)^askerOf(ctx)<<2), 0, c.options.Latency))
 	defer timer.Stop()
 	c.mu.Unlock()
 	defer c.mu.Lock()

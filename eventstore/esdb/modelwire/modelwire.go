@@ -6,6 +6,7 @@ package modelwire
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"math/rand/v2"
 	"sync"
@@ -19,13 +20,12 @@ import (
 // Dialer dials the nodes of a cluster. The zero value of all but Cluster is good.
 type Dialer struct {
 	Cluster *model.Cluster
-	// Rand draws in which order nodes are asked who leads. Default: in order.
-	Rand *rand.Rand
+	// Seed is what the order in which nodes are asked who leads follows from, and
+	// from the time, so that it does not matter who asks first. 0: in order.
+	Seed uint64
 	// Called hears of every call, before it is made: "append", "stream", "all",
 	// "follow" and "dial".
 	Called func(call string)
-
-	mu sync.Mutex // guards Rand
 }
 
 // silence is how long a node may be silent before another one is asked.
@@ -66,15 +66,13 @@ func (d *Dialer) Dial(ctx context.Context) (wire.Conn, error) {
 func (d *Dialer) ask(ctx context.Context, n *model.Node) ([]model.Member, error) {
 	ctx, cancel := context.WithTimeout(ctx, silence)
 	defer cancel()
-	members, err := n.Gossip(ctx)
+	members, err := n.Gossip(model.From(ctx, d.Seed))
 	return members, judge(err)
 }
 
 func (d *Dialer) order() []int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.Rand != nil {
-		return d.Rand.Perm(d.Cluster.Nodes())
+	if d.Seed != 0 {
+		return rand.New(rand.NewPCG(d.Seed, uint64(time.Now().UnixNano()))).Perm(d.Cluster.Nodes())
 	}
 	order := make([]int, d.Cluster.Nodes())
 	for i := range order {
@@ -128,6 +126,11 @@ func (c *conn) enter(call string) (*model.Node, error) {
 	return c.node, nil
 }
 
+// from says who asks, and for what.
+func (c *conn) from(ctx context.Context, what uint64) context.Context {
+	return model.From(ctx, c.dialer.Seed^what<<32)
+}
+
 // leave judges the error of a call, and acts on it as the library does.
 func (c *conn) leave(n *model.Node, err error) error {
 	defer c.calls.Done()
@@ -154,7 +157,7 @@ func (c *conn) Append(ctx context.Context, stream string, expected int64, events
 	for i, e := range events {
 		proposed[i] = model.Proposed{ID: model.ID(e.ID), Type: e.Type, ContentType: "application/json", Data: e.Data, Metadata: e.Metadata}
 	}
-	appended, err := n.Append(ctx, true, stream, expected, proposed)
+	appended, err := n.Append(c.from(ctx, binary.BigEndian.Uint64(events[0].ID[8:])), true, stream, expected, proposed)
 	if err == nil && appended.Wrong {
 		err = &wire.Error{Verdict: wire.Conflict, Err: errors.New("the stream is at another revision")}
 	}
@@ -166,7 +169,7 @@ func (c *conn) ReadStream(ctx context.Context, stream string, from int64, direct
 	if err != nil {
 		return nil, err
 	}
-	page, found, err := n.ReadStream(ctx, true, stream, from, direction == eventstore.Backwards, uint64(count))
+	page, found, err := n.ReadStream(c.from(ctx, uint64(from)), true, stream, from, direction == eventstore.Backwards, uint64(count))
 	if err == nil && !found {
 		err = &wire.Error{Verdict: wire.Missing, Err: errors.New("there is no such stream")}
 	}
@@ -178,7 +181,7 @@ func (c *conn) ReadAll(ctx context.Context, from wire.Position, direction events
 	if err != nil {
 		return nil, err
 	}
-	page, err := n.ReadAll(ctx, true, model.Position(from), direction == eventstore.Backwards, uint64(count), nil)
+	page, err := n.ReadAll(c.from(ctx, from.Commit+uint64(count)), true, model.Position(from), direction == eventstore.Backwards, uint64(count), nil)
 	return recordsOf(page), atPosition(from, c.leave(n, err))
 }
 
@@ -192,7 +195,7 @@ func (c *conn) Follow(ctx context.Context, after wire.Position, prefix string) (
 	if prefix == "" {
 		filter = &model.Filter{ByType: true, Regex: `^[^$]`}
 	}
-	sub, err := n.Subscribe(ctx, true, model.Position(after), filter, model.Window{Events: 1000, Times: 1})
+	sub, err := n.Subscribe(c.from(ctx, after.Commit), true, model.Position(after), filter, model.Window{Events: 1000, Times: 1})
 	if err := atPosition(after, c.leave(n, err)); err != nil {
 		return nil, err
 	}
