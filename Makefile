@@ -22,6 +22,7 @@ CHAOS_ENGINE   ?=
 # How many rounds are run in virtual time, and from what seed on.
 ROUNDS      ?= 1000000
 ROUNDS_SEED ?= 0
+SCAVENGE_ROUNDS ?= 200
 
 WITH_SERVICES := bin/withservices --
 PROMTOOL := tools/promtool.sh
@@ -75,8 +76,9 @@ fuzz: go ## Fuzz every fuzz target for FUZZTIME (10s) each
 	done
 
 .PHONY: test-esdb
-test-esdb: bin/withservices ## Run the tests of the API with the ledger in an EventStoreDB, the tests' own
-	@exec $(WITH_SERVICES) env TEST_EVENTSTORE=esdb go test -count=1 -timeout $(TIMEOUT) ./api
+test-esdb: bin/withservices ## Ask whether an EventStoreDB can keep a ledger (ESDB_URL=esdb://…, STORE_FAULTS=PROGRAM); without ESDB_URL the tests' own, in short
+	@go build -o bin/qualify ./internal/qualify
+	@exec $(WITH_SERVICES) bin/qualify
 
 .PHONY: test-pg
 test-pg: bin/withservices ## Run what depends on PostgreSQL with each version from 15 to 18 (POSTGRES_VERSIONS="17"), and with PgBouncer
@@ -89,7 +91,7 @@ chaos: bin/withservices c-compiler ## Kill, freeze and cut off three nodes under
 
 .PHONY: rounds
 rounds: go ## Run ROUNDS (1000000) schedules of faults on a modelled EventStoreDB, in virtual time, from ROUNDS_SEED (0) on
-	@exec env ROUNDS=$(ROUNDS) ROUNDS_SEED=$(ROUNDS_SEED) go test -count=1 -v -timeout 0 -run '^TestRounds$$|^TestScavengeRounds$$' ./eventstore/esdb
+	@exec env ROUNDS=$(ROUNDS) SCAVENGE_ROUNDS=$(SCAVENGE_ROUNDS) ROUNDS_SEED=$(ROUNDS_SEED) go test -count=1 -v -timeout 0 -run '^TestRounds$$|^TestScavengeRounds$$' ./eventstore/esdb
 
 .PHONY: bench
 bench: go ## Measure, and print each figure beside what bounds it

@@ -10,6 +10,7 @@ import (
 	"github.com/sentryagent/agentidp/internal/chaos"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/lease"
+	"github.com/sentryagent/agentidp/internal/realstore"
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/projections/transparency"
 )
@@ -22,7 +23,7 @@ type cluster struct {
 
 func newCluster(tb testing.TB, engine string, nodes int) *cluster {
 	tb.Helper()
-	c := &cluster{world: newWorldOn(tb, engine, "CHECKPOINT_INTERVAL_MS=1000", "VERIFY_NEW_INTERVAL_MS=5000", "CREDENTIAL_SCAN_INTERVAL_MS=2000", "DB_POOL_MAX=8")}
+	c := &cluster{world: newWorldWhere(tb, engine, "CHECKPOINT_INTERVAL_MS=1000", "VERIFY_NEW_INTERVAL_MS=5000", "CREDENTIAL_SCAN_INTERVAL_MS=2000", "DB_POOL_MAX=8")}
 	for range nodes {
 		n := &chaosNode{tb: tb, world: c.world, port: freePort(tb), up: make(chan struct{}, 1)}
 		n.reachThroughProxies()
@@ -42,15 +43,20 @@ func (c *cluster) addresses() (bases []string) {
 }
 
 // faults are what is to happen to the nodes and to what keeps their ledger.
-func (c *cluster) faults(seed uint64) *chaos.Faults {
+func (c *cluster) faults(tb testing.TB, seed uint64) *chaos.Faults {
+	tb.Helper()
 	f := &chaos.Faults{Seed: seed}
 	for _, n := range c.nodes {
 		f.Members = append(f.Members, chaos.Member{
 			Node: n, Database: n.database, Redis: n.redis, EventStore: n.eventStore, Beyond: lease.Silence + time.Second,
 		})
 	}
-	if c.eventStore != nil {
+	switch program := realstore.Faults(tb); {
+	case c.eventStore != nil:
 		f.Others = []chaos.Victim{chaos.EventStore{Cluster: c.eventStore}}
+	case program != nil && c.setting("EVENTSTORE") == config.EventStoreESDB:
+		failed := func(err error) { tb.Error(err) }
+		f.Others = []chaos.Victim{chaos.StoreByProgram{Program: program, Failed: failed}}
 	}
 	return f
 }

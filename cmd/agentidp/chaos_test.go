@@ -35,7 +35,7 @@ func runChaos(t *testing.T, engine string, duration time.Duration, seed uint64) 
 	if err := workload.Prepare(within(t, patience), 4, 4); err != nil {
 		t.Fatal(err)
 	}
-	faults := cluster.faults(seed)
+	faults := cluster.faults(t, seed)
 	began := time.Now()
 	ctx := within(t, duration)
 	var running sync.WaitGroup

@@ -1,33 +1,31 @@
 package main
 
 import (
-	"os"
-	"strings"
 	"testing"
-
-	"github.com/google/uuid"
 
 	"github.com/sentryagent/agentidp/cmd/agentidp/app/apptest"
 	"github.com/sentryagent/agentidp/internal/config"
+	"github.com/sentryagent/agentidp/internal/realstore"
 )
 
 // engines are those that the ledger can be kept in.
 var engines = []string{config.EventStorePostgres, config.EventStoreESDB}
 
-// realServer names an EventStoreDB or KurrentDB for the tests that break none.
-const realServer = "ESDB_URL"
-
 // onEachEngine runs a test in a world of each engine. Where the environment
 // names a real server, the ledger is there, under a name of its own.
 func onEachEngine(t *testing.T, test func(*testing.T, *world), settings ...string) {
 	t.Helper()
-	onEach(t, func(tb testing.TB, engine string, settings ...string) *world {
-		if there := os.Getenv(realServer); there != "" && engine == config.EventStoreESDB {
-			url := ledgerOn(there, "agentidp-test-"+uuid.NewString())
-			return newWorld(tb, append([]string{"EVENTSTORE=" + engine, "ESDB_URL=" + url}, settings...)...)
-		}
-		return newWorldOn(tb, engine, settings...)
-	}, test, settings)
+	onEach(t, newWorldWhere, test, settings)
+}
+
+// newWorldWhere is [newWorldOn], and on a real server where there is one.
+func newWorldWhere(tb testing.TB, engine string, settings ...string) *world {
+	tb.Helper()
+	if there := realstore.URL(tb); there != "" && engine == config.EventStoreESDB {
+		url := realstore.Ledger(there, realstore.Name())
+		return newWorld(tb, append([]string{"EVENTSTORE=" + engine, "ESDB_URL=" + url}, settings...)...)
+	}
+	return newWorldOn(tb, engine, settings...)
 }
 
 // onEachOwnEngine is [onEachEngine] for tests that break the engine: that is
@@ -67,14 +65,4 @@ func (w *world) fewer(rounds int) int {
 		return (rounds + 2) / 3
 	}
 	return rounds
-}
-
-// ledgerOn is the URL of a ledger on a server that keeps several.
-func ledgerOn(url, ledger string) string {
-	server, query, asked := strings.Cut(url, "?")
-	url = strings.TrimSuffix(server, "/") + "/" + ledger
-	if asked {
-		url += "?" + query
-	}
-	return url
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sentryagent/agentidp/cmd/agentidp/app/apptest"
 	"github.com/sentryagent/agentidp/internal/pgtest"
+	"github.com/sentryagent/agentidp/internal/realstore"
 )
 
 func copied(t *testing.T, r result, code int) (shown shownCopy) {
@@ -34,7 +35,7 @@ func TestALedgerMovesHouseUnderLoadAndBackAgain(t *testing.T) {
 	token := s.mustToken(t, w.operator.ClientID, w.operator.ClientSecret, "admin:orgs audit:read")
 	s.must(t, 200, "GET", "/api/v1/organizations/"+w.operator.OrganizationID+"/checkpoint", token, nil)
 	server, _ := apptest.ESDB(t, 1)
-	there := ledgerOn(server.URL(), "moved")
+	there := realstore.Ledger(server.URL(), "moved")
 	here := w.setting("DATABASE_URL")
 
 	var issued []string

@@ -2,7 +2,6 @@ package esdb_test
 
 import (
 	"errors"
-	"os"
 	"testing"
 	"time"
 
@@ -12,10 +11,8 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/esdb"
 	"github.com/sentryagent/agentidp/eventstore/esdb/wiretest"
 	"github.com/sentryagent/agentidp/eventstore/storetest"
+	"github.com/sentryagent/agentidp/internal/realstore"
 )
-
-// realServer names a real server for the tests that need no faults.
-const realServer = "ESDB_URL"
 
 func newCluster(t testing.TB, nodes int) *wiretest.Cluster {
 	t.Helper()
@@ -58,12 +55,9 @@ func TestStoreOnASharedCluster(t *testing.T) {
 }
 
 func TestStoreOnARealServer(t *testing.T) {
-	url := os.Getenv(realServer)
-	if url == "" {
-		t.Skip("set " + realServer + " to the connection string of an EventStoreDB or KurrentDB that may be written to")
-	}
+	url := realstore.Require(t)
 	storetest.Run(t, func(t *testing.T) eventstore.Store {
-		return newStore(t, url, esdb.Options{Prefix: "agentidp-test-" + uuid.NewString() + "/"})
+		return newStore(t, url, esdb.Options{Prefix: realstore.Name() + "/"})
 	})
 }
 

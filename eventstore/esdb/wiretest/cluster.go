@@ -80,6 +80,9 @@ func (c *Cluster) Nodes() int { return len(c.nodes) }
 // URL is the connection string: of one node, or with all of them as seeds.
 func (c *Cluster) URL() string { return c.ways()[0].URL() }
 
+// Addresses are where the nodes listen, in order.
+func (c *Cluster) Addresses() []string { return c.ways()[0].Addresses() }
+
 // Client is the library as another program would use it; Close it.
 func (c *Cluster) Client() (*client.Client, error) {
 	config, err := client.ParseConnectionString(c.URL())

@@ -2,23 +2,17 @@ package wiretest_test
 
 import (
 	"context"
-	"crypto/tls"
-	"encoding/base64"
-	"os"
-	"strings"
 	"testing"
 	"time"
 
-	client "github.com/EventStore/EventStore-Client-Go/v4/esdb"
-	"github.com/google/uuid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 
 	api "github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"github.com/sentryagent/agentidp/eventstore/esdb/wiretest"
+	"github.com/sentryagent/agentidp/internal/realstore"
 )
 
 // fact is one thing that is true of a real server.
@@ -34,7 +28,7 @@ func ask(t *testing.T, facts []fact) {
 	urls := map[string]func(t *testing.T) string{"wire": func(t *testing.T) string {
 		return wiretest.Start(t, 1).URL()
 	}}
-	if url := os.Getenv("ESDB_URL"); url != "" {
+	if url := realstore.URL(t); url != "" {
 		urls["real"] = func(*testing.T) string { return url }
 	}
 	for name, url := range urls {
@@ -50,29 +44,13 @@ func ask(t *testing.T, facts []fact) {
 // connect finds the leader among the seeds of a connection string.
 func connect(t *testing.T, url string) *server {
 	t.Helper()
-	config, err := client.ParseConnectionString(url)
+	real, err := realstore.Parse(url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	seeds := []string{config.Address}
-	for _, seed := range config.GossipSeeds {
-		seeds = append(seeds, seed.String())
-	}
-	ctx := metadata.AppendToOutgoingContext(t.Context(), "requires-leader", "true")
-	if config.Username != "" {
-		basic := base64.StdEncoding.EncodeToString([]byte(config.Username + ":" + config.Password))
-		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Basic "+basic)
-	}
-	transport := credentials.NewTLS(&tls.Config{RootCAs: config.RootCAs, InsecureSkipVerify: config.SkipCertificateVerification})
-	if config.DisableTLS {
-		transport = insecure.NewCredentials()
-	}
-	for _, seed := range seeds {
-		if seed == "" {
-			continue
-		}
-		seed = strings.TrimPrefix(strings.TrimPrefix(seed, "https://"), "http://")
-		connection, err := grpc.NewClient(seed, grpc.WithTransportCredentials(transport), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(32<<20)))
+	ctx := real.As(metadata.AppendToOutgoingContext(t.Context(), "requires-leader", "true"))
+	for _, seed := range real.Seeds() {
+		connection, err := real.Dial(seed, grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(32<<20)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -88,7 +66,7 @@ func connect(t *testing.T, url string) *server {
 }
 
 func over(t *testing.T, connection *grpc.ClientConn, ctx context.Context) *server {
-	return &server{t, api.NewStreamsClient(connection), ctx, connection, "facts-" + uuid.NewString() + "-"}
+	return &server{t, api.NewStreamsClient(connection), ctx, connection, realstore.Name() + "-"}
 }
 
 // dial is a way to one node of the wire server.

@@ -17,6 +17,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/esdb/wiretest"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/pgtest"
+	"github.com/sentryagent/agentidp/internal/realstore"
 	"github.com/sentryagent/agentidp/migrations"
 )
 
@@ -53,11 +54,15 @@ func NewWorld(tb testing.TB, settings ...string) *World {
 }
 
 // engine is the settings for the engine that TEST_EVENTSTORE names; where it
-// names none, that is PostgreSQL.
+// names none, that is PostgreSQL. An EventStoreDB is the test's own, or the real
+// one that ESDB_URL names.
 func engine(tb testing.TB) []string {
 	tb.Helper()
 	if os.Getenv("TEST_EVENTSTORE") != config.EventStoreESDB {
 		return nil
+	}
+	if there := realstore.URL(tb); there != "" {
+		return onESDB(realstore.Ledger(there, realstore.Name()))
 	}
 	_, settings := ESDB(tb, 1)
 	return settings
@@ -68,7 +73,11 @@ func engine(tb testing.TB) []string {
 func ESDB(tb testing.TB, nodes int) (cluster *wiretest.Cluster, settings []string) {
 	tb.Helper()
 	cluster = wiretest.Start(tb, nodes)
-	return cluster, []string{"EVENTSTORE=" + config.EventStoreESDB, "ESDB_URL=" + cluster.URL()}
+	return cluster, onESDB(cluster.URL())
+}
+
+func onESDB(url string) (settings []string) {
+	return []string{"EVENTSTORE=" + config.EventStoreESDB, "ESDB_URL=" + url}
 }
 
 // Database is an empty migrated database of the test's own.
