@@ -32,7 +32,7 @@ func silentLeader(t *testing.T, seed uint64) {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
-	store := esdb.NewOn(&modelwire.Dialer{Cluster: cluster, Rand: rand.New(rand.NewPCG(seed, 1))}, esdb.Options{})
+	store := esdb.NewOn(&modelwire.Dialer{Cluster: cluster, Seed: seed + 1}, esdb.Options{})
 	t.Cleanup(store.Close)
 	w := newWorld(t, store, clients+1)
 	revocations := projections.NewRevocations(store, projections.RevocationsOptions{})
