@@ -59,7 +59,9 @@ func TestACommandDoesNotWaitForeverForAReadModel(t *testing.T) {
 // head is the position of the newest event.
 func (w *world) head(t *testing.T) eventstore.Position {
 	t.Helper()
-	head, err := w.openStore(t).Head(within(t, patience))
+	ledger := w.open(t)
+	defer ledger.Close() // tests ask often
+	head, err := ledger.Store.Head(within(t, patience))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -155,6 +155,14 @@ func (w *world) setting(name string) (value string) {
 // openLedger opens the ledger and its database as an auditor does.
 func (w *world) openLedger(tb testing.TB) *app.Ledger {
 	tb.Helper()
+	ledger := w.open(tb)
+	tb.Cleanup(ledger.Close)
+	return ledger
+}
+
+// open is openLedger for who closes it.
+func (w *world) open(tb testing.TB) *app.Ledger {
+	tb.Helper()
 	settings, err := config.Load(w.settings, "")
 	if err != nil {
 		tb.Fatal(err)
@@ -163,7 +171,6 @@ func (w *world) openLedger(tb testing.TB) *app.Ledger {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(ledger.Close)
 	return ledger
 }
 

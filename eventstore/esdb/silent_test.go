@@ -30,5 +30,11 @@ func TestAFrozenLeaderIsPassedOverByTheLibrary(t *testing.T) {
 		}
 		frozen.Wake()
 	}
+	for n := range cluster.Nodes() { // one that was deposed would refuse for what it lacks
+		if err := cluster.Node(n).Recover(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, "it is connected to the leader", func() bool { _, err := store.Head(t.Context()); return err == nil })
 	storetest.Verify(t, store)
 }
