@@ -25,13 +25,13 @@ const module = "github.com/sentryagent/agentidp"
 // rule of its own. Test files may import anything.
 var direction = map[string][]string{
 	"domain":     {},
-	"eventstore": {},
-	"migrations": {},
+	"eventstore": {"internal/wait"},
+	"migrations": {"internal/wait"},
 
-	"ledger":      {"eventstore", "domain"},
-	"projections": {"eventstore", "domain", "internal/lease"},
-	"replay":      {"projections", "eventstore", "domain"},
-	"reactors":    {"ledger", "eventstore", "domain", "internal/lease"},
+	"ledger":      {"eventstore", "domain", "internal/wait"},
+	"projections": {"eventstore", "domain", "internal/lease", "internal/wait"},
+	"replay":      {"projections", "eventstore", "domain", "internal/wait"},
+	"reactors":    {"ledger", "eventstore", "domain", "internal/lease", "internal/wait"},
 	"api":         {"ledger", "projections", "replay", "domain", "internal"},
 
 	"cmd":   everything, // where it is all put together
@@ -42,6 +42,7 @@ var direction = map[string][]string{
 	"internal/chaos":  everything, // attacks the whole product
 	"internal/pgtest": {"internal", "migrations"},
 	"internal/lease":  {}, // who of several processes may: nothing of the field in it
+	"internal/wait":   {},
 }
 
 var everything = []string{"*"}

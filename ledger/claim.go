@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/internal/wait"
 )
 
 // claimant is what owns a claim, as far as claiming needs to know.
@@ -53,7 +54,7 @@ func (l *Ledger) claim(
 		case rival.Abandoned():
 			takenFrom = current.state
 		case l.now().Sub(current.state.Since) < l.grace:
-			if err := pause(ctx, recheck); err != nil {
+			if err := wait.For(ctx, recheck); err != nil {
 				return domain.Claim{}, err
 			}
 		default:

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/wait"
 )
 
 const (
@@ -106,7 +107,7 @@ func (k *IdempotencyKeys) acquireOrWait(ctx context.Context, client domain.Agent
 		if !errors.Is(err, errInProgress) || waited >= patience {
 			return entry, err
 		}
-		if err := pause(ctx, recheck); err != nil {
+		if err := wait.For(ctx, recheck); err != nil {
 			return entry, err
 		}
 	}
@@ -169,7 +170,7 @@ UPDATE idempotency_keys SET lease_until = now() + $4 WHERE client = $1 AND key =
 func (k *IdempotencyKeys) renew(ctx context.Context, entry idempotencyEntry) (stop func()) {
 	ctx, stop = context.WithCancel(context.WithoutCancel(ctx))
 	go func() {
-		for pause(ctx, idempotencyRenew) == nil {
+		for wait.For(ctx, idempotencyRenew) == nil {
 			_, _ = k.pool.Exec(ctx, renewIdempotencyLease, entry.client.UUID, entry.key[:], entry.holder, idempotencyLease)
 		}
 	}()

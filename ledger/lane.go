@@ -11,6 +11,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/wait"
 )
 
 const (
@@ -246,21 +247,9 @@ func (r *repository[S]) afterFailure(ctx context.Context, stream string, before 
 		return before, err
 	}
 	if attempt > 0 {
-		if err := pause(ctx, r.jitter(time.Duration(attempt)*2*time.Millisecond)); err != nil {
+		if err := wait.For(ctx, r.jitter(time.Duration(attempt)*2*time.Millisecond)); err != nil {
 			return before, err
 		}
 	}
 	return r.refresh(ctx, stream, before)
-}
-
-// pause waits, or returns early with the context's error.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

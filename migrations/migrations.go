@@ -24,6 +24,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib" // the driver named pgx
 	"github.com/pressly/goose/v3"
+
+	"github.com/sentryagent/agentidp/internal/wait"
 )
 
 //go:embed *.sql
@@ -110,10 +112,8 @@ func takeLock(ctx context.Context, lock *sql.Conn) error {
 		if err != nil || taken {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(between):
+		if err := wait.For(ctx, between); err != nil {
+			return err
 		}
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/sentryagent/agentidp/internal/wait"
 )
 
 // serverLogin is the login of the server where nobody has chosen another.
@@ -93,10 +95,8 @@ func ensure(ctx context.Context, conn *pgx.Conn, is string, args []any, statemen
 			return false, fmt.Errorf("%w. As a superuser type: %s", err, statement)
 		case isState(err, "42710"), isState(err, "23505"), isState(err, "XX000"):
 			// Another database of the cluster came first, or is at it.
-			select {
-			case <-ctx.Done():
-				return false, ctx.Err()
-			case <-time.After(rest):
+			if err := wait.For(ctx, rest); err != nil {
+				return false, err
 			}
 		default:
 			return false, err

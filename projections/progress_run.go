@@ -22,7 +22,7 @@ func (p *Progress) Run(ctx context.Context) {
 
 // hearAll listens for announcements, for ever.
 func (p *Progress) hearAll(ctx context.Context) {
-	var wait backoff
+	backoff := newBackoff()
 	troubled := false
 	for ctx.Err() == nil {
 		listening, err := p.listen(ctx)
@@ -30,7 +30,7 @@ func (p *Progress) hearAll(ctx context.Context) {
 			return
 		}
 		if listening {
-			wait.reset()
+			backoff.Reset()
 			troubled = false
 			for _, t := range p.trackers {
 				t.forget()
@@ -41,7 +41,7 @@ func (p *Progress) hearAll(ctx context.Context) {
 			troubled = true
 		}
 		p.lookSoon()
-		pause(ctx, wait.delay())
+		_ = backoff.For(ctx)
 	}
 }
 

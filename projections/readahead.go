@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/wait"
 )
 
 // step is a batch of a subscription, decoded.
@@ -41,7 +42,7 @@ func (p *Projection) readAhead(ctx context.Context, subscription eventstore.Subs
 		if s.err != nil || s.poison != nil {
 			return
 		}
-		if len(batch.Events) < fullEnough && !pause(ctx, time.Until(looked.Add(p.pace()))) {
+		if len(batch.Events) < fullEnough && wait.For(ctx, time.Until(looked.Add(p.pace()))) != nil {
 			return
 		}
 	}

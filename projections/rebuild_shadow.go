@@ -13,6 +13,7 @@ import (
 
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/internal/lease"
+	"github.com/sentryagent/agentidp/internal/wait"
 )
 
 // shadow is a read model in schema next, on its way to become the live one.
@@ -88,8 +89,8 @@ func (s *shadow) lock(ctx context.Context) error {
 		if time.Now().After(deadline) {
 			return ErrRebuilding
 		}
-		if !pause(ctx, jitter(retry)) {
-			return ctx.Err()
+		if err := wait.For(ctx, wait.Jitter(retry)); err != nil {
+			return err
 		}
 	}
 }

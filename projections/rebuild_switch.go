@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/wait"
 )
 
 // A switch is tried again and again: it waits for readers no longer than this,
@@ -52,8 +53,8 @@ func (r *Rebuilder) replace(ctx context.Context, s *shadow) (held time.Duration,
 			if try == len(switchPatience) {
 				s.logger.Warn("the switch waits for long reads of the live tables to end", "position", s.position)
 			}
-			if !pause(ctx, jitter(switchPause)) {
-				return 0, ctx.Err()
+			if err := wait.For(ctx, wait.Jitter(switchPause)); err != nil {
+				return 0, err
 			}
 		default:
 			return 0, fmt.Errorf("switch: %w", err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/wait"
 )
 
 // Revocations knows which tokens are dead although their signature and expiry
@@ -166,15 +167,15 @@ func (r *Revocations) Size() RevocationsSize {
 // and forgets what no living token can need.
 func (r *Revocations) Run(ctx context.Context) {
 	const interval, pruneEvery = time.Second, time.Minute
-	var wait backoff
+	backoff := newBackoff()
 	var pruned time.Time
 	for {
 		delay := interval
 		err := r.keepUp(ctx)
 		if err != nil {
-			delay = wait.delay()
+			delay = wait.Jitter(backoff.Next())
 		} else {
-			wait.reset()
+			backoff.Reset()
 		}
 		if now := r.options.Now(); now.Sub(pruned) >= pruneEvery {
 			r.Prune(now)
@@ -183,7 +184,7 @@ func (r *Revocations) Run(ctx context.Context) {
 		if err == nil {
 			r.saveSnapshot(ctx)
 		}
-		if !pause(ctx, delay) {
+		if wait.For(ctx, delay) != nil {
 			return
 		}
 	}

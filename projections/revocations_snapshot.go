@@ -16,6 +16,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/wait"
 )
 
 // RevocationSnapshots keeps the index of revocations in PostgreSQL, so that a
@@ -221,7 +222,7 @@ func (s *RevocationSnapshots) mark(ctx context.Context, saved *revocationSnapsho
 		case found && newest.Position >= saved.Applied:
 			saved.Landmark = newest
 			return nil
-		case !pause(ctx, poll):
+		case wait.For(ctx, poll) != nil:
 			return &BehindError{Projection: AuditTrail, Position: newest.Position, Wanted: saved.Applied, Cause: ctx.Err()}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/wait"
 )
 
 // Sync brings the index up to date: when it returns nil, every event that was
@@ -80,7 +81,7 @@ func (g *syncGroup) fly() {
 		f.err = err
 		close(f.done)
 		// The goroutine stays for the pause, so that callers of it gather.
-		pause(context.Background(), time.Until(pauseUntil))
+		_ = wait.For(context.Background(), time.Until(pauseUntil))
 	}
 }
 

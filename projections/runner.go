@@ -62,7 +62,8 @@ func (r *Runner) Run(ctx context.Context) {
 	var workers sync.WaitGroup
 	for i := range r.projections {
 		w := &worker{
-			runner: r, leases: leases, projection: &r.projections[i],
+			backoff: newBackoff(),
+			runner:  r, leases: leases, projection: &r.projections[i],
 			logger: r.options.Logger.With("projection", r.projections[i].Name),
 		}
 		workers.Go(func() { w.run(ctx) })

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/internal/lease"
+	"github.com/sentryagent/agentidp/internal/wait"
 )
 
 // Idle advances (events were looked at, none was wanted) are kept in memory
@@ -40,31 +41,31 @@ type worker struct {
 
 	current bool   // the stored read model is no older than this build's
 	trouble string // what has been logged last; "" when all is well
-	backoff backoff
+	backoff wait.Backoff
 }
 
 func (w *worker) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := w.renew(ctx); err != nil {
 			w.report(ctx, err)
-			pause(ctx, w.delay(err))
+			_ = wait.For(ctx, w.delay(err))
 			continue
 		}
 		held, err := w.leases.Acquire(ctx, w.lease())
 		switch {
 		case err != nil:
 			w.report(ctx, err)
-			pause(ctx, w.backoff.delay())
+			_ = w.backoff.For(ctx)
 		case held == nil:
 			if w.trouble != halted { // a lease that another process tries in vain heals nothing
 				w.well("another process runs the projection")
 			}
-			pause(ctx, jitter(w.runner.options.Standby))
+			_ = wait.For(ctx, wait.Jitter(w.runner.options.Standby))
 		default:
 			err := w.lead(held)
 			w.leases.Release(w.lease())
 			w.report(ctx, err)
-			pause(ctx, w.delay(err))
+			_ = wait.For(ctx, w.delay(err))
 		}
 	}
 }
@@ -111,7 +112,7 @@ func (w *worker) follow(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		w.backoff.reset()
+		w.backoff.Reset()
 		w.well("running")
 	}
 }
@@ -200,11 +201,11 @@ func (w *worker) delay(err error) time.Duration {
 	var version *versionError
 	switch {
 	case errors.As(err, &poison), errors.As(err, &version):
-		return jitter(w.runner.options.HaltedRetry)
+		return wait.Jitter(w.runner.options.HaltedRetry)
 	case errors.Is(err, errFenced):
-		return jitter(firstBackoff)
+		return wait.Jitter(w.backoff.First)
 	}
-	return w.backoff.delay()
+	return wait.Jitter(w.backoff.Next())
 }
 
 // report logs why the projection does not run, once for each reason.

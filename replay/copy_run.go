@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/wait"
 )
 
 // copying is a copy under way.
@@ -160,17 +161,15 @@ func (r *copying) tell(stage CopyStage, at eventstore.Position) {
 
 // patiently does again what a ledger that is unavailable kept from being done.
 func (r *copying) patiently(ctx context.Context, do func() error) error {
-	const first, longest = 50 * time.Millisecond, 2 * time.Second
+	backoff := wait.Backoff{First: 50 * time.Millisecond, Longest: 2 * time.Second}
 	begin := time.Now()
-	for pause := first; ; pause = min(2*pause, longest) {
+	for {
 		err := do()
 		if !errors.Is(err, eventstore.ErrUnavailable) || time.Since(begin) > r.Patience {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(pause):
+		if err := backoff.For(ctx); err != nil {
+			return err
 		}
 	}
 }

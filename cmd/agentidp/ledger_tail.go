@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/wait"
 )
 
 func (c *cli) ledgerTailCommand() *cobra.Command {
@@ -102,10 +103,8 @@ func follow(ctx context.Context, events eventstore.Subscription, w *bufio.Writer
 				lost(err)
 			}
 			failed = true
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-time.After(pause):
+			if err := wait.For(ctx, pause); err != nil {
+				return err
 			}
 			continue
 		}

@@ -6,11 +6,11 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/wait"
 )
 
 // listener holds the one LISTEN connection of the process and wakes the
@@ -63,22 +63,18 @@ func (l *listener) newest() eventstore.Position {
 }
 
 func (l *listener) run() {
-	backoff := minBackoff
+	backoff := newBackoff()
 	for l.ctx.Err() == nil {
 		listening, err := l.listen()
 		if l.ctx.Err() != nil {
 			return
 		}
 		if listening {
-			backoff = minBackoff
+			backoff.Reset()
 		}
-		l.store.options.Logger.Warn("not listening to the ledger, subscriptions poll", "error", err, "retry", backoff)
-		select {
-		case <-l.ctx.Done():
-			return
-		case <-time.After(backoff):
-		}
-		backoff = min(2*backoff, maxBackoff)
+		retry := backoff.Next()
+		l.store.options.Logger.Warn("not listening to the ledger, subscriptions poll", "error", err, "retry", retry)
+		_ = wait.For(l.ctx, retry)
 	}
 }
 

@@ -10,26 +10,28 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/wait"
 )
 
-// Bounds of the time between attempts to connect.
-const (
-	minBackoff = 20 * time.Millisecond
-	maxBackoff = time.Second
-)
+// longestBackoff bounds the time between attempts to connect.
+const longestBackoff = time.Second
+
+func newBackoff() wait.Backoff {
+	return wait.Backoff{First: 20 * time.Millisecond, Longest: longestBackoff}
+}
 
 // writer commits groups of appends. One goroutine runs it and owns all of it.
 type writer struct {
 	store   *Store
 	heads   *heads
 	conn    *pgx.Conn // nil when there is none
-	backoff time.Duration
+	backoff wait.Backoff
 	retryAt time.Time
 	columns columns // of the rows being inserted, kept for their memory
 	buffer  []byte  // of the rows being copied, likewise
 }
 
-func newWriter(s *Store) *writer { return &writer{store: s, heads: newHeads()} }
+func newWriter(s *Store) *writer { return &writer{store: s, heads: newHeads(), backoff: newBackoff()} }
 
 // run works until ctx ends. A commit under way is brought to its end.
 func (w *writer) run(ctx context.Context) {
@@ -69,18 +71,14 @@ func (w *writer) run(ctx context.Context) {
 }
 
 // connected makes sure that there is a connection. It waits no longer than
-// maxBackoff and connectTimeout together.
+// longestBackoff and connectTimeout together.
 func (w *writer) connected(ctx context.Context) error {
 	if w.conn != nil && !w.conn.IsClosed() {
 		return nil
 	}
 	w.disconnect()
-	if wait := time.Until(w.retryAt); wait > 0 {
-		select {
-		case <-ctx.Done():
-			return errClosed
-		case <-time.After(wait):
-		}
+	if wait.For(ctx, time.Until(w.retryAt)) != nil {
+		return errClosed
 	}
 	conn, err := w.store.connect(ctx, "agentidp ledger writer")
 	if err == nil {
@@ -90,20 +88,20 @@ func (w *writer) connected(ctx context.Context) error {
 		if conn != nil {
 			discard(conn)
 		}
-		if w.backoff == 0 {
+		if !w.backoff.Failing() {
 			w.store.options.Logger.Warn("the ledger cannot be written: no connection", "error", err)
 		}
-		w.backoff = min(max(2*w.backoff, minBackoff), maxBackoff)
-		w.retryAt = time.Now().Add(w.backoff)
+		w.retryAt = time.Now().Add(w.backoff.Next())
 		if ctx.Err() != nil {
 			return errClosed
 		}
 		return fmt.Errorf("%w: connect: %w", eventstore.ErrUnavailable, err)
 	}
-	if w.backoff > 0 {
+	if w.backoff.Failing() {
 		w.store.options.Logger.Info("the ledger can be written again")
 	}
-	w.conn, w.backoff = conn, 0
+	w.conn = conn
+	w.backoff.Reset()
 	return nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/keyring"
+	"github.com/sentryagent/agentidp/internal/wait"
 	writeside "github.com/sentryagent/agentidp/ledger"
 )
 
@@ -144,7 +145,7 @@ func (b *bench) awaitQuiet(ctx context.Context, at ledgerAt, head eventstore.Pos
 			if err := conn.QueryRow(ctx, quiet, int64(head)).Scan(&isQuiet); err != nil || isQuiet {
 				return err
 			}
-			pause(ctx, recheck)
+			_ = wait.For(ctx, recheck)
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/sentryagent/agentidp/internal/config"
+	"github.com/sentryagent/agentidp/internal/wait"
 )
 
 // large measures the server again, on a ledger with many events: the figures
@@ -72,7 +73,7 @@ func (b *bench) awaitProjections(ctx context.Context, at ledgerAt) error {
 			if events < nearly {
 				return nil
 			}
-			pause(ctx, recheck)
+			_ = wait.For(ctx, recheck)
 		}
 	})
 }

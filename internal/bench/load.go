@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/sentryagent/agentidp/internal/wait"
 )
 
 // load is what many clients do at once, each on a connection of its own that
@@ -109,9 +111,9 @@ func (b *bench) send(ctx context.Context, l load, warmUp, duration time.Duration
 	}
 	cpu := make(chan time.Duration, 1)
 	go func() {
-		pause(ctx, time.Until(begin))
+		_ = wait.For(ctx, time.Until(begin))
 		before := cpuTime()
-		pause(ctx, time.Until(end))
+		_ = wait.For(ctx, time.Until(end))
 		cpu <- cpuTime() - before
 	}()
 	all.Wait()
@@ -208,13 +210,4 @@ func cpuTime() time.Duration {
 		return 0
 	}
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/internal/config"
+	"github.com/sentryagent/agentidp/internal/wait"
 )
 
 // serveProfiled is the serve command with a profiler: a line with a path
@@ -67,10 +68,10 @@ func (b *bench) profiled(ctx context.Context, s *server, name string, l load, ot
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		pause(ctx, b.warmUp)
+		_ = wait.For(ctx, b.warmUp)
 		tell(filepath.Join(dir, name+".pprof"))
 		const margin = 100 * time.Millisecond
-		pause(ctx, b.duration-margin)
+		_ = wait.For(ctx, b.duration-margin)
 		tell("")
 	}()
 	taken, beside, err := b.sendInTurns(ctx, l, other)

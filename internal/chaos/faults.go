@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/sentryagent/agentidp/internal/wait"
 )
 
 // Fault is something that goes wrong for a while.
@@ -95,12 +97,5 @@ func oneOf(rng *rand.Rand, faults []Fault) Fault {
 
 // between waits for a time at random, and reports whether ctx goes on.
 func between(ctx context.Context, rng *rand.Rand, least, most time.Duration) bool {
-	timer := time.NewTimer(least + time.Duration(rng.Int64N(int64(most-least)+1)))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
+	return wait.For(ctx, least+time.Duration(rng.Int64N(int64(most-least)+1))) == nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sentryagent/agentidp/internal/lease"
+	"github.com/sentryagent/agentidp/internal/wait"
 )
 
 // Options tune a [Scheduler]; the zero value is good.
@@ -75,7 +76,7 @@ func (s *Scheduler) Run(ctx context.Context) {
 func (s *Scheduler) look(ctx context.Context) {
 	for ctx.Err() == nil {
 		s.see(ctx)
-		pause(ctx, s.options.Look)
+		_ = wait.For(ctx, s.options.Look)
 	}
 }
 
@@ -84,15 +85,5 @@ func (s *Scheduler) see(ctx context.Context) {
 	defer s.seeing.Unlock()
 	if runs, err := Runs(ctx, s.pool); err == nil {
 		s.options.Seen(runs)
-	}
-}
-
-// pause waits and reports whether ctx is still alive.
-func pause(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sentryagent/agentidp/internal/lease"
+	"github.com/sentryagent/agentidp/internal/wait"
 )
 
 // worker runs one job. All its fields belong to its goroutine.
@@ -29,7 +30,7 @@ func (w *worker) run(ctx context.Context) {
 			w.leases.Release(right)
 		}
 		w.report(ctx, err)
-		pause(ctx, w.scheduler.options.Standby)
+		_ = wait.For(ctx, w.scheduler.options.Standby)
 	}
 }
 
@@ -42,7 +43,7 @@ func (w *worker) lead(ctx context.Context) error {
 	w.troubled = false
 	for {
 		if w.now().Before(turn.nextAt) {
-			if !pause(ctx, w.scheduler.options.Standby) {
+			if wait.For(ctx, w.scheduler.options.Standby) != nil {
 				return context.Cause(ctx)
 			}
 			continue

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/wait"
 	"github.com/sentryagent/agentidp/projections/transparency"
 )
 
@@ -34,10 +35,8 @@ func (l *Ledger) Logged(ctx context.Context, log uuid.UUID) error {
 		if time.Now().After(deadline) {
 			return l.lacking(ctx, log, state.Position)
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(pause):
+		if err := wait.For(ctx, pause); err != nil {
+			return err
 		}
 	}
 }
