@@ -25,11 +25,11 @@ const module = "github.com/sentryagent/agentidp"
 // rule of its own. Test files may import anything.
 var direction = map[string][]string{
 	"domain":     {},
-	"eventstore": {"internal/wait"},
-	"migrations": {"internal/wait"},
+	"eventstore": {"internal/pg", "internal/wait"},
+	"migrations": {"internal/pg", "internal/wait"},
 
 	"ledger":      {"eventstore", "domain", "internal/wait"},
-	"projections": {"eventstore", "domain", "internal/lease", "internal/wait"},
+	"projections": {"eventstore", "domain", "internal/lease", "internal/pg", "internal/wait"},
 	"replay":      {"projections", "eventstore", "domain", "internal/wait"},
 	"reactors":    {"ledger", "eventstore", "domain", "internal/lease", "internal/wait"},
 	"api":         {"ledger", "projections", "replay", "domain", "internal"},
@@ -41,7 +41,8 @@ var direction = map[string][]string{
 	"internal/bench":  everything, // measures the whole product
 	"internal/chaos":  everything, // attacks the whole product
 	"internal/pgtest": {"internal", "migrations"},
-	"internal/lease":  {}, // who of several processes may: nothing of the field in it
+	"internal/lease":  {"internal/pg"}, // who of several processes may: nothing of the field in it
+	"internal/pg":     {},
 	"internal/wait":   {},
 }
 

@@ -1,15 +1,14 @@
 package api
 
 import (
-	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/internal/pg"
 )
 
 // schemaFault remembers when the database last lacked a table, a column or a
@@ -22,15 +21,7 @@ const schemaFaultShows = 10 * time.Minute
 // missesSchema tells whether the database refused a statement because of what
 // there is no such thing as in it.
 func missesSchema(err error) bool {
-	var refused *pgconn.PgError
-	if !errors.As(err, &refused) {
-		return false
-	}
-	switch refused.Code {
-	case "42P01", "42703", "42883", "3F000": // table, column, function, schema
-		return true
-	}
-	return false
+	return pg.Is(err, pg.UndefinedTable, pg.UndefinedColumn, pg.UndefinedFunction, pg.UndefinedSchema)
 }
 
 func (f *schemaFault) shows(now time.Time) bool {

@@ -21,10 +21,10 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib" // the driver named pgx
 	"github.com/pressly/goose/v3"
 
+	"github.com/sentryagent/agentidp/internal/pg"
 	"github.com/sentryagent/agentidp/internal/wait"
 )
 
@@ -131,8 +131,7 @@ func Pending(ctx context.Context, db Querier) ([]string, error) {
 	if err == nil {
 		versions, err = pgx.CollectRows(rows, pgx.RowTo[int64])
 	}
-	const undefinedTable = "42P01"
-	if err != nil && !isState(err, undefinedTable) {
+	if err != nil && !pg.Is(err, pg.UndefinedTable) {
 		return nil, fmt.Errorf("read the schema's version: %w", err)
 	}
 	done := make(map[int64]bool, len(versions))
@@ -159,7 +158,7 @@ func Pending(ctx context.Context, db Querier) ([]string, error) {
 func Check(ctx context.Context, db Querier) error {
 	pending, err := Pending(ctx, db)
 	switch {
-	case isState(err, "42501"): // it is there, and the server may not read it
+	case pg.Is(err, pg.NotPermitted): // it is there, and the server may not read it
 		return fmt.Errorf("%w (the server may not read the schema's version)", ErrRights)
 	case err != nil:
 		return err
@@ -167,19 +166,13 @@ func Check(ctx context.Context, db Querier) error {
 		return fmt.Errorf("%w (it lacks %s)", ErrBehind, strings.Join(pending, ", "))
 	}
 	found, err := faults(ctx, db)
-	if isState(err, "42704") {
+	if pg.Is(err, pg.UndefinedObject) {
 		return fmt.Errorf("%w (a role is not there)", ErrRights)
 	}
 	if err != nil {
 		return err
 	}
 	return lacking(found)
-}
-
-// isState tells whether an error is the database's, with an SQLSTATE.
-func isState(err error, state string) bool {
-	var refused *pgconn.PgError
-	return errors.As(err, &refused) && refused.Code == state
 }
 
 // Fingerprint is a digest of all migrations; it changes when any of them does.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/sentryagent/agentidp/internal/pg"
 	"github.com/sentryagent/agentidp/internal/wait"
 )
 
@@ -91,9 +92,9 @@ func ensure(ctx context.Context, conn *pgx.Conn, is string, args []any, statemen
 		switch {
 		case err == nil:
 			did = true
-		case isState(err, "42501"):
+		case pg.Is(err, pg.NotPermitted):
 			return false, fmt.Errorf("%w. As a superuser type: %s", err, statement)
-		case isState(err, "42710"), isState(err, "23505"), isState(err, "XX000"):
+		case pg.Is(err, pg.DuplicateObject), pg.Is(err, pg.UniqueViolation), pg.Is(err, pg.InternalError):
 			// Another database of the cluster came first, or is at it.
 			if err := wait.For(ctx, rest); err != nil {
 				return false, err

@@ -8,9 +8,9 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/pg"
 )
 
 // applySafely calls an Apply and makes a panic an error: it halts one
@@ -48,37 +48,12 @@ func permanent(ctx context.Context, tx pgx.Tx, err error) bool {
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return false
 	}
-	var pgErr *pgconn.PgError
-	if !errors.As(err, &pgErr) {
-		return true // the connection is fine and the database did not object: the handler did
-	}
-	switch pgErr.Code[:min(2, len(pgErr.Code))] {
-	case "21", // cardinality violation
+	switch pg.Class(err) {
+	case "", // the connection is fine and the database did not object: the handler did
+		"21", // cardinality violation
 		"22", // data exception
 		"23", // integrity constraint violation
 		"54": // program limit exceeded: a row too large for its index
-		return true
-	}
-	return false
-}
-
-// passing reports whether a query failed for a reason that asking again later
-// may outlast: the database was away, shutting down or out of resources.
-func passing(err error) bool {
-	var refused *pgconn.PgError
-	var unread pgx.ScanArgError
-	switch {
-	case errors.As(err, &unread), errors.Is(err, eventstore.ErrMalformedRecord):
-		return false
-	case !errors.As(err, &refused):
-		return true // the connection
-	}
-	switch refused.Code[:min(2, len(refused.Code))] {
-	case "08", // connection
-		"40", // lost to another transaction
-		"53", // resources
-		"57", // shutting down, cancelled
-		"58": // system error
 		return true
 	}
 	return false

@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/sentryagent/agentidp/eventstore"
-	"github.com/sentryagent/agentidp/internal/lease"
+	"github.com/sentryagent/agentidp/internal/pg"
 )
 
 // Run listens and looks until ctx ends.
@@ -48,11 +48,11 @@ func (p *Progress) hearAll(ctx context.Context) {
 // listen passes announcements on until the session is lost. It reports whether
 // it came to listening at all.
 func (p *Progress) listen(ctx context.Context) (listening bool, err error) {
-	conn, err := lease.Connect(ctx, p.pool, "agentidp progress")
+	conn, err := pg.Connect(ctx, p.pool, "agentidp progress")
 	if err != nil {
 		return false, err
 	}
-	defer lease.Discard(conn)
+	defer pg.Discard(conn)
 	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
 		return false, err
 	}

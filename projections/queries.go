@@ -13,6 +13,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/pg"
 )
 
 // Queries asks the read models. Each question is one round trip and one
@@ -104,7 +105,7 @@ func (q *Queries) ask(ctx context.Context, batch *pgx.Batch) error {
 		if errors.Is(err, ErrNotFound) {
 			return err
 		}
-		if passing(err) {
+		if !errors.Is(err, eventstore.ErrMalformedRecord) && pg.Passing(err) {
 			err = fmt.Errorf("%w: %w", eventstore.ErrUnavailable, err)
 		}
 		return fmt.Errorf("ask the read model: %w", err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/internal/lease"
+	"github.com/sentryagent/agentidp/internal/pg"
 	"github.com/sentryagent/agentidp/internal/wait"
 )
 
@@ -47,7 +48,7 @@ func (r *Rebuilder) open(ctx context.Context, p *Projection) (_ *shadow, err err
 	if len(p.Tables) == 0 {
 		return nil, errors.New("it has no tables")
 	}
-	conn, err := lease.Connect(ctx, r.pool, "agentidp rebuild "+p.Name)
+	conn, err := pg.Connect(ctx, r.pool, "agentidp rebuild "+p.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -175,4 +176,4 @@ func (s *shadow) dropPrevious(ctx context.Context) {
 }
 
 // close ends the session, and with it the lock.
-func (s *shadow) close() { lease.Discard(s.conn) }
+func (s *shadow) close() { pg.Discard(s.conn) }

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/pg"
 	"github.com/sentryagent/agentidp/internal/wait"
 )
 
@@ -49,7 +49,7 @@ func (r *Rebuilder) replace(ctx context.Context, s *shadow) (held time.Duration,
 		case err == nil:
 			return held, nil
 		case errors.Is(err, errTooFar):
-		case lockedOut(err):
+		case pg.Is(err, pg.LockNotAvailable, pg.DeadlockDetected):
 			if try == len(switchPatience) {
 				s.logger.Warn("the switch waits for long reads of the live tables to end", "position", s.position)
 			}
@@ -60,13 +60,6 @@ func (r *Rebuilder) replace(ctx context.Context, s *shadow) (held time.Duration,
 			return 0, fmt.Errorf("switch: %w", err)
 		}
 	}
-}
-
-// lockedOut reports whether a lock was not to be had in time.
-func lockedOut(err error) bool {
-	var refused *pgconn.PgError
-	const lockNotAvailable, deadlock = "55P03", "40P01"
-	return errors.As(err, &refused) && (refused.Code == lockNotAvailable || refused.Code == deadlock)
 }
 
 // lockNext locks the new tables, which autovacuum may be busy with.

@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sentryagent/agentidp/eventstore"
-	"github.com/sentryagent/agentidp/internal/lease"
+	"github.com/sentryagent/agentidp/internal/pg"
 )
 
 // Verified is the result of comparing a read model with one derived afresh.
@@ -66,7 +66,7 @@ func (v *Verifier) Verify(ctx context.Context, list ...Projection) []Verified {
 			results[i].Err = err
 			continue
 		}
-		defer lease.Discard(c.conn)
+		defer pg.Discard(c.conn)
 		if len(opened) == 0 || c.live < together {
 			together = c.live
 		}
@@ -121,7 +121,7 @@ func (v *Verifier) open(ctx context.Context, p *Projection) (*freshCopy, error) 
 	if err != nil {
 		return nil, err
 	}
-	conn, err := lease.Connect(ctx, v.pool, "agentidp verify "+p.Name)
+	conn, err := pg.Connect(ctx, v.pool, "agentidp verify "+p.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +140,7 @@ func (v *Verifier) open(ctx context.Context, p *Projection) (*freshCopy, error) 
 		return err
 	})
 	if err != nil {
-		lease.Discard(conn)
+		pg.Discard(conn)
 		return nil, fmt.Errorf("make temporary tables: %w", err)
 	}
 	return c, nil

@@ -9,11 +9,11 @@ import (
 	"os"
 	"strings"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/internal/pg"
 	"github.com/sentryagent/agentidp/replay"
 )
 
@@ -150,9 +150,7 @@ func (c *cli) verifyLive(cmd *cobra.Command, o verifyOptions) error {
 // readOnly says of an error that the database takes no writes, as a hot standby
 // takes none, and what to do.
 func readOnly(err error, instead string) error {
-	const readOnlyTransaction = "25006"
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) && refused.Code == readOnlyTransaction {
+	if pg.Is(err, pg.ReadOnlyTransaction) {
 		return fmt.Errorf("the database is read-only, as a standby is: %s (%w)", instead, err)
 	}
 	return err

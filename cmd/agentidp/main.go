@@ -12,8 +12,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/internal/config"
+	"github.com/sentryagent/agentidp/internal/pg"
 )
 
 // Exit codes.
@@ -57,7 +57,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return exitBadUsage
 	}
 	fmt.Fprintf(stderr, "agentidp: %v\n", err)
-	if app.ReadOnly(err) {
+	if pg.Is(err, pg.ReadOnlyTransaction) {
 		fmt.Fprintln(stderr, "The database is read-only, as a standby is: name the primary. Reading works here: ledger verify --live, export and tail.")
 	}
 	if errors.As(err, &unchecked) {

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/pg"
 	"github.com/sentryagent/agentidp/internal/wait"
 )
 
@@ -81,11 +82,11 @@ func (l *listener) run() {
 // listen passes notifications on until the connection is lost. It reports
 // whether it came to listening at all.
 func (l *listener) listen() (listening bool, err error) {
-	conn, err := l.store.connect(l.ctx, "agentidp ledger listener")
+	conn, err := pg.Connect(l.ctx, l.store.pool, "agentidp ledger listener")
 	if err != nil {
 		return false, err
 	}
-	defer discard(conn)
+	defer pg.Discard(conn)
 	if _, err := conn.Exec(l.ctx, "LISTEN "+pgx.Identifier{channel}.Sanitize()); err != nil {
 		return false, err
 	}

@@ -32,7 +32,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sentryagent/agentidp/eventstore"
@@ -96,40 +95,4 @@ func (s *Store) Close() {
 	s.stop()
 	s.listener.close()
 	s.done.Wait()
-}
-
-// connectTimeout bounds the making of a connection.
-const connectTimeout = 3 * time.Second
-
-// connect makes a connection beside the pool, configured as the pool's own.
-func (s *Store) connect(ctx context.Context, name string) (*pgx.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	config := s.pool.Config()
-	c := config.ConnConfig
-	c.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
-	c.RuntimeParams["application_name"] = name
-	if config.BeforeConnect != nil {
-		if err := config.BeforeConnect(ctx, c); err != nil {
-			return nil, err
-		}
-	}
-	conn, err := pgx.ConnectConfig(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	if config.AfterConnect != nil {
-		if err := config.AfterConnect(ctx, conn); err != nil {
-			discard(conn)
-			return nil, err
-		}
-	}
-	return conn, nil
-}
-
-// discard closes a connection of which nothing good is expected.
-func discard(conn *pgx.Conn) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	_ = conn.Close(ctx) // it is gone either way
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/pg"
 	"github.com/sentryagent/agentidp/internal/wait"
 )
 
@@ -71,7 +72,7 @@ func (w *writer) run(ctx context.Context) {
 }
 
 // connected makes sure that there is a connection. It waits no longer than
-// longestBackoff and connectTimeout together.
+// longestBackoff and [pg.ConnectTimeout] together.
 func (w *writer) connected(ctx context.Context) error {
 	if w.conn != nil && !w.conn.IsClosed() {
 		return nil
@@ -80,13 +81,13 @@ func (w *writer) connected(ctx context.Context) error {
 	if wait.For(ctx, time.Until(w.retryAt)) != nil {
 		return errClosed
 	}
-	conn, err := w.store.connect(ctx, "agentidp ledger writer")
+	conn, err := pg.Connect(ctx, w.store.pool, "agentidp ledger writer")
 	if err == nil {
 		err = configure(ctx, conn, w.store.options.Timeout)
 	}
 	if err != nil {
 		if conn != nil {
-			discard(conn)
+			pg.Discard(conn)
 		}
 		if !w.backoff.Failing() {
 			w.store.options.Logger.Warn("the ledger cannot be written: no connection", "error", err)
@@ -108,7 +109,7 @@ func (w *writer) connected(ctx context.Context) error {
 // configure makes commits durable whatever the role's or database's defaults,
 // and keeps a process that hangs from holding up the others.
 func configure(ctx context.Context, conn *pgx.Conn, timeout time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	ctx, cancel := context.WithTimeout(ctx, pg.ConnectTimeout)
 	defer cancel()
 	ms := fmt.Sprint(timeout.Milliseconds())
 	_, err := conn.Exec(ctx, `SELECT set_config('synchronous_commit', 'on', false), set_config('lock_timeout', $1, false),
@@ -118,7 +119,7 @@ func configure(ctx context.Context, conn *pgx.Conn, timeout time.Duration) error
 
 func (w *writer) disconnect() {
 	if w.conn != nil {
-		discard(w.conn)
+		pg.Discard(w.conn)
 		w.conn = nil
 	}
 	w.heads.forget()

@@ -20,10 +20,14 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/sentryagent/agentidp/internal/pg"
 )
 
 // heartbeat is how often the session that holds the leases is looked after.
 const heartbeat = time.Second
+
+const answerTimeout = 3 * time.Second // for statements that take no time
 
 // Silence is how long a process keeps its leases without a sign of life. A
 // machine that answers for it, or a proxy, is no such sign.
@@ -108,7 +112,7 @@ func (l *Leases) Acquire(ctx context.Context, name string) (context.Context, err
 
 // open begins a session that ends with the silence of this process.
 func (l *Leases) open(ctx context.Context) (*pgx.Conn, error) {
-	conn, err := Connect(ctx, l.pool, l.name)
+	conn, err := pg.Connect(ctx, l.pool, l.name)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +120,7 @@ func (l *Leases) open(ctx context.Context) (*pgx.Conn, error) {
 	defer cancel()
 	const bound = `SELECT set_config('idle_session_timeout', $1, false)`
 	if _, err := conn.Exec(ctx, bound, strconv.FormatInt(Silence.Milliseconds(), 10)); err != nil {
-		Discard(conn)
+		pg.Discard(conn)
 		return nil, err
 	}
 	return conn, nil
@@ -192,6 +196,6 @@ func (l *Leases) drop() {
 		end(ErrLost)
 		delete(l.held, name)
 	}
-	Discard(l.conn)
+	pg.Discard(l.conn)
 	l.conn = nil
 }

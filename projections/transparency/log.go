@@ -9,11 +9,11 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/pg"
 )
 
 var (
@@ -179,11 +179,10 @@ func (l *Logs) ask(ctx context.Context, id uuid.UUID, sql string, args []any, sc
 	return unavailable(l.pool.SendBatch(ctx, batch).Close())
 }
 
-// unavailable marks errors that are not an answer of the database.
+// unavailable marks errors that a later try may outlast.
 func unavailable(err error) error {
-	var refused *pgconn.PgError
 	switch {
-	case err == nil, errors.As(err, &refused), errors.Is(err, ErrNotLogged), errors.Is(err, errTree),
+	case !pg.Passing(err), errors.Is(err, ErrNotLogged), errors.Is(err, errTree),
 		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sentryagent/agentidp/internal/config"
+	"github.com/sentryagent/agentidp/internal/pg"
 	"github.com/sentryagent/agentidp/migrations"
 )
 
@@ -74,7 +75,7 @@ func Migrate(ctx context.Context, c config.Config) (done migrations.Done, err er
 	if err != nil {
 		return done, err
 	}
-	if done, err = migrations.Up(ctx, c.MigrateDatabaseURL, server.User); ReadOnly(err) {
+	if done, err = migrations.Up(ctx, c.MigrateDatabaseURL, server.User); pg.Is(err, pg.ReadOnlyTransaction) {
 		return done, fmt.Errorf("the database at %s:%d is read-only, as a standby is: migrate the primary", options.Host, options.Port)
 	}
 	return done, err
@@ -122,11 +123,4 @@ func reason(err error) string {
 		return "no answer in time"
 	}
 	return "no connection"
-}
-
-// ReadOnly tells whether the database refused to write anything at all.
-func ReadOnly(err error) bool {
-	var refused *pgconn.PgError
-	const readOnlyTransaction = "25006"
-	return errors.As(err, &refused) && refused.Code == readOnlyTransaction
 }

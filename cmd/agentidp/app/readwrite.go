@@ -2,11 +2,12 @@ package app
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/sentryagent/agentidp/internal/pg"
 )
 
 // demandReadWrite has each new connection, the pool's and those made beside it,
@@ -21,9 +22,8 @@ func demandReadWrite(c *pgx.ConnConfig) {
 // it has become read-only: the next one is made to a server that takes writes,
 // or there is none, and /health says so.
 func abandonReadOnly(conn *pgx.Conn, err error) {
-	const readOnlyTransaction, patience = "25006", time.Second
-	var refused *pgconn.PgError
-	if !errors.As(err, &refused) || refused.Code != readOnlyTransaction {
+	const patience = time.Second
+	if !pg.Is(err, pg.ReadOnlyTransaction) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

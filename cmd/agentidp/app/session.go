@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/sentryagent/agentidp/internal/pg"
 	"github.com/sentryagent/agentidp/migrations"
 )
 
@@ -101,17 +101,12 @@ func becomeReader(ctx context.Context, conn *pgx.Conn) error {
 
 // explainRole says why a login cannot work as the server.
 func explainRole(ctx context.Context, conn *pgx.Conn, err error) error {
-	var refused *pgconn.PgError
-	if !errors.As(err, &refused) {
-		return err
-	}
-	const notPermitted, noSuchRole = "42501", "22023"
-	switch refused.Code {
-	case notPermitted:
+	switch pg.State(err) {
+	case pg.NotPermitted:
 		login := conn.Config().User
 		return wrongSession{fmt.Errorf("the login %s may not work as the server: as the owner of the database or a superuser type: GRANT %s TO %s; "+
 			"agentidp migrate does it for the login in DATABASE_URL", login, migrations.ServerRole, pgx.Identifier{login}.Sanitize())}
-	case noSuchRole:
+	case pg.UndefinedRole:
 		var migrated bool
 		if err := conn.QueryRow(ctx, `SELECT to_regclass('public.goose_db_version') IS NOT NULL`).Scan(&migrated); err == nil && migrated {
 			return wrongSession{fmt.Errorf("%w (the cluster has no role %s)", migrations.ErrRights, migrations.ServerRole)}

@@ -1,4 +1,6 @@
-package lease
+// Package pg has what all users of PostgreSQL need: connections beside the pool,
+// and what an error of the database means.
+package pg
 
 import (
 	"context"
@@ -8,10 +10,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-const (
-	connectTimeout = 3 * time.Second
-	answerTimeout  = 3 * time.Second // for statements that take no time
-)
+// ConnectTimeout bounds [Connect].
+const ConnectTimeout = 3 * time.Second
 
 // keepAlive has the database notice within seconds when our machine is gone, and
 // end the session and its locks. It is said after connecting: a pooler refuses
@@ -19,14 +19,15 @@ const (
 const keepAlive = `SELECT set_config('tcp_keepalives_idle', '2', false), set_config('tcp_keepalives_interval', '1', false),
 	set_config('tcp_keepalives_count', '3', false)`
 
-// Connect makes a connection beside the pool, configured as the pool's own.
-// Its session lives as long as it is needed, so it must not go through a
-// pooler that shares sessions.
+// Connect makes a connection beside the pool, configured as the pool's own. Its
+// session lives as long as it is needed, so it must not go through a pooler that
+// shares sessions, and it keeps its prepared statements.
 func Connect(ctx context.Context, pool *pgxpool.Pool, name string) (*pgx.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	ctx, cancel := context.WithTimeout(ctx, ConnectTimeout)
 	defer cancel()
 	config := pool.Config()
 	c := config.ConnConfig
+	c.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
 	c.RuntimeParams["application_name"] = name
 	if config.BeforeConnect != nil {
 		if err := config.BeforeConnect(ctx, c); err != nil {
