@@ -6,6 +6,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"github.com/sentryagent/agentidp/internal/wait"
 )
 
 // esdbDrops measures tokens while the server drops the live subscription a
@@ -27,7 +29,7 @@ func (b *bench) esdbDrops(ctx context.Context, e *engines) error {
 			defer close(stopped)
 			for dropping.Err() == nil {
 				e.cluster.Model().DropReaders()
-				pause(dropping, every)
+				_ = wait.For(dropping, every)
 			}
 		}()
 		m, err = b.send(ctx, load, b.warmUp/4, b.duration/2)

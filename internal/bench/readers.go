@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/sentryagent/agentidp/internal/wait"
 )
 
 // slowReaders is how many of one tenant read history at once.
@@ -129,7 +131,7 @@ func (m *meetings) read(ctx context.Context, t *tenant, n int) {
 			if response.Header.Get("Retry-After") == "" {
 				m.met(0, 0, fmt.Errorf("%s without Retry-After: %s", response.Status, text))
 			}
-			pause(ctx, time.Second)
+			_ = wait.For(ctx, time.Second)
 		default:
 			m.met(0, 0, fmt.Errorf("%s: %s %s", request.URL.Path, response.Status, text))
 			return
@@ -140,7 +142,7 @@ func (m *meetings) read(ctx context.Context, t *tenant, n int) {
 func readSlowly(ctx context.Context, body io.ReadCloser) (text []byte) {
 	defer body.Close()
 	const part, each = 4 << 10, 5 * time.Millisecond
-	for buffer := make([]byte, part); ; pause(ctx, each) {
+	for buffer := make([]byte, part); ; _ = wait.For(ctx, each) {
 		n, err := body.Read(buffer)
 		text = append(text, buffer[:min(n, max(0, part-len(text)))]...)
 		if err != nil {
