@@ -55,6 +55,9 @@ type RevocationsOptions struct {
 	// MinInterval is the least time from one read of the ledger to the next.
 	// Default: 0, readers wait for nothing but the read itself.
 	MinInterval time.Duration
+	// Crowd is how many have to wait for a second read to begin while one is under
+	// way. It is for engines where reads take long and cost little. Default: never.
+	Crowd int
 	// Timeout bounds one read but the first, which an engine without an index of
 	// types takes as long for as the ledger is. Default: 5 s.
 	Timeout time.Duration
@@ -142,7 +145,7 @@ func NewRevocations(store eventstore.Store, options RevocationsOptions) *Revocat
 		tokens:        make(map[domain.TokenID]time.Time),
 		delegations:   make(map[domain.DelegationID]link),
 	}
-	r.group.read = r.read
+	r.group.read, r.group.crowd = r.read, options.Crowd
 	return r
 }
 

@@ -20,13 +20,16 @@ import (
 // called. The end of one caller's context is not the others' concern.
 func (r *Revocations) Sync(ctx context.Context) error { return r.group.join(ctx) }
 
-// syncGroup runs one read at a time for all who wait.
+// syncGroup runs one read at a time for all who wait, and a second one where many
+// wait.
 type syncGroup struct {
-	read func(callers int) (pauseUntil time.Time, err error)
+	read  func(callers int) (pauseUntil time.Time, err error)
+	crowd int // so many who wait have a second read; 0: none do
 
 	mu      sync.Mutex // guards what follows
 	next    *flight    // gathers callers; its read has not begun
 	running bool       // a goroutine takes care of next
+	second  bool       // one more read is under way
 }
 
 // flight is one read and those who wait for it.
@@ -47,9 +50,13 @@ func (g *syncGroup) join(ctx context.Context) error {
 		g.next = f
 	}
 	f.callers++
-	if !g.running {
+	switch {
+	case !g.running:
 		g.running = true
 		go g.fly()
+	case g.crowd > 0 && f.callers >= g.crowd && !g.second:
+		g.second, g.next = true, nil
+		go g.flyBeside(f)
 	}
 	g.mu.Unlock()
 	select {
@@ -83,6 +90,15 @@ func (g *syncGroup) fly() {
 		// The goroutine stays for the pause, so that callers of it gather.
 		_ = wait.For(context.Background(), time.Until(pauseUntil))
 	}
+}
+
+// flyBeside reads for a crowd, who need not wait until the read under way is over.
+func (g *syncGroup) flyBeside(f *flight) {
+	_, f.err = g.read(f.callers)
+	close(f.done)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.second = false
 }
 
 // keepUp is Sync for whoever need not know everything: it asks for nothing that
@@ -138,20 +154,18 @@ func (r *Revocations) loaded() bool {
 	return r.synced
 }
 
-// catchUp applies what the ledger has up to a head that is asked for when it is
-// this caller's turn.
+// catchUp applies what the ledger has up to a head that is asked for.
 func (r *Revocations) catchUp(ctx context.Context, ask func(context.Context) (eventstore.Position, error)) (events int, err error) {
-	r.feeding.Lock()
-	defer r.feeding.Unlock()
-	if err := r.restore(ctx); err != nil {
+	if err := r.restoreOnce(ctx); err != nil {
 		return 0, err
 	}
-	applied := r.Position() // only we move it
 	head, err := ask(ctx)
 	if err != nil {
 		return 0, err
 	}
-	if head > applied {
+	r.feeding.Lock()
+	defer r.feeding.Unlock()
+	if applied := r.Position(); head > applied { // only we move it
 		for stored, err := range eventstore.ReadNew(ctx, r.store, applied, head, r.filter) {
 			if err != nil {
 				return events, err
@@ -172,6 +186,12 @@ func (r *Revocations) catchUp(ctx context.Context, ask func(context.Context) (ev
 	r.applied = max(r.applied, head)
 	r.synced = true
 	return events, nil
+}
+
+func (r *Revocations) restoreOnce(ctx context.Context) error {
+	r.feeding.Lock()
+	defer r.feeding.Unlock()
+	return r.restore(ctx)
 }
 
 // apply takes one event. Where a read fails later, the next one goes on after it.

@@ -136,7 +136,7 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 	runner := projections.NewRunner(a.pool, a.store, readModels, projections.RunnerOptions{Logger: logger, Progress: progress})
 	directory := projections.NewDirectory()
 	revocations := projections.NewRevocations(a.store, projections.RevocationsOptions{
-		Now: a.now, Also: []projections.Fold{directory.Fold()},
+		Crowd: crowd(c), Now: a.now, Also: []projections.Fold{directory.Fold()},
 		Snapshots: projections.NewRevocationSnapshots(a.pool, a.queries, keys, logger),
 	})
 	limiter := limits.New(a.redis, a.now, logger)

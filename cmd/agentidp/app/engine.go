@@ -76,3 +76,13 @@ func newQueries(c config.Config, pool *pgxpool.Pool, store eventstore.Store) *pr
 	}
 	return q
 }
+
+// crowd is how many checks of tokens have a second read of the ledger while one is
+// under way. A database answers sooner than that would be of use.
+func crowd(c config.Config) int {
+	if c.EventStore != config.EventStoreESDB {
+		return 0
+	}
+	const many = 16
+	return many
+}
