@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	_ "github.com/sentryagent/agentidp/eventstore/esdb/codec" // for the library's gRPC
 	"github.com/sentryagent/agentidp/eventstore/esdb/wire"
 )
 
@@ -283,7 +284,8 @@ func (c *conn) ReadStream(ctx context.Context, stream string, from int64, direct
 		options.From = client.End{}
 	}
 	return call(ctx, c, func(ctx context.Context, library *client.Client) ([]wire.Record, error) {
-		return page(library.ReadStream(ctx, stream, options, uint64(count)))
+		read, err := library.ReadStream(ctx, stream, options, uint64(count))
+		return page(read, count, err)
 	})
 }
 
@@ -291,7 +293,8 @@ func (c *conn) ReadStream(ctx context.Context, stream string, from int64, direct
 func (c *conn) ReadAll(ctx context.Context, from wire.Position, direction eventstore.Direction, count int) ([]wire.Record, error) {
 	options := client.ReadAllOptions{Direction: directionOf(direction), From: placeOf(from)}
 	records, err := call(ctx, c, func(ctx context.Context, library *client.Client) ([]wire.Record, error) {
-		return page(library.ReadAll(ctx, options, uint64(count)))
+		read, err := library.ReadAll(ctx, options, uint64(count))
+		return page(read, count, err)
 	})
 	return records, atPosition(from, err)
 }
@@ -314,11 +317,12 @@ func placeOf(p wire.Position) client.AllPosition {
 }
 
 // page takes what a read brings. It goes on inside a call.
-func page(stream *client.ReadStream, err error) (records []wire.Record, _ error) {
+func page(stream *client.ReadStream, count int, err error) (records []wire.Record, _ error) {
 	if err != nil {
 		return nil, err
 	}
 	defer stream.Close()
+	records = make([]wire.Record, 0, count)
 	for {
 		e, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
