@@ -77,20 +77,21 @@ func ReadWhole(ctx context.Context, s StreamReader, stream string) iter.Seq2[Eve
 // OwnerOfWhole is [Owner] of what [ReadWhole] yields, at one cost whether the stream
 // is there or not, as long as nothing was done to it.
 func OwnerOfWhole(ctx context.Context, s StreamReader, stream string) (owner uuid.UUID, found bool, err error) {
-	owner, found, err = Owner(ctx, s, stream)
 	engine, can := s.(interface {
 		WasThere(context.Context, string) (bool, error)
 	})
 	if !can {
-		return owner, found, err
+		return Owner(ctx, s, stream)
 	}
-	there, looked := engine.WasThere(ctx, stream)
-	switch {
-	case err != nil && !errors.As(err, new(*InterferedError)):
-		return owner, found, err
-	case looked != nil:
-		return owner, false, looked
-	case found || !there:
+	there, err := engine.WasThere(ctx, stream)
+	if err != nil {
+		return owner, false, err
+	}
+	owner, found, err = Owner(ctx, s, stream)
+	if err != nil && !errors.As(err, new(*InterferedError)) {
+		return owner, false, err
+	}
+	if found || !there {
 		return owner, found, nil
 	}
 	for event, err := range ReadWhole(ctx, s, stream) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"sync"
 	"time"
@@ -254,7 +255,7 @@ func (e entering) Done() <-chan struct{} {
 var patience = time.Hour
 
 // Append implements [wire.Conn].
-func (c *conn) Append(ctx context.Context, stream string, expected int64, events []wire.Proposal) (wire.Position, error) {
+func (c *conn) Append(ctx context.Context, stream string, expected int64, events []wire.Proposal) (wire.Written, error) {
 	options := client.AppendToStreamOptions{Deadline: &patience}
 	switch expected {
 	case wire.AnyRevision:
@@ -272,9 +273,12 @@ func (c *conn) Append(ctx context.Context, stream string, expected int64, events
 		return library.AppendToStream(ctx, stream, options, proposed...)
 	})
 	if err != nil {
-		return wire.Start, err
+		return wire.Written{}, err
 	}
-	return wire.Position{Commit: written.CommitPosition, Prepare: written.PreparePosition}, nil
+	return wire.Written{
+		Position: wire.Position{Commit: written.CommitPosition, Prepare: written.PreparePosition},
+		Revision: int64(min(written.NextExpectedVersion, math.MaxInt64)),
+	}, nil
 }
 
 // ReadStream implements [wire.Conn].
@@ -347,14 +351,18 @@ func recordOf(e *client.RecordedEvent) wire.Record {
 // is. The library's own is 32, which makes it slow where little passes.
 const searchWindow = 1000
 
+// followedTypes are all but the server's own, and of those the two that something is
+// done to a stream with.
+const followedTypes = `^([^$]|\$metadata$|\$streamDeleted$)`
+
 // Follow implements [wire.Conn]. The library ends a subscription with the context
 // that it was made with.
 func (c *conn) Follow(ctx context.Context, after wire.Position, prefix string) (wire.Subscription, error) {
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	made := context.AfterFunc(ctx, cancel)
-	filter := client.ExcludeSystemEventsFilter()
+	filter := &client.SubscriptionFilter{Type: client.EventFilterType, Regex: followedTypes}
 	if prefix != "" {
-		filter = &client.SubscriptionFilter{Type: client.StreamFilterType, Prefixes: []string{prefix}}
+		filter = &client.SubscriptionFilter{Type: client.StreamFilterType, Prefixes: []string{prefix, metastream + prefix}}
 	}
 	options := client.SubscribeToAllOptions{From: placeOf(after), Filter: filter, MaxSearchWindow: searchWindow, CheckpointInterval: 1}
 	sub, err := call(life, c, func(ctx context.Context, library *client.Client) (*client.Subscription, error) {

@@ -1,6 +1,7 @@
 package esdb
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,20 +36,43 @@ type decision struct {
 	owners    []int              // whose each row is: an index into outcomes
 }
 
-// begin finds the head of the stream. For an append that expects no stream
-// none is taken for granted.
+// begin finds the head of the stream, and whether it is to be written to.
 func (d *decision) begin(first *pending) error {
 	d.met = make(map[uuid.UUID]eventstore.Event)
-	if !d.fresh {
-		at, known := d.store.heads.get(d.stream)
-		if known || !first.expected.IsAny() && first.expected.Revision() < 0 {
-			if d.at = at; !known {
-				d.at.revision = -1
-			}
-			return nil
+	barred, vouched := d.store.barred.is(d.stream)
+	if !d.fresh && d.remembered(first) {
+		if barred || d.at.revision < 0 && !vouched {
+			return d.store.inspect(d.ctx, d.conn, d.stream)
 		}
-		d.fresh = true
+		return nil
 	}
+	again := d.fresh
+	d.fresh = true
+	if vouched {
+		err := d.find()
+		if err == nil && again && d.at.revision < 0 { // and the server has refused to write to it as to a new one
+			err = d.store.inspect(d.ctx, d.conn, d.stream)
+		}
+		return err
+	}
+	inspected := make(chan error, 1)
+	go func() { inspected <- d.store.inspect(d.ctx, d.conn, d.stream) }()
+	err := d.find()
+	return cmp.Or(err, <-inspected)
+}
+
+// remembered takes the head as it was when the store last saw it. For an append that
+// expects no stream none is taken for granted.
+func (d *decision) remembered(first *pending) bool {
+	at, known := d.store.heads.get(d.stream)
+	if d.at = at; !known {
+		d.at.revision = -1
+	}
+	return known || !first.expected.IsAny() && first.expected.Revision() < 0
+}
+
+// find asks for the head.
+func (d *decision) find() error {
 	d.at = head{revision: -1}
 	newest, err := d.store.page(d.ctx, d.conn, d.stream, eventstore.End, eventstore.Backwards, 1)
 	if err != nil || len(newest) == 0 {

@@ -26,6 +26,9 @@
 // other. When the server says that the stream is elsewhere, another node has
 // written: the stream is looked at and everything is decided anew.
 //
+// Nothing is written to a stream that shows less than it has, because somebody
+// deleted it or told the server to hide its events (barred.go).
+//
 // The same happens when an answer is lost. The events are looked for where they
 // would be, and an append that had gone through returns its result. Only when
 // the server stays away for [Options.Timeout], or is known to be away, is the

@@ -80,6 +80,7 @@ func (h *history) next(ctx context.Context) (p passage) {
 		switch {
 		case !ok:
 			rest = append(rest, r)
+			h.store.notice(r)
 		case e.Position > h.after:
 			p.events = append(p.events, e)
 			h.after = e.Position

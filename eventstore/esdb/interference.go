@@ -69,27 +69,15 @@ func (w *watch) see(s *Store, from wire.Position, rest []*wire.Record, last uint
 }
 
 func (w *watch) note(s *Store, r *wire.Record) {
-	name, ofSettings := strings.CutPrefix(r.Stream, metastream)
-	stream, ours := s.ledgers(name)
+	i, ours := s.interference(r)
 	if !ours {
 		return
 	}
-	i := eventstore.Interference{
-		Stream: stream, EventID: r.ID, Revision: int64(min(r.Revision, math.MaxInt64)), Position: eventstore.Position(r.Position.Commit),
+	key := deed{i.Kind, i.Stream}
+	if i.Detail == "" {
+		delete(w.found, key)
+		return
 	}
-	switch {
-	case r.Type == typeDeleted:
-		i.Kind, i.Detail = eventstore.DeletedStream, "was ended by a tombstone. Its events are in the server's log until a scavenge takes them."
-	case ofSettings:
-		i.Kind, i.Detail = eventstore.HiddenEvents, settings(r.Data)
-		if i.Detail == "" {
-			delete(w.found, deed{i.Kind, stream})
-			return
-		}
-	default:
-		i.Kind, i.Detail = eventstore.ForeignEvent, fmt.Sprintf("holds an event of type %.100q that is no event of the ledger.", r.Type)
-	}
-	key := deed{i.Kind, stream}
 	if _, known := w.found[key]; known && i.Kind == eventstore.ForeignEvent {
 		return
 	}
@@ -99,23 +87,53 @@ func (w *watch) note(s *Store, r *wire.Record) {
 	w.found[key] = i
 }
 
+// interference is what a record that is no event of the ledger does to a stream of
+// the ledger. Settings that do nothing have no detail.
+func (s *Store) interference(r *wire.Record) (i eventstore.Interference, ours bool) {
+	name, ofSettings := strings.CutPrefix(r.Stream, metastream)
+	stream, ours := s.ledgers(name)
+	if !ours {
+		return i, false
+	}
+	i = eventstore.Interference{
+		Stream: stream, EventID: r.ID, Revision: int64(min(r.Revision, math.MaxInt64)), Position: eventstore.Position(r.Position.Commit),
+	}
+	switch {
+	case r.Type == typeDeleted:
+		i.Kind, i.Detail = eventstore.DeletedStream, "was ended by a tombstone. Its events are in the server's log until a scavenge takes them."
+	case ofSettings:
+		if i.Kind = eventstore.HiddenEvents; settings(r.Data) != "" {
+			i.Detail = hides(settings(r.Data)) + "."
+		}
+	default:
+		i.Kind, i.Detail = eventstore.ForeignEvent, fmt.Sprintf("holds an event of type %.100q that is no event of the ledger.", r.Type)
+	}
+	return i, true
+}
+
 // ledgers is the name that a stream of the server has in the ledger, if it is one of
 // the ledger's.
 func (s *Store) ledgers(name string) (stream string, ours bool) {
 	stream, found := strings.CutPrefix(name, s.options.Prefix)
-	ours = found && stream != "" && stream != barrierStream && !strings.HasPrefix(name, "$")
+	ours = found && stream != "" && !isBarrier(stream) && !strings.HasPrefix(name, "$")
 	return stream, ours && (s.options.Streams == nil || s.options.Streams(stream))
 }
 
 // settings says what the metadata of a stream do to it; "" when nothing. What is no
 // metadata does nothing, as on the server.
-func settings(data []byte) string {
+func settings(data []byte) string { return among(data, "$tb", "$maxCount", "$maxAge", "$acl") }
+
+// hiding says by what the metadata of a stream keep events from everybody; "" when
+// by nothing.
+func hiding(data []byte) string { return among(data, "$tb", "$maxCount", "$maxAge") }
+
+func among(data []byte, names ...string) string {
 	var m map[string]json.RawMessage
 	if json.Unmarshal(data, &m) != nil {
 		return ""
 	}
 	var what []string
-	for _, name := range []string{"$tb", "$maxCount", "$maxAge", "$acl"} {
+	for _, name := range names {
 		value := bytes.TrimSpace(m[name])
 		switch text := string(value); {
 		case len(value) == 0 || text == "null" || text == "{}" || name == "$tb" && text == "0":
@@ -125,11 +143,13 @@ func settings(data []byte) string {
 			what = append(what, fmt.Sprintf("%s %.100s", name, text))
 		}
 	}
-	if len(what) == 0 {
-		return ""
-	}
-	return "has settings that hide events or say who may read and write them: " + strings.Join(what, ", ") +
-		". Hidden events are in the server's log until a scavenge takes them."
+	return strings.Join(what, ", ")
+}
+
+// hides is a sentence about settings.
+func hides(settings string) string {
+	return "has settings that hide events or say who may read and write them: " + settings +
+		". Hidden events are in the server's log until a scavenge takes them"
 }
 
 // Interferences is for [eventstore.Interferences].
@@ -221,7 +241,11 @@ func (s *Store) WasThere(ctx context.Context, stream string) (there bool, err er
 			return err
 		}
 	}
+	kept := s.follows()
 	if err = s.try(ctx, s.supervisor, look(metastream+s.options.Prefix+stream)); err == nil { // at one cost, there or not
+		if !there {
+			s.settle(stream, -1, "", kept)
+		}
 		err = s.try(ctx, s.supervisor, look(s.options.Prefix+stream))
 	}
 	return there, err

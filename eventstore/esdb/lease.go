@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,6 +24,30 @@ import (
 // barrierStream is where a store appends when it has to know who leads and has
 // nothing to write. It is no stream of the ledger: no chain, no event of it.
 const barrierStream = "barrier"
+
+// barrierName is the stream for barriers now. Where somebody ended one by a tombstone
+// the next takes its place: barrier.1 and so on.
+func (s *Store) barrierName() string {
+	if n := s.barriers.Load(); n > 0 {
+		return fmt.Sprintf("%s.%d", barrierStream, n)
+	}
+	return barrierStream
+}
+
+func isBarrier(stream string) bool {
+	return stream == barrierStream || strings.HasPrefix(stream, barrierStream+".")
+}
+
+// leaveBarrier takes another stream for barriers when one was ended.
+func (s *Store) leaveBarrier(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.barrierName() == name {
+		s.barriers.Add(1)
+		s.bounded.Store(false)
+		s.options.Logger.Warn("the stream for barriers was ended by a tombstone; another takes its place", "stream", s.options.Prefix+name)
+	}
+}
 
 // lease is what has been proven of the connection in use.
 type lease struct {
@@ -153,11 +178,20 @@ func (s *Store) barrier(ctx context.Context, c wire.Conn) error {
 	if err != nil {
 		return err
 	}
-	if s.bounded.CompareAndSwap(false, true) {
-		go s.boundBarriers(c)
+	var sent time.Time
+	var at wire.Written
+	for {
+		name := s.barrierName()
+		if s.bounded.CompareAndSwap(false, true) {
+			go s.boundBarriers(c, s.options.Prefix+name)
+		}
+		sent = time.Now()
+		at, err = c.Append(ctx, s.options.Prefix+name, wire.AnyRevision, []wire.Proposal{{ID: uuid.New(), Type: barrierStream, Data: data}})
+		if wire.VerdictOf(err) != wire.Deleted {
+			break
+		}
+		s.leaveBarrier(name)
 	}
-	sent := time.Now()
-	at, err := c.Append(ctx, s.options.Prefix+barrierStream, wire.AnyRevision, []wire.Proposal{{ID: uuid.New(), Type: barrierStream, Data: data}})
 	if err != nil {
 		return err
 	}
@@ -175,16 +209,16 @@ type barrier struct {
 
 // boundBarriers has the server keep one barrier. Where the user may not say so
 // they stay, some hundred bytes each.
-func (s *Store) boundBarriers(c wire.Conn) {
+func (s *Store) boundBarriers(c wire.Conn, stream string) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.options.Timeout)
 	defer cancel()
-	_, err := c.Append(ctx, "$$"+s.options.Prefix+barrierStream, wire.NoStream,
+	_, err := c.Append(ctx, metastream+stream, wire.NoStream,
 		[]wire.Proposal{{ID: uuid.New(), Type: "$metadata", Data: []byte(`{"$maxCount":1}`)}})
 	switch verdict := wire.VerdictOf(err); {
-	case err == nil || verdict == wire.Conflict:
+	case err == nil || verdict == wire.Conflict || verdict == wire.Deleted:
 	case verdict.Final():
 		s.options.Logger.Info("the server keeps all barriers of the ledger; give their stream a $maxCount of 1",
-			"stream", s.options.Prefix+barrierStream, "error", err)
+			"stream", stream, "error", err)
 	default:
 		s.bounded.Store(false)
 	}

@@ -100,6 +100,8 @@ func (s *Store) take(records ...*wire.Record) {
 	for _, r := range records {
 		if e, ok := s.event(r); ok {
 			events = append(events, e)
+		} else {
+			s.notice(r)
 		}
 	}
 	s.index.add(events...)

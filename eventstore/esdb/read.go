@@ -132,8 +132,12 @@ func (s *Store) ReadStream(ctx context.Context, stream string, from int64, direc
 	return func(yield func(eventstore.Event, error) bool) {
 		fail := func(err error) { yield(eventstore.Event{}, translate(ctx, "read a stream", err)) }
 		read := func(from int64, count int) (page []wire.Record, err error) {
-			err = s.try(ctx, s.supervisor, func(c wire.Conn) error {
-				page, err = s.page(ctx, c, stream, from, direction, count)
+			err = s.try(ctx, s.supervisor, func(c wire.Conn) (err error) {
+				var found bool
+				page, found, err = s.found(ctx, c, stream, from, direction, count)
+				if _, vouched := s.barred.is(stream); err == nil && !vouched && (!found || len(page) == 0 && from <= 0) {
+					err = s.inspect(ctx, c, stream) // that there is nothing has to be true
+				}
 				return err
 			})
 			return page, err
@@ -203,9 +207,15 @@ func (s *Store) ReadOne(ctx context.Context, stream string, revision int64) (e e
 // page reads events of a stream as the server has them, none if there is no
 // such stream.
 func (s *Store) page(ctx context.Context, c wire.Conn, stream string, from int64, direction eventstore.Direction, count int) ([]wire.Record, error) {
-	page, err := c.ReadStream(ctx, s.options.Prefix+stream, from, direction, count)
+	page, _, err := s.found(ctx, c, stream, from, direction, count)
+	return page, err
+}
+
+// found is page, and whether the server says that there is such a stream.
+func (s *Store) found(ctx context.Context, c wire.Conn, stream string, from int64, direction eventstore.Direction, count int) (page []wire.Record, found bool, err error) {
+	page, err = c.ReadStream(ctx, s.options.Prefix+stream, from, direction, count)
 	if wire.VerdictOf(err) == wire.Missing {
-		return nil, nil
+		return nil, false, nil
 	}
-	return page, named(stream, err)
+	return page, true, named(stream, err)
 }

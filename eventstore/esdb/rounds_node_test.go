@@ -151,19 +151,19 @@ func (c *lossyConn) lost(matter string) bool {
 	return true
 }
 
-func (c *lossyConn) Append(ctx context.Context, stream string, expected int64, events []wire.Proposal) (wire.Position, error) {
+func (c *lossyConn) Append(ctx context.Context, stream string, expected int64, events []wire.Proposal) (wire.Written, error) {
 	if c.by.mistake == unproven && stream == "barrier" {
-		return wire.Start, nil
+		return wire.Written{}, nil
 	}
 	if c.by.mistake == takenForWritten && expected >= 0 && c.by.chance(0.05, stream) {
 		page, err := c.Conn.ReadAll(ctx, wire.End, eventstore.Backwards, 1)
 		if err == nil && len(page) > 0 {
-			return wire.At(page[0].Position.Commit + 1000), nil
+			return wire.Written{Position: wire.At(page[0].Position.Commit + 1000), Revision: expected + int64(len(events))}, nil
 		}
 	}
 	at, err := c.Conn.Append(ctx, stream, expected, events)
 	if err == nil && c.lost(stream) {
-		return wire.Start, &wire.Error{Verdict: wire.Broken, Err: errLost}
+		return wire.Written{}, &wire.Error{Verdict: wire.Broken, Err: errLost}
 	}
 	return at, err
 }

@@ -71,7 +71,12 @@ func (s *Store) seed(ctx context.Context, c wire.Conn) error {
 // lastBarrier is what the newest barrier tells, nil where there is none or the
 // event that it names is not there.
 func (s *Store) lastBarrier(ctx context.Context, c wire.Conn) (*barrier, error) {
-	page, err := s.page(ctx, c, barrierStream, eventstore.End, eventstore.Backwards, 1)
+	name := s.barrierName()
+	page, err := s.page(ctx, c, name, eventstore.End, eventstore.Backwards, 1)
+	if wire.VerdictOf(err) == wire.Deleted {
+		s.leaveBarrier(name)
+		return s.lastBarrier(ctx, c)
+	}
 	if err != nil || len(page) == 0 {
 		return nil, err
 	}

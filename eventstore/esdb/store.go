@@ -49,6 +49,8 @@ type Store struct {
 	supervisor *supervisor // of the connection for appends, the head, streams and the tail
 	long       *supervisor // of the one for long reads, so that they hold up nothing else
 	lease      lease
+	mu         sync.Mutex // guards the change of the stream for barriers
+	barriers   atomic.Int32
 	bounded    atomic.Bool // whether the server has been told to keep one barrier
 	tail       *tail
 	index      *index
@@ -56,6 +58,7 @@ type Store struct {
 	lanes      *lanes
 	places     places
 	watch      watch
+	barred     *barred
 	pages      chan struct{}   // an element for each page of history that is asked for
 	ctx        context.Context // ends with the store
 	stop       context.CancelFunc
@@ -80,7 +83,7 @@ func New(url string, options Options) (*Store, error) {
 // server.
 func NewOn(dialer wire.Dialer, options Options) *Store {
 	options = options.withDefaults()
-	s := &Store{options: options, tail: newTail(), index: newIndex(), heads: newHeads(), lanes: newLanes(), pages: make(chan struct{}, maxPages)}
+	s := &Store{options: options, tail: newTail(), index: newIndex(), heads: newHeads(), barred: newBarred(), lanes: newLanes(), pages: make(chan struct{}, maxPages)}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.supervisor, s.long = newSupervisor(s.ctx, dialer, options), newSupervisor(s.ctx, dialer, options)
 	// A node that is silent is left by either, each by what it hears itself: the

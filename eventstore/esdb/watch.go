@@ -32,8 +32,8 @@ func (s *supervisor) watch(c wire.Conn) *watched {
 }
 
 // Append implements [wire.Conn].
-func (w *watched) Append(ctx context.Context, stream string, expected int64, events []wire.Proposal) (wire.Position, error) {
-	return within(ctx, w, true, func(ctx context.Context) (wire.Position, error) {
+func (w *watched) Append(ctx context.Context, stream string, expected int64, events []wire.Proposal) (wire.Written, error) {
+	return within(ctx, w, true, func(ctx context.Context) (wire.Written, error) {
 		return w.Conn.Append(ctx, stream, expected, events)
 	})
 }

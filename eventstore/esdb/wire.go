@@ -83,7 +83,7 @@ func readEnvelope(metadata []byte) (m envelope, ok bool) {
 // ledger: the server's own events, and those of others who use it.
 func (s *Store) event(r *wire.Record) (e eventstore.Event, ok bool) {
 	stream, found := strings.CutPrefix(r.Stream, s.options.Prefix)
-	if !found || strings.HasPrefix(r.Type, "$") || strings.HasPrefix(r.Stream, "$") || stream == barrierStream {
+	if !found || strings.HasPrefix(r.Type, "$") || strings.HasPrefix(r.Stream, "$") || isBarrier(stream) {
 		return e, false
 	}
 	m, ok := readEnvelope(r.Metadata)

@@ -15,7 +15,7 @@ func (s *Store) check(stream string, events []eventstore.Draft) error {
 	if len(s.options.Prefix+stream) > 0 && (s.options.Prefix + stream)[0] == '$' {
 		return fmt.Errorf("%w: streams of EventStoreDB's own begin with $, got %.40q", eventstore.ErrInvalidDraft, stream)
 	}
-	if stream == barrierStream {
+	if isBarrier(stream) {
 		return fmt.Errorf("%w: the stream %q is no part of the ledger", eventstore.ErrInvalidDraft, stream)
 	}
 	return eventstore.CheckDrafts(stream, events)
@@ -136,5 +136,11 @@ func (s *Store) attempt(ctx context.Context, stream string, batch []*pending, fr
 	if !fresh && written.Commit > looked.Commit { // no repetition, which a node answers by itself
 		s.lease.proven(c, sent)
 	}
-	return d, d.place(written)
+	if want := base + int64(len(d.rows)); written.Revision != want {
+		// It was deleted after it was looked at. What was written is no event that the
+		// stream could have, and verification names it as such.
+		return nil, interfered(eventstore.HiddenEvents, stream, fmt.Sprintf("was deleted while it was written to: "+
+			"the server put at revision %d what belongs at %d. See docs/runbooks/broken-chain.md", written.Revision, want))
+	}
+	return d, d.place(written.Position)
 }

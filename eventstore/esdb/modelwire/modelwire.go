@@ -148,10 +148,10 @@ func (c *conn) leave(n *model.Node, err error) error {
 	return err
 }
 
-func (c *conn) Append(ctx context.Context, stream string, expected int64, events []wire.Proposal) (wire.Position, error) {
+func (c *conn) Append(ctx context.Context, stream string, expected int64, events []wire.Proposal) (wire.Written, error) {
 	n, err := c.enter("append")
 	if err != nil {
-		return wire.Start, err
+		return wire.Written{}, err
 	}
 	proposed := make([]model.Proposed, len(events))
 	for i, e := range events {
@@ -161,7 +161,7 @@ func (c *conn) Append(ctx context.Context, stream string, expected int64, events
 	if err == nil && appended.Wrong {
 		err = &wire.Error{Verdict: wire.Conflict, Err: errors.New("the stream is at another revision")}
 	}
-	return wire.At(appended.Position), c.leave(n, err)
+	return wire.Written{Position: wire.At(appended.Position), Revision: appended.Current}, c.leave(n, err)
 }
 
 func (c *conn) ReadStream(ctx context.Context, stream string, from int64, direction eventstore.Direction, count int) ([]wire.Record, error) {
@@ -191,9 +191,9 @@ func (c *conn) Follow(ctx context.Context, after wire.Position, prefix string) (
 	if err != nil {
 		return nil, err
 	}
-	filter := &model.Filter{Prefixes: []string{prefix}}
+	filter := &model.Filter{Prefixes: []string{prefix, "$$" + prefix}}
 	if prefix == "" {
-		filter = &model.Filter{ByType: true, Regex: `^[^$]`}
+		filter = &model.Filter{ByType: true, Regex: `^([^$]|\$metadata$|\$streamDeleted$)`}
 	}
 	sub, err := n.Subscribe(c.from(ctx, after.Commit), true, model.Position(after), filter, model.Window{Events: 1000, Times: 1})
 	if err := atPosition(after, c.leave(n, err)); err != nil {

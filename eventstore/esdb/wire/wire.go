@@ -27,10 +27,10 @@ type Dialer interface {
 // insists on a leader, and every error but a context's is an [*Error].
 type Conn interface {
 	// Append writes events at the end of a stream whose newest has the expected
-	// revision: [NoStream], [AnyRevision] or a number from 0. The position is that
-	// of the last event, [Start] where the server does not tell. A repetition is
-	// answered as the first time.
-	Append(ctx context.Context, stream string, expected int64, events []Proposal) (Position, error)
+	// revision: [NoStream], [AnyRevision] or a number from 0. A repetition is
+	// answered as the first time. One that expects no stream is taken for a stream
+	// that was deleted softly, too, and goes on behind what was there.
+	Append(ctx context.Context, stream string, expected int64, events []Proposal) (Written, error)
 
 	// ReadStream reads at most count records from a revision on, that one
 	// included; backwards from [eventstore.End] begins with the newest. Fewer
@@ -44,8 +44,8 @@ type Conn interface {
 	ReadAll(ctx context.Context, from Position, direction eventstore.Direction, count int) ([]Record, error)
 
 	// Follow subscribes to what comes after a position, in streams whose names
-	// begin with the prefix, or in all but the server's own if there is none. The
-	// context bounds the making alone. The record after one that is gone may be
+	// begin with the prefix, or in all if there is none; of the server's own events
+	// to the settings and tombstones of these streams. The context bounds the making alone. The record after one that is gone may be
 	// left out: see that it is there.
 	Follow(ctx context.Context, after Position, prefix string) (Subscription, error)
 
@@ -96,6 +96,12 @@ var (
 
 // At is the position of the record that begins at a place.
 func At(place uint64) Position { return Position{place, place} }
+
+// Written is where the last event of an append is.
+type Written struct {
+	Position       // [Start] where the server does not tell
+	Revision int64 // in its stream
+}
 
 // Revisions that an append may expect besides that of an event.
 const (
