@@ -50,7 +50,7 @@ is broken. 2: it could not be done.`,
 }
 
 func (c *cli) ledgerAdopt(cmd *cobra.Command, acceptLoss, asJSON bool) error {
-	r, err := c.openReadSide(cmd)
+	r, err := c.openReadSideBy(cmd, app.OpenMovedLedger)
 	if err != nil {
 		return uncheckedError{err}
 	}

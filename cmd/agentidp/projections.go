@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sentryagent/agentidp/cmd/agentidp/app"
+	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/projections"
 )
 
@@ -38,11 +39,15 @@ type readSide struct {
 
 // openReadSide connects as a server does. The caller closes it.
 func (c *cli) openReadSide(cmd *cobra.Command) (*readSide, error) {
+	return c.openReadSideBy(cmd, app.OpenLedger)
+}
+
+func (c *cli) openReadSideBy(cmd *cobra.Command, open func(context.Context, config.Config) (*app.Ledger, error)) (*readSide, error) {
 	settings, err := c.config()
 	if err != nil {
 		return nil, err
 	}
-	ledger, err := app.OpenLedger(cmd.Context(), settings)
+	ledger, err := open(cmd.Context(), settings)
 	if err != nil {
 		return nil, err
 	}

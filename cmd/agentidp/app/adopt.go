@@ -60,6 +60,9 @@ func (l *Ledger) adopt(ctx context.Context, progress AdoptProgress, forgotten []
 	}
 	var lost *eventstore.LostError
 	if _, err := checkEnd(ctx, l.c.CheckpointFile, former, anchor, l.Store); err == nil {
+		if err := replaceShared(ctx, l.Pool, ledgerEngine(l.c)); err != nil {
+			return nil, err
+		}
 		return nil, ErrAdopted
 	} else if !errors.Is(err, projections.ErrOtherLedger) && !errors.As(err, &lost) {
 		return nil, err
@@ -77,7 +80,7 @@ func (l *Ledger) adopt(ctx context.Context, progress AdoptProgress, forgotten []
 	if err := projections.RebuildError(rebuilt); err != nil {
 		return rebuilt, err
 	}
-	if err := l.forget(ctx, forgotten, ledgerOrigin(l.c)); err != nil { // the ledger has a new one
+	if err := l.forget(ctx, forgotten, ledgerOrigin(l.c), ledgerEngine(l.c)); err != nil { // the ledger has others
 		return rebuilt, err
 	}
 	return rebuilt, anchor.Move(ctx)

@@ -96,6 +96,9 @@ func Start(ctx context.Context, c config.Config, version string, logger *slog.Lo
 	}
 	a.redis = redis.NewClient(impatient(redisOptions))
 	a.redis.AddHook(observeCommands(a.registry))
+	if err := checkEngine(ctx, a.pool, c); err != nil {
+		return nil, err
+	}
 	if err := a.openLedger(ctx); err != nil {
 		return nil, err
 	}

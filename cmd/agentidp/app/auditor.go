@@ -30,8 +30,19 @@ type Ledger struct {
 }
 
 // OpenLedger opens the ledger of a configuration, in a database that must be
-// migrated.
+// migrated. It has to be the database's, as far as its servers have said where
+// that is.
 func OpenLedger(ctx context.Context, c config.Config) (*Ledger, error) {
+	pool, err := OpenDatabase(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return ledgerIn(ctx, c, pool, checkEngine)
+}
+
+// OpenMovedLedger is OpenLedger of one that may have been moved from another
+// engine, for [Ledger.Adopt].
+func OpenMovedLedger(ctx context.Context, c config.Config) (*Ledger, error) {
 	pool, err := OpenDatabase(ctx, c)
 	if err != nil {
 		return nil, err
@@ -46,7 +57,7 @@ func OpenLedgerForReading(ctx context.Context, c config.Config) (*Ledger, error)
 	if err != nil {
 		return nil, err
 	}
-	ledger, err := ledgerIn(ctx, c, pool)
+	ledger, err := ledgerIn(ctx, c, pool, checkEngine)
 	if err != nil {
 		return nil, err
 	}
@@ -58,10 +69,16 @@ func OpenLedgerForReading(ctx context.Context, c config.Config) (*Ledger, error)
 	return ledger, nil
 }
 
-func ledgerIn(ctx context.Context, c config.Config, pool *pgxpool.Pool) (*Ledger, error) {
+func ledgerIn(ctx context.Context, c config.Config, pool *pgxpool.Pool, checks ...func(context.Context, *pgxpool.Pool, config.Config) error) (*Ledger, error) {
 	if err := migrations.Check(ctx, pool); err != nil {
 		pool.Close()
 		return nil, err
+	}
+	for _, check := range checks {
+		if err := check(ctx, pool, c); err != nil {
+			pool.Close()
+			return nil, err
+		}
 	}
 	store, err := openEngine(ctx, c, pool, nil, nil)
 	if err != nil {

@@ -42,6 +42,9 @@ func Bootstrap(ctx context.Context, c config.Config, newCredential bool) (Operat
 	if err := migrations.Check(ctx, pool); err != nil {
 		return Operator{}, err
 	}
+	if err := checkEngine(ctx, pool, c); err != nil {
+		return Operator{}, err
+	}
 	store, err := openEngine(ctx, c, pool, nil, nil)
 	if err != nil {
 		return Operator{}, err
@@ -75,6 +78,9 @@ func Bootstrap(ctx context.Context, c config.Config, newCredential bool) (Operat
 	operator.ClientID, operator.Older = agent.ID.String(), usableCredentials(agent)
 	if newCredential || operator.Older == 0 {
 		operator.ClientSecret, err = b.credential(ctx, agent.ID)
+	}
+	if err == nil { // the ledger has begun, and it is here
+		err = writeShared(ctx, pool, remember, ledgerEngine(c))
 	}
 	return operator, err
 }

@@ -76,11 +76,15 @@ func sharedChanges(ctx context.Context, pool *pgxpool.Pool, settings []shared) (
 	return changes, nil
 }
 
+const remember = `INSERT INTO shared_settings (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING`
+
 // rememberShared writes down what no server has written before, and checks the
 // rest: of two servers that are the first ones, one is.
 func rememberShared(ctx context.Context, pool *pgxpool.Pool, c config.Config) error {
-	const remember = `INSERT INTO shared_settings (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING`
-	if err := writeShared(ctx, pool, remember, sharedSettings(c)...); err != nil {
+	if err := writeShared(ctx, pool, remember, append(sharedSettings(c), ledgerEngine(c))...); err != nil {
+		return err
+	}
+	if err := checkEngine(ctx, pool, c); err != nil {
 		return err
 	}
 	return checkShared(ctx, pool, sharedSettings(c)...)
