@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -53,7 +54,8 @@ func followed(t *testing.T, version, prefix string, seed uint64) {
 	rng := seeded(seed)
 	cluster := modelled(t, model.Options{Version: version, Rand: seeded(seed), Latency: time.Millisecond})
 	lines := &logged{}
-	options := esdb.Options{Prefix: prefix, Logger: slog.New(lines)}
+	ours := func(name string) bool { return !strings.HasPrefix(name, "orders-") }
+	options := esdb.Options{Prefix: prefix, Streams: ours, Logger: slog.New(lines)}
 	dialer := &modelwire.Dialer{Cluster: cluster}
 	writer, reader := on(t, dialer, options), esdb.NewOn(dialer, options)
 	defer func() { reader.Close() }()

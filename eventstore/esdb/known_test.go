@@ -3,7 +3,12 @@ package esdb_test
 import (
 	"context"
 	"errors"
+	"github.com/sentryagent/agentidp/eventstore/esdb/model"
+	"github.com/sentryagent/agentidp/eventstore/esdb/modelwire"
+	"log/slog"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sentryagent/agentidp/eventstore"
@@ -80,5 +85,60 @@ func await(t *testing.T, done func() bool) {
 			t.Fatal("waited for a minute")
 		case <-time.After(time.Millisecond):
 		}
+	}
+}
+
+// A node that is behind and has not shown that it leads, such as a leader that was
+// deposed and wakes, is no reason to say that events are lost: somebody would be
+// called out for it, or put a backup back.
+func TestANodeThatIsBehindHasLostNothing(t *testing.T) {
+	const rounds = 40
+	behind := 0
+	for seed := range uint64(rounds) {
+		synctest.Test(t, func(t *testing.T) {
+			rng := seeded(seed)
+			cluster := modelled(t, model.Options{Nodes: 3, Elections: true, Rand: seeded(seed), Latency: time.Millisecond})
+			lines := &logged{}
+			store := on(t, &modelwire.Dialer{Cluster: cluster, Rand: seeded(seed)}, esdb.Options{Logger: slog.New(lines)})
+			mustAppend(t, store, "a-1", eventstore.NoStream(), storetest.NewDraft("a.x"))
+			for range 4 {
+				leader := cluster.Leader()
+				for leader == nil {
+					time.Sleep(100 * time.Millisecond)
+					leader = cluster.Leader()
+				}
+				leader.Freeze()
+				end := time.Now().Add(time.Duration(5+rng.IntN(10)) * time.Second)
+				woken := false
+				for time.Now().Before(end.Add(5 * time.Second)) {
+					if !woken && time.Now().After(end) {
+						woken = true
+						leader.Wake()
+						if other := cluster.Leader(); other != nil && other != leader {
+							other.Kill() // so that whoever looks for a leader finds the one that was
+							time.AfterFunc(3*time.Second, other.Start)
+						}
+					}
+					_, err := store.Append(soon(t, 2*time.Second), "a-1", eventstore.Any(), storetest.NewDraft("a.x"))
+					_, reading := store.Head(soon(t, 2*time.Second))
+					for _, err := range []error{err, reading} {
+						if errors.As(err, new(*eventstore.LostError)) {
+							t.Fatalf("seed %d: %v", seed, err)
+						}
+						if err != nil && strings.Contains(err.Error(), "has not shown that it leads") {
+							behind++
+						}
+					}
+					time.Sleep(time.Duration(rng.IntN(50)) * time.Millisecond)
+				}
+				if !leader.Alive() {
+					leader.Start()
+				}
+			}
+		})
+	}
+	t.Logf("a node was behind %d times", behind)
+	if behind == 0 {
+		t.Error("no node was behind: that shows nothing")
 	}
 }

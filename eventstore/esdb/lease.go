@@ -131,8 +131,12 @@ func (s *Store) provenHead(ctx context.Context, c wire.Conn) (eventstore.Positio
 		return 0, errLate
 	}
 	came := time.Now()
+	patience := time.NewTimer(max(silence-came.Sub(asked), doubtAfter/2))
+	defer patience.Stop()
 	select {
 	case <-p.done:
+	case <-patience.C:
+		return 0, fmt.Errorf("%w: show that the server's node leads: %w", eventstore.ErrUnavailable, errSilent)
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}

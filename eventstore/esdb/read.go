@@ -3,7 +3,9 @@ package esdb
 import (
 	"cmp"
 	"context"
+	"errors"
 	"iter"
+	"time"
 
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/eventstore/esdb/wire"
@@ -31,11 +33,12 @@ const tries = 3
 
 // try begins a read, and again where that may help.
 func (s *Store) try(ctx context.Context, by *supervisor, read func(wire.Conn) error) error {
+	begin := time.Now()
 	for n := 1; ; n++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		c, err := by.acquire(ctx)
+		c, err := by.acquireSoon(ctx, begin.Add(silence))
 		if err != nil {
 			return err
 		}
@@ -50,6 +53,9 @@ func (s *Store) try(ctx context.Context, by *supervisor, read func(wire.Conn) er
 		case wire.Passing:
 			pause(ctx, s.options.MinBackoff)
 		case wire.Broken:
+			if errors.Is(err, errSilent) {
+				return err
+			}
 		default:
 			return err
 		}

@@ -52,6 +52,7 @@ type Store struct {
 	mu         sync.Mutex // guards the change of the stream for barriers
 	barriers   atomic.Int32
 	bounded    atomic.Bool // whether the server has been told to keep one barrier
+	lost       atomic.Bool // whether the server that leads was shown to lack what is known
 	tail       *tail
 	index      *index
 	heads      *heads

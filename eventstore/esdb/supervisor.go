@@ -50,6 +50,7 @@ type supervisor struct {
 	conn    wire.Conn     // nil unless connected
 	next    *watched      // to go over to, once conn is done
 	silent  int           // calls without an answer for a while
+	away    *watched      // that has not answered for longer; nil for none
 	changed chan struct{} // closed, and replaced, with every change of the phase
 }
 
@@ -195,6 +196,33 @@ func (s *supervisor) current() (State, wire.Conn, <-chan struct{}) {
 // time, and gives up when that fails.
 func (s *supervisor) acquire(ctx context.Context) (wire.Conn, error) {
 	return s.await(ctx, func(state State) bool { return state.Phase == Unavailable })
+}
+
+// acquireSoon is acquire for who does not wait long: no longer than to a deadline for
+// a connection that takes the place of one that broke, and not at all for one that
+// does not answer.
+func (s *supervisor) acquireSoon(ctx context.Context, deadline time.Time) (wire.Conn, error) {
+	state, c, _ := s.current()
+	switch {
+	case c != nil && s.isAway(c):
+		return nil, fmt.Errorf("%w: %w", eventstore.ErrUnavailable, errSilent)
+	case c != nil && !dead(c) || state.Connections == 0:
+		return s.acquire(ctx)
+	}
+	waiting, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	c, err := s.acquire(waiting)
+	if err != nil && ctx.Err() == nil && waiting.Err() != nil {
+		state, _, _ := s.current()
+		err = fmt.Errorf("%w: no connection to it yet: %w", eventstore.ErrUnavailable, errors.Join(state.Err))
+	}
+	return c, err
+}
+
+func (s *supervisor) isAway(c wire.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.away != nil && c == wire.Conn(s.away)
 }
 
 // await waits for a conn, until it is to give up or ctx ends.

@@ -3,6 +3,7 @@ package esdb
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/sentryagent/agentidp/eventstore"
@@ -12,6 +13,15 @@ import (
 // doubtAfter is how long a call may be without an answer before the other nodes
 // are asked who leads.
 const doubtAfter = time.Second
+
+// silence is how long a read waits for an answer of a node that says nothing, where
+// no other one leads: its caller is told that the store is unavailable. An append
+// waits for [Options.Timeout], because whoever gives it up does not know what became
+// of it.
+const silence = 2500 * time.Millisecond
+
+// errSilent: a node has not answered for so long.
+var errSilent = errors.New("the event store does not answer")
 
 // errSuperseded: another node leads, so nobody waits for this one any more.
 var errSuperseded = errors.New("another node leads")
@@ -33,39 +43,105 @@ func (s *supervisor) watch(c wire.Conn) *watched {
 
 // Append implements [wire.Conn].
 func (w *watched) Append(ctx context.Context, stream string, expected int64, events []wire.Proposal) (wire.Written, error) {
-	return within(ctx, w, true, func(ctx context.Context) (wire.Written, error) {
+	return within(ctx, w, w.attend, func(ctx context.Context) (wire.Written, error) {
 		return w.Conn.Append(ctx, stream, expected, events)
 	})
 }
 
 // ReadStream implements [wire.Conn].
 func (w *watched) ReadStream(ctx context.Context, stream string, from int64, direction eventstore.Direction, count int) ([]wire.Record, error) {
-	return within(ctx, w, count <= firstPage, func(ctx context.Context) ([]wire.Record, error) {
+	return within(ctx, w, w.reading(count), func(ctx context.Context) ([]wire.Record, error) {
 		return w.Conn.ReadStream(ctx, stream, from, direction, count)
 	})
 }
 
 // ReadAll implements [wire.Conn].
 func (w *watched) ReadAll(ctx context.Context, from wire.Position, direction eventstore.Direction, count int) ([]wire.Record, error) {
-	return within(ctx, w, count <= firstPage, func(ctx context.Context) ([]wire.Record, error) {
+	return within(ctx, w, w.reading(count), func(ctx context.Context) ([]wire.Record, error) {
 		return w.Conn.ReadAll(ctx, from, direction, count)
 	})
 }
 
 // within makes a call and gives it up when another connection has taken the
-// place of its own. A short one that is not answered has the others asked.
-func within[T any](ctx context.Context, w *watched, short bool, call func(context.Context) (T, error)) (T, error) {
-	calling, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(w.life, cancel)()
-	if short {
-		defer w.supervisor.doubt(w)()
-	}
+// place of its own, or when its attendant says so.
+func within[T any](ctx context.Context, w *watched, attend attendant, call func(context.Context) (T, error)) (T, error) {
+	calling, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(w.life, func() { cancel(errSuperseded) })()
+	over := attend(cancel)
 	answer, err := call(calling)
-	if err != nil && ctx.Err() == nil && w.life.Err() != nil {
+	over()
+	if err == nil || ctx.Err() != nil {
+		return answer, err
+	}
+	switch context.Cause(calling) {
+	case errSuperseded:
 		err = &wire.Error{Verdict: wire.Broken, Err: errSuperseded}
+	case errSilent:
+		err = &wire.Error{Verdict: wire.Broken, Err: errSilent}
 	}
 	return answer, err
+}
+
+// attendant looks after a call until it is over, and may give it up.
+type attendant func(giveUp context.CancelCauseFunc) (over func())
+
+// attend has the other nodes asked who leads when a call is not answered.
+func (w *watched) attend(context.CancelCauseFunc) (over func()) { return w.supervisor.doubt(w) }
+
+// reading is the attendant of a read of so many records.
+func (w *watched) reading(count int) attendant {
+	if count <= firstPage {
+		return w.attendRead
+	}
+	return w.attendLong
+}
+
+// attendRead gives up a read that is not answered.
+func (w *watched) attendRead(giveUp context.CancelCauseFunc) (over func()) {
+	doubted := w.supervisor.doubt(w)
+	timer := time.AfterFunc(silence, func() {
+		w.supervisor.silenced(w)
+		giveUp(errSilent)
+	})
+	return func() {
+		timer.Stop()
+		doubted()
+	}
+}
+
+// attendLong gives up a read that may well take long when its node does not answer
+// a short one meanwhile either.
+func (w *watched) attendLong(giveUp context.CancelCauseFunc) (over func()) {
+	asking, stop := context.WithCancel(w.life)
+	var timer *time.Timer
+	var mu sync.Mutex // guards timer
+	ask := func() {
+		ctx, cancel := context.WithTimeout(asking, silence-doubtAfter)
+		defer cancel()
+		_, err := within(ctx, w, w.attend, func(ctx context.Context) ([]wire.Record, error) {
+			return w.Conn.ReadAll(ctx, wire.End, eventstore.Backwards, 1)
+		})
+		if err != nil && asking.Err() == nil && ctx.Err() != nil {
+			w.supervisor.silenced(w)
+			giveUp(errSilent)
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if asking.Err() == nil {
+			timer.Reset(doubtAfter)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	timer = time.AfterFunc(doubtAfter, ask)
+	return func() {
+		stop()
+		mu.Lock()
+		defer mu.Unlock()
+		timer.Stop()
+	}
 }
 
 // doubt has the other nodes asked unless it is over in time.
@@ -88,6 +164,29 @@ func (s *supervisor) doubt(w *watched) (over func()) {
 			s.silent--
 		}
 	}
+}
+
+// silenced takes note that a node does not answer. Until it does, or another has
+// taken its place, readers need not try; the others go on being asked.
+func (s *supervisor) silenced(w *watched) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.away == w || s.conn != wire.Conn(w) {
+		return
+	}
+	s.away = w
+	if s.silent++; s.silent == 1 && s.prove != nil {
+		go s.askOthers(w)
+	}
+	go func() {
+		_, _ = w.Conn.ReadAll(w.life, wire.End, eventstore.Backwards, 1) // whatever it says, it answers
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.silent--
+		if s.away == w {
+			s.away = nil
+		}
+	}()
 }
 
 // Bounds of asking who else leads. One that is asked may be as silent as the
