@@ -3,6 +3,7 @@ package replay_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"iter"
 	"testing"
 	"time"
@@ -72,11 +73,27 @@ type deed struct {
 	kind   replay.Kind // before a scavenge
 	after  replay.Kind // and after it; "": as before
 	undone bool        // empty metadata undo it
+	goesOn bool        // the ledger is written to afterwards
+	stream string      // it is done to, of which the ledger has no event; "": one with events
 }
 
 func foreign(t *testing.T, n *model.Node, stream string) {
 	t.Helper()
 	event := model.Proposed{ID: model.ID(uuid.New()), Type: "note", ContentType: "application/json", Data: []byte(`{}`)}
+	if _, err := n.Append(t.Context(), true, stream, model.ExpectAny, []model.Proposed{event}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// copyOfNewest writes the newest event of the ledger in a stream once more, so that
+// what is not the ledger's stands between events that look as if they were.
+func copyOfNewest(t *testing.T, n *model.Node, stream string) {
+	t.Helper()
+	page, _, err := n.ReadStream(t.Context(), true, stream, 3, true, 1)
+	if err != nil || len(page) == 0 {
+		t.Fatal(err, len(page))
+	}
+	event := model.Proposed{ID: model.ID(uuid.New()), Type: page[0].Type, ContentType: "application/json", Data: page[0].Data, Metadata: page[0].Metadata}
 	if _, err := n.Append(t.Context(), true, stream, model.ExpectAny, []model.Proposed{event}); err != nil {
 		t.Fatal(err)
 	}
@@ -99,14 +116,22 @@ func softDelete(t *testing.T, n *model.Node, stream string) {
 }
 
 var deeds = map[string]deed{
-	"foreign event":                 {do: foreign, kind: replay.ForeignEvent},
-	"$tb":                           {do: settings(model.Metadata{TruncateBefore: new(int64(2))}), kind: replay.HiddenEvents, after: replay.RemovedEvent, undone: true},
-	"$maxCount":                     {do: settings(model.Metadata{MaxCount: new(int64(1))}), kind: replay.HiddenEvents, after: replay.RemovedEvent, undone: true},
-	"$maxAge":                       {do: settings(model.Metadata{MaxAge: new(int64(0))}), kind: replay.HiddenEvents, after: replay.RemovedEvent, undone: true},
-	"$acl":                          {do: settings(model.Metadata{ACL: json.RawMessage(`{"$w":"$admins"}`)}), kind: replay.HiddenEvents, undone: true},
-	"soft delete":                   {do: softDelete, kind: replay.HiddenEvents, after: replay.RemovedEvent, undone: true},
-	"soft delete, written again":    {do: func(t *testing.T, n *model.Node, stream string) { softDelete(t, n, stream); foreign(t, n, stream) }, kind: replay.ForeignEvent, after: replay.RemovedStream},
-	"foreign event and soft delete": {do: func(t *testing.T, n *model.Node, stream string) { foreign(t, n, stream); softDelete(t, n, stream) }, kind: replay.ForeignEvent, after: replay.RemovedStream},
+	"foreign event, last": {do: foreign, kind: replay.ForeignEvent},
+	"foreign event, in the middle": {do: func(t *testing.T, n *model.Node, stream string) {
+		foreign(t, n, stream)
+		foreign(t, n, "orders-1")
+	}, kind: replay.ForeignEvent, goesOn: true},
+	"foreign event, and a forged one behind it": {do: func(t *testing.T, n *model.Node, stream string) { foreign(t, n, stream); copyOfNewest(t, n, stream) }, kind: replay.AlteredEvent},
+	"foreign event, first":                      {do: foreign, kind: replay.ForeignEvent, stream: domain.AgentStream(domain.AgentID{UUID: uuid.Must(uuid.NewV7())})},
+	"foreign event, in a claim":                 {do: foreign, kind: replay.ForeignEvent, stream: domain.ClaimStream(domain.ClaimSlug, "acme")},
+	"soft delete of a claim":                    {do: func(t *testing.T, n *model.Node, stream string) { softDelete(t, n, stream) }, kind: replay.HiddenEvents, stream: domain.ClaimStream(domain.ClaimSlug, "acme"), after: replay.HiddenEvents},
+	"$tb":                                       {do: settings(model.Metadata{TruncateBefore: new(int64(2))}), kind: replay.HiddenEvents, after: replay.RemovedEvent, undone: true},
+	"$maxCount":                                 {do: settings(model.Metadata{MaxCount: new(int64(1))}), kind: replay.HiddenEvents, after: replay.RemovedEvent, undone: true},
+	"$maxAge":                                   {do: settings(model.Metadata{MaxAge: new(int64(0))}), kind: replay.HiddenEvents, after: replay.RemovedEvent, undone: true},
+	"$acl":                                      {do: settings(model.Metadata{ACL: json.RawMessage(`{"$w":"$admins"}`)}), kind: replay.HiddenEvents, undone: true},
+	"soft delete":                               {do: softDelete, kind: replay.HiddenEvents, after: replay.RemovedEvent, undone: true},
+	"soft delete, written again":                {do: func(t *testing.T, n *model.Node, stream string) { softDelete(t, n, stream); foreign(t, n, stream) }, kind: replay.ForeignEvent, after: replay.RemovedStream},
+	"foreign event and soft delete":             {do: func(t *testing.T, n *model.Node, stream string) { foreign(t, n, stream); softDelete(t, n, stream) }, kind: replay.ForeignEvent, after: replay.RemovedStream},
 	"tombstone": {do: func(t *testing.T, n *model.Node, stream string) {
 		if _, err := n.Tombstone(t.Context(), true, stream, model.ExpectAny); err != nil {
 			t.Fatal(err)
@@ -127,12 +152,23 @@ func TestWhatAnOperatorDoesToAStreamIsNamed(t *testing.T) {
 			store := another(t, cluster)
 			victim := domain.AgentStream(domain.AgentID{UUID: uuid.Must(uuid.NewV7())})
 			fillAround(t, store, victim, cluster)
+			if d.stream != "" {
+				victim = d.stream
+			}
 			log := keepLog(t, store)
 			looking := replay.NewVerifier(store, replay.VerifierOptions{Logs: log, Against: log.against()})
 			if report, err := looking.Verify(t.Context(), replay.Scope{}); err != nil || report.Break != nil {
 				t.Fatalf("before: %v, %v", report.Break, err)
 			}
 			d.do(t, cluster.Model().Leader(), victim)
+			if d.goesOn {
+				if _, err := store.Append(t.Context(), victim, eventstore.Any(), storetest.NewDraft("agent.updated")); !errors.As(err, new(*eventstore.InterferedError)) {
+					t.Errorf("an append behind it: %v", err)
+				}
+				if _, err := store.Append(t.Context(), domain.AgentStream(domain.AgentID{UUID: uuid.Must(uuid.NewV7())}), eventstore.NoStream(), storetest.NewDraft("agent.updated")); err != nil {
+					t.Error(err)
+				}
+			}
 			for what, s := range map[string]eventstore.Store{"goes on": store, "begins": another(t, cluster)} {
 				v := replay.NewVerifier(s, replay.VerifierOptions{Logs: log, Against: log.against()})
 				named(t, what+", before a scavenge", v, d.kind, victim, true)
