@@ -49,7 +49,7 @@ line makes no sense.`,
 			}
 			r, err := c.openReadSide(cmd)
 			if err != nil {
-				return err
+				return unchecked(err)
 			}
 			defer r.Close()
 			meter := newMeter(cmd.ErrOrStderr(), r.logger, "rebuild", chosen)
