@@ -16,7 +16,7 @@ func (s *Server) detailedHealth(c *gin.Context) {
 	ledger, redis := s.probes.shared(c.Request.Context(), s.probeAll)
 	dependencies.Redis = redis
 	state.KnownPosition = ledger.lostPosition()
-	state.LedgerPosition, dependencies.Database, dependencies.EventStore = ledger.position(), ledger.database, ledger.eventStore
+	state.LedgerPosition, dependencies.Database, dependencies.EventStore = ledger.position(), ledger.database, ledger.detailed()
 	dependencies.RateLimiter = gen.RateLimiterHealth{Status: healthy, Mode: "shared"}
 	if s.limiter.Alone() || redis.Status == unreachable {
 		dependencies.RateLimiter = gen.RateLimiterHealth{Status: degraded, Mode: "in-process"}

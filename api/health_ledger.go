@@ -17,6 +17,7 @@ type EventStore struct {
 	Connection string    // connecting, connected or unavailable
 	Since      time.Time // when it came to be so
 	Failures   int       // attempts to connect since there was a connection last
+	Transport  string    // tls, tls_unverified or plaintext
 }
 
 // ledgerHealth is how the database and the ledger answer.
@@ -26,6 +27,17 @@ type ledgerHealth struct {
 	lost       ledger.Position // of an event that was there and lies beyond the head; 0: none is known
 	database   gen.DependencyHealth
 	eventStore *gen.EventStoreHealth // nil where the ledger is in the database
+	transport  gen.EventStoreHealthTransport
+}
+
+// detailed is how the ledger's own server stands, with how it is reached.
+func (h ledgerHealth) detailed() *gen.EventStoreHealth {
+	if h.eventStore == nil || h.transport == "" {
+		return h.eventStore
+	}
+	detailed := *h.eventStore // others read the same one
+	detailed.Transport = &h.transport
+	return &detailed
 }
 
 // probeAll asks everything that this node depends on, side by side, each within
@@ -82,6 +94,7 @@ func (s *Server) probeLedger(ctx context.Context) (h ledgerHealth) {
 	both.Wait()
 	s.gradeSchema(&h.database)
 	store := s.eventStore() // after the answer: it may have found out that the connection is broken
+	h.transport = gen.EventStoreHealthTransport(store.Transport)
 	h.eventStore = &gen.EventStoreHealth{
 		Status: gen.EventStoreHealthStatus(answer.Status), LatencyMs: answer.LatencyMs,
 		Connection: gen.EventStoreHealthConnection(store.Connection), Since: timestamp.Of(store.Since), Failures: store.Failures,

@@ -542,6 +542,27 @@ func (e EventStoreHealthStatus) Valid() bool {
 	}
 }
 
+// Defines values for EventStoreHealthTransport.
+const (
+	EventStoreHealthTransportPlaintext     EventStoreHealthTransport = "plaintext"
+	EventStoreHealthTransportTLS           EventStoreHealthTransport = "tls"
+	EventStoreHealthTransportTLSUnverified EventStoreHealthTransport = "tls_unverified"
+)
+
+// Valid indicates whether the value is a known member of the EventStoreHealthTransport enum.
+func (e EventStoreHealthTransport) Valid() bool {
+	switch e {
+	case EventStoreHealthTransportPlaintext:
+		return true
+	case EventStoreHealthTransportTLS:
+		return true
+	case EventStoreHealthTransportTLSUnverified:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HaltedProjectionCode.
 const (
 	HaltedProjectionCodeEVENTNOTAPPLICABLE HaltedProjectionCode = "EVENT_NOT_APPLICABLE"
@@ -2102,6 +2123,9 @@ type EventStoreHealth struct {
 	// Since When the connection came to be so.
 	Since  timestamp.Milli        `json:"since"`
 	Status EventStoreHealthStatus `json:"status"`
+
+	// Transport How safe the way to it is: encrypted, encrypted to whoever answers, or neither. The last two are for a laptop. Told in /health/detailed alone; they degrade nothing.
+	Transport *EventStoreHealthTransport `json:"transport,omitempty"`
 }
 
 // EventStoreHealthConnection defines model for EventStoreHealth.Connection.
@@ -2109,6 +2133,9 @@ type EventStoreHealthConnection string
 
 // EventStoreHealthStatus defines model for EventStoreHealth.Status.
 type EventStoreHealthStatus string
+
+// EventStoreHealthTransport How safe the way to it is: encrypted, encrypted to whoever answers, or neither. The last two are for a laptop. Told in /health/detailed alone; they degrade nothing.
+type EventStoreHealthTransport string
 
 // Fact Something that was so.
 //

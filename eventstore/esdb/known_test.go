@@ -99,7 +99,7 @@ func TestANodeThatIsBehindHasLostNothing(t *testing.T) {
 			rng := seeded(seed)
 			cluster := modelled(t, model.Options{Nodes: 3, Elections: true, Rand: seeded(seed), Latency: time.Millisecond})
 			lines := &logged{}
-			store := on(t, &modelwire.Dialer{Cluster: cluster, Rand: seeded(seed)}, esdb.Options{Logger: slog.New(lines)})
+			store := on(t, &modelwire.Dialer{Cluster: cluster, Seed: seed + 1}, esdb.Options{Logger: slog.New(lines)})
 			mustAppend(t, store, "a-1", eventstore.NoStream(), storetest.NewDraft("a.x"))
 			for range 4 {
 				leader := cluster.Leader()

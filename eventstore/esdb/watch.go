@@ -18,7 +18,7 @@ const doubtAfter = time.Second
 // no other one leads: its caller is told that the store is unavailable. An append
 // waits for [Options.Timeout], because whoever gives it up does not know what became
 // of it.
-const silence = 2500 * time.Millisecond
+const silence = 2800 * time.Millisecond
 
 // errSilent: a node has not answered for so long.
 var errSilent = errors.New("the event store does not answer")

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/projections/transparency"
 )
@@ -14,6 +15,9 @@ import (
 // openLedger opens the ledger and makes sure that it is the database's: before any
 // key is loaded, since an adoption by another ledger takes the keys away.
 func (a *App) openLedger(ctx context.Context) (err error) {
+	if warning := config.TransportOf(a.config.ESDBURL).Warning(); warning != "" && a.config.EventStore == config.EventStoreESDB {
+		a.logger.WarnContext(ctx, warning+"; see docs/runbooks/eventstoredb.md")
+	}
 	if a.store, err = openEngine(ctx, a.config, a.pool, a.logger, a.registry); err != nil {
 		return err
 	}

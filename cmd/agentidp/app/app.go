@@ -174,7 +174,7 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 	verifier := newVerifier(a.pool, a.store, transparency.NewLogs(a.pool), signer.Identity(), c, nil, nil)
 	server, err := api.New(api.Parts{
 		Verifier: verifier, History: replay.NewHistory(a.store, a.queries, a.now),
-		Ledger: a.ledger, EventStore: reached(a.store), Idempotency: idempotency, Assertions: assertions, Queries: a.queries, Progress: progress, Revocations: revocations,
+		Ledger: a.ledger, EventStore: reached(a.store, c), Idempotency: idempotency, Assertions: assertions, Queries: a.queries, Progress: progress, Revocations: revocations,
 		Directory: directory, Logs: transparency.NewLogs(a.pool), Signer: signer, Witnesses: witnesses, Limiter: limiter,
 		Keys: keys, Policy: rules, Redis: a.redis, Registry: a.registry, Logger: logger, Controls: a.controls,
 	}, apiOptions(c, version, a.now))

@@ -57,14 +57,15 @@ func openEventStore(url string, options esdb.Options) (*esdb.Store, error) {
 }
 
 // reached tells how the ledger's own server is reached; nil where it has none.
-func reached(store Engine) func() api.EventStore {
+func reached(store Engine, c config.Config) func() api.EventStore {
 	server, own := store.(*esdb.Store)
 	if !own {
 		return nil
 	}
+	transport := string(config.TransportOf(c.ESDBURL))
 	return func() api.EventStore {
 		state := server.State()
-		return api.EventStore{Connection: string(state.Phase), Since: state.Since, Failures: state.Failures}
+		return api.EventStore{Connection: string(state.Phase), Since: state.Since, Failures: state.Failures, Transport: transport}
 	}
 }
 
