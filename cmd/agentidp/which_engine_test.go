@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/sentryagent/agentidp/internal/config"
+	"github.com/sentryagent/agentidp/internal/realstore"
 )
 
 // without is settings without those of some names.
@@ -23,7 +24,7 @@ func without(settings []string, names ...string) []string {
 func TestALedgerIsNotLookedForInAnotherEngine(t *testing.T) {
 	t.Parallel()
 	w := newWorldOn(t, config.EventStoreESDB)
-	named := ledgerOn(w.setting("ESDB_URL"), "second")
+	named := realstore.Ledger(w.setting("ESDB_URL"), "second")
 	a := newAuditorOf(t, w)
 	forgotten := without(a.settings, "EVENTSTORE", "ESDB_URL")
 	for what, wrong := range map[string][]string{
