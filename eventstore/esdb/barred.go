@@ -103,10 +103,17 @@ func (s *Store) follows() bool {
 func (s *Store) inspect(ctx context.Context, c wire.Conn, stream string) error {
 	kept := s.follows() // from before the question on
 	newest, err := c.ReadStream(ctx, metastream+s.options.Prefix+stream, eventstore.End, eventstore.Backwards, 1)
-	if err != nil && wire.VerdictOf(err) != wire.Missing {
+	verdict := wire.VerdictOf(err)
+	if err != nil && verdict != wire.Missing && verdict != wire.Denied {
 		return named(stream, err)
 	}
-	if err != nil || len(newest) == 0 {
+	if verdict == wire.Denied {
+		s.denied.Do(func() {
+			s.options.Logger.Warn("the user may not read the settings of the ledger's streams ($mr), so a delete from before this start is found out late: see docs/runbooks/eventstoredb.md",
+				"stream", stream)
+		})
+	}
+	if err != nil || len(newest) == 0 { // what the user may not see is left to the tail and to the answers of appends
 		s.settle(stream, -1, "", kept)
 		return nil
 	}
