@@ -60,7 +60,7 @@ type Store struct {
 	places     places
 	watch      watch
 	barred     *barred
-	denied     sync.Once // it was told that the settings of streams may not be read
+	denied     sync.Once       // it was told that the settings of streams may not be read
 	pages      chan struct{}   // an element for each page of history that is asked for
 	ctx        context.Context // ends with the store
 	stop       context.CancelFunc
