@@ -26,6 +26,7 @@ type History struct {
 	delegations   map[domain.DelegationID]*past[domain.Delegation]
 	madeWith      map[domain.CredentialID][]domain.DelegationID // since it was last rotated
 	outlived      map[domain.DelegationID]time.Time             // when its credential ended it
+	ended         map[domain.CredentialID]int64                 // at which revision it was last revoked or rotated
 	seats         map[domain.OrganizationID]domain.Seats
 	claims        map[string]domain.Claim // by stream
 	unique        map[string]eventstore.Position
@@ -54,6 +55,7 @@ func NewHistory(dense bool) *History {
 		delegations:   map[domain.DelegationID]*past[domain.Delegation]{},
 		madeWith:      map[domain.CredentialID][]domain.DelegationID{},
 		outlived:      map[domain.DelegationID]time.Time{},
+		ended:         map[domain.CredentialID]int64{},
 		seats:         map[domain.OrganizationID]domain.Seats{},
 		claims:        map[string]domain.Claim{},
 		unique:        map[string]eventstore.Position{},
@@ -138,6 +140,9 @@ func (h *History) take(o occurrence) error {
 	h.endDelegations(o)
 	return h.takeAgent(o)
 }
+
+// revision is that of the newest event of a stream, -1 while there is none.
+func (h *History) revision(stream string) int64 { return int64(len(h.streams[stream])) - 1 }
 
 func (h *History) takeSigningKey(o occurrence) error {
 	key, _ := o.fact.(domain.SigningKeyCreated)

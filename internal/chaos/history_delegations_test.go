@@ -40,6 +40,28 @@ func TestBrokenDelegationsAreFound(t *testing.T) {
 			b.later()
 			b.delegations(b.exchanged())
 		}},
+		"an exchange of what was lent while its secret was rotated": {chaos.RuleDelegation, func(b *book) {
+			credential := domain.CredentialID{UUID: uuid.New()}
+			b.write(domain.AgentStream(b.lender), domain.CredentialGenerated{
+				AgentID: b.lender, CredentialID: credential, Kind: domain.SecretCredential, Verifier: &domain.Verifier{KeyID: "k", MAC: []byte("1")},
+			})
+			b.delegation.UUID = uuid.New()
+			e := b.lent()
+			e.CredentialID, e.CredentialRevision = &credential, 1
+			b.write(domain.AgentStream(b.lender), domain.CredentialRotated{
+				AgentID: b.lender, CredentialID: credential, Verifier: &domain.Verifier{KeyID: "k", MAC: []byte("2")},
+			})
+			b.delegations(e)
+			b.later()
+			b.delegations(b.exchanged())
+		}},
+		"a delegation that was made with what nobody has seen yet": {chaos.RuleDelegation, func(b *book) {
+			credential := domain.CredentialID{UUID: uuid.New()}
+			b.delegation.UUID = uuid.New()
+			e := b.lent()
+			e.CredentialID, e.CredentialRevision = &credential, 99
+			b.delegations(e)
+		}},
 		"a link below one that allows none": {chaos.RuleDelegation, func(b *book) {
 			parent := b.below
 			b.another(func(e *domain.DelegationCreated) {

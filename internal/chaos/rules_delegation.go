@@ -38,6 +38,9 @@ func (h *History) takeDelegation(o occurrence) error {
 	p.change(p.now.Evolve(o.fact, o.at), o.at)
 	if created, ok := o.fact.(domain.DelegationCreated); ok && created.CredentialID != nil {
 		h.madeWith[*created.CredentialID] = append(h.madeWith[*created.CredentialID], id)
+		if end, ended := h.ended[*created.CredentialID]; ended && p.now.EndsWith(end, false) {
+			h.outlived[id] = o.at
+		}
 	}
 	return verdict
 }
@@ -45,6 +48,10 @@ func (h *History) takeDelegation(o occurrence) error {
 // endDelegations notes which delegations an event ends with their credential.
 func (h *History) endDelegations(o occurrence) {
 	credential := domain.EndedWith(o.fact)
+	if credential.IsZero() {
+		return
+	}
+	h.ended[credential] = h.revision(o.stream)
 	for _, id := range h.madeWith[credential] {
 		h.outlived[id] = o.at
 	}
@@ -64,7 +71,10 @@ func (h *History) checkCreated(o occurrence, e domain.DelegationCreated) error {
 		At: e.ExpiresAt.Add(-time.Duration(e.TTLSeconds) * time.Second),
 	}
 	if e.CredentialID != nil {
-		command.Caller.CredentialID = *e.CredentialID
+		command.Caller.CredentialID, command.Revision = *e.CredentialID, e.CredentialRevision
+	}
+	if known := h.revision(domain.AgentStream(e.DelegatorID)); e.CredentialRevision > known {
+		return breaks(RuleDelegation, "it was made with a look at revision %d of its delegator, which was at %d", e.CredentialRevision, known)
 	}
 	parents := []domain.Delegation{{}}
 	if e.ParentID != nil {
