@@ -43,7 +43,7 @@ func others(t *testing.T, cluster *model.Cluster, rng *rand.Rand) {
 func TestFollowersSeeEveryEventOnce(t *testing.T) {
 	for _, version := range []string{"23.10", "24.2", "24.10", "25.1"} {
 		for _, prefix := range []string{"", "mine/"} {
-			for seed := range uint64(8) {
+			for seed := range seeds(8) {
 				synctest.Test(t, func(t *testing.T) { followed(t, version, prefix, seed) })
 			}
 		}
@@ -187,7 +187,7 @@ func TestASubscriptionAtARecordThatIsGoneIsNotBelieved(t *testing.T) {
 // A position at which no record begins is read on from where it lies, and not
 // from the beginning.
 func TestAPositionOfNoRecordCostsNoWholeRead(t *testing.T) {
-	for _, version := range []string{"23.10", "24.10"} {
+	for _, version := range []string{"23.10", "24.10"}[:seeds(2)] {
 		synctest.Test(t, func(t *testing.T) {
 			cluster, c := modelled(t, model.Options{Version: version}), &counted{calls: map[string]int{}}
 			dialer := &modelwire.Dialer{Cluster: cluster, Called: c.called}

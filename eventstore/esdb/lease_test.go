@@ -18,9 +18,8 @@ import (
 // from the past. Whatever it answers, a head that is given has everything that
 // another store was told is there.
 func TestAHeadIsNeverFromThePast(t *testing.T) {
-	const rounds = 300
-	told := 0
-	for seed := range uint64(rounds) {
+	rounds, told := seeds(300), 0
+	for seed := range rounds {
 		synctest.Test(t, func(t *testing.T) {
 			rng := seeded(seed)
 			cluster := modelled(t, model.Options{Nodes: 3, Elections: true, Rand: seeded(seed), Latency: time.Duration(rng.IntN(4)) * time.Millisecond})
@@ -32,7 +31,7 @@ func TestAHeadIsNeverFromThePast(t *testing.T) {
 			told += oneRound(t, cluster, rng, a, b, seed)
 		})
 	}
-	if told < rounds {
+	if told < int(rounds) {
 		t.Errorf("%d heads were told in %d rounds: too few to show anything", told, rounds)
 	}
 }

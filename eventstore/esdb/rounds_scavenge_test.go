@@ -45,6 +45,9 @@ func TestScavengeRounds(t *testing.T) {
 // The rounds mean something: they find an engine that leaves out what comes after
 // a record that is gone.
 func TestScavengeRoundsFindTheMistake(t *testing.T) {
+	if raceEnabled {
+		t.Skip("rounds take long with the race detector, and look for no race here")
+	}
 	const within = 40
 	for seed := range uint64(within) {
 		if wrong := scavengeRound(t, seed, skipping).wrong; len(wrong) > 0 {

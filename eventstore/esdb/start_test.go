@@ -73,7 +73,7 @@ func TestWhatIsForeignIsNotReadAgainAtEachStart(t *testing.T) {
 
 // A barrier that was written before another store's event was seen hides nothing.
 func TestABarrierHidesNothing(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range seeds(60) {
 		synctest.Test(t, func(t *testing.T) {
 			rng := seeded(seed)
 			cluster := modelled(t, model.Options{Rand: seeded(seed), Latency: time.Duration(1+rng.IntN(20)) * time.Millisecond})

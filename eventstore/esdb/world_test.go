@@ -63,6 +63,16 @@ func (l *logged) above(level slog.Level) (lines []string) {
 	return lines
 }
 
+// seeds is how many rounds a test in virtual time takes. The race detector makes
+// them ten times as slow, and they look for no race: with it a few are enough, and
+// `make rounds`, which .ci/run calls, takes all without it.
+func seeds(usual uint64) uint64 {
+	if raceEnabled {
+		return max(1, usual/10)
+	}
+	return usual
+}
+
 func seeded(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, seed)) }
 
 // soon is a context for a call that has to end.
