@@ -389,6 +389,7 @@ def prove(options, manifest, checkpoints):
     if signed < events and not options.unsigned_tail:
         raise Unproven(f"the last {events - signed} of {events} events are covered by no checkpoint; --unsigned-tail accepts them")
     print(f"intact: {events} events of {manifest['origin']}, {min(signed, events)} of them in {len(checkpoints)} checkpoints signed by {options.key.name}")
+    print("not checked: whether tokens were issued under credentials that their agents had; agentidp ledger verify does that")
 
 
 def verify(options):

@@ -224,7 +224,7 @@ func (u *unpacker) unpack(packed []byte, m Member, position eventstore.Position)
 	for rest := text.Bytes(); len(rest) > 0; {
 		end := bytes.IndexByte(rest, '\n')
 		event, reading := u.inspector.Read(rest[:end:end], position)
-		events = append(events, inspected{Event: event, reading: reading})
+		events = append(events, inspected{event, reading, deedOf(&event, &reading)})
 		rest = rest[end+1:]
 		position++
 	}

@@ -43,9 +43,12 @@ func (b *Bundle) verify(ctx context.Context, o BundleOptions, events func(contex
 		return Report{}, err
 	}
 	ev.events = events
-	report, _, err := ev.verify(ctx)
+	report, p, err := ev.verify(ctx)
 	if err != nil {
 		return Report{}, fmt.Errorf("verify the bundle: %w", err)
+	}
+	if report.Break == nil {
+		report.Break = p.unfounded
 	}
 	if report.Break != nil && ev.tenant {
 		report.Break.withoutPositions()
@@ -57,7 +60,7 @@ func (b *Bundle) evidence(o BundleOptions, verifier note.Verifier) (*evidence, e
 	ev := &evidence{
 		size: b.Manifest.Entries, tenant: b.Manifest.Organization != nil, seen: o.Progress,
 		options: eventstore.ChainOptions{Dense: true}, // as numbered here
-		entries: b.entries,
+		entries: b.entries, begins: true, atMost: maxCredentials,
 	}
 	var damaged error
 	signed, forged := openSigned(func(yield func([]byte, time.Time) bool) {

@@ -65,6 +65,10 @@ func deedOf(e *eventstore.Event, r *eventstore.Reading) (d deed) {
 // and the append; who presents the token is refused then.
 type credentials map[uuid.UUID]credentialState
 
+// maxCredentials bounds how many are remembered of a bundle, which may be anybody's:
+// some 20 MiB. Tokens of a bundle with more are not held against them.
+const maxCredentials = 1 << 18
+
 type credentialState struct {
 	agent   uuid.UUID
 	revoked bool

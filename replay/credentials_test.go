@@ -1,12 +1,15 @@
 package replay_test
 
 import (
+	"bytes"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/projections/transparency"
 	"github.com/sentryagent/agentidp/replay"
 )
 
@@ -75,9 +78,53 @@ func TestATokenNeedsACredentialThatTheLedgerKnows(t *testing.T) {
 			case test.wrong && (found == nil || found.Kind != replay.UnfoundedToken || found.EventID != b.events[at].ID || found.Index != int64(at)):
 				t.Errorf("found %v, want %s at index %d", found, replay.UnfoundedToken, at)
 			}
+			var out bytes.Buffer
+			if _, err := (&replay.Exporter{Store: s, Logs: s, VerifierKey: verifierKey}).Export(t.Context(), &out, domain.OrganizationID{}); err != nil {
+				t.Fatal(err)
+			}
+			bundle, err := replay.OpenBundle(bytes.NewReader(out.Bytes()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			offline, err := bundle.Verify(t.Context(), replay.BundleOptions{VerifierKey: verifierKey(transparency.Whole)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(report.Break, offline.Break); diff != "" || !offline.Tokens || !report.Tokens {
+				t.Errorf("of the bundle found %v, tokens held against credentials %v and %v; the ledger's is another: %s", offline.Break, report.Tokens, offline.Tokens, diff)
+			}
 			if report.Checkpoint == nil || report.Checked != int64(len(b.events)) {
 				t.Errorf("checked %d, agrees with %v; want all of %d events and the checkpoint", report.Checked, report.Checkpoint, len(b.events))
 			}
 		})
+	}
+}
+
+// A bundle may be anybody's. One with more credentials than a reader remembers
+// proves what it did, and the report says that tokens were not looked at.
+func TestTokensOfABundleWithTooManyCredentialsAreNotHeldAgainstThem(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("it has 262,145 events")
+	}
+	agent := domain.AgentID{UUID: uuid.New()}
+	b := write(seed, 10, time.Date(2026, time.November, 1, 0, 0, 0, 0, time.UTC))
+	for range 1<<18 + 1 {
+		b.append(domain.AgentStream(agent), ours, domain.CredentialGenerated{
+			AgentID: agent, CredentialID: domain.CredentialID{UUID: uuid.New()}, Kind: domain.SecretCredential,
+		})
+	}
+	s := shelf{events: b.events}
+	var out bytes.Buffer
+	if _, err := (&replay.Exporter{Store: s, Logs: s, VerifierKey: verifierKey}).Export(t.Context(), &out, domain.OrganizationID{}); err != nil {
+		t.Fatal(err)
+	}
+	bundle, err := replay.OpenBundle(bytes.NewReader(out.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := bundle.Verify(t.Context(), replay.BundleOptions{VerifierKey: verifierKey(transparency.Whole)})
+	if err != nil || report.Break != nil || report.Tokens || report.Checked != int64(len(b.events)) {
+		t.Errorf("got %+v, %v; want all events checked and tokens not", report, err)
 	}
 }

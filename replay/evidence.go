@@ -24,6 +24,7 @@ type evidence struct {
 	head        eventstore.Position // events go at least as far; 0 when that is not known
 	seen        func(events int)    // told of progress; nil: nobody is
 	begins      bool                // events come from the beginning, so that tokens can be held against credentials
+	atMost      int                 // credentials to remember for that; 0: all there are
 }
 
 // inspected is an event that has been looked at by itself.

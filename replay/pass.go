@@ -78,6 +78,9 @@ func (p *pass) take(e *inspected, log *logged) error {
 		if wrong := p.creds.take(e.Stream, e.deed); wrong != "" {
 			p.unfounded = here.finding(UnfoundedToken, "A token was issued to agent %s under credential %s, but %s.", e.deed.agent, e.deed.credential, wrong)
 		}
+		if p.atMost > 0 && len(p.creds) > p.atMost {
+			p.creds = nil
+		}
 	}
 	if here.index >= p.size && len(p.due) == 0 {
 		return nil // nothing is known of what comes now

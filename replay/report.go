@@ -14,6 +14,10 @@ type Report struct {
 	TreeSize   int64       // entries of the log that the events were compared with
 	Root       tlog.Hash   // of the events, at that size
 	Checkpoint *Checkpoint // newest that the events agree with; nil: none
+	// Tokens says that every token's issuance was held against the credential it
+	// names. They are not where the events do not come from the beginning, or where
+	// a bundle has too many credentials to remember.
+	Tokens bool
 }
 
 // Signed is how many of the events a checkpoint covers; those after them are
@@ -57,7 +61,7 @@ func (ev *evidence) judge(ctx context.Context) (Report, *pass, error) {
 }
 
 func (p *pass) report() Report {
-	r := Report{Checked: p.chain.Count(), Checkpoint: p.agreed}
+	r := Report{Checked: p.chain.Count(), Checkpoint: p.agreed, Tokens: p.creds != nil && p.suspect == nil}
 	if p.whole != nil {
 		r.TreeSize, r.Root = p.whole.Size(), p.whole.Root()
 	}

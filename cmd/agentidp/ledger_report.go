@@ -23,7 +23,8 @@ type shownReport struct {
 	TreeSize    int64           `json:"treeSize"`
 	RootHash    string          `json:"rootHash"`
 	Checkpoint  *shownAgreed    `json:"checkpoint"`
-	Extends     []shownExtended `json:"extends"` // checkpoints that were kept and that the events agree with
+	Extends     []shownExtended `json:"extends"`       // checkpoints that were kept and that the events agree with
+	Tokens      bool            `json:"tokensChecked"` // against the credentials they were issued under
 	Unproven    string          `json:"unproven,omitempty"`
 	Break       *replay.Finding `json:"break"`
 
@@ -68,7 +69,7 @@ func tell(w io.Writer, shown shownReport, report replay.Report, against []keptCh
 
 // fill takes over what was found, and judges it.
 func (shown *shownReport) fill(report replay.Report, against []keptCheckpoint) {
-	shown.Checked, shown.Signed, shown.Break = report.Checked, report.Signed(), report.Break
+	shown.Checked, shown.Signed, shown.Break, shown.Tokens = report.Checked, report.Signed(), report.Break, report.Tokens
 	shown.TreeSize, shown.RootHash = report.TreeSize, base64.StdEncoding.EncodeToString(report.Root[:])
 	if c := report.Checkpoint; c != nil {
 		shown.Checkpoint = &shownAgreed{c.Size, base64.StdEncoding.EncodeToString(c.Root[:]), c.SignedAt}
@@ -117,6 +118,7 @@ func (s shownReport) text() string {
 	case s.incremental && before > 0:
 		text = fmt.Sprintf("intact: %d events of %s, those after the first %d, which were verified before", s.Checked, s.Origin, before)
 	}
+	text += "\n" + s.tokens()
 	c := s.Checkpoint
 	if c == nil {
 		return text + "\nno checkpoint has been signed of it yet\n"
@@ -132,6 +134,17 @@ func (s shownReport) text() string {
 		text += fmt.Sprintf("\nand extends %s (%d entries), which you kept", kept.File, kept.TreeSize)
 	}
 	return text + "\n"
+}
+
+// tokens says whether each token was held against the credential it names.
+func (s shownReport) tokens() string {
+	switch {
+	case s.Tokens:
+		return "every token was issued under a credential that its agent had"
+	case s.incremental:
+		return "not checked: whether tokens were issued under credentials that their agents had. That takes a verification from the beginning"
+	}
+	return "not checked: whether tokens were issued under credentials that their agents had. There are too many credentials to remember"
 }
 
 func describe(f *replay.Finding) string {
