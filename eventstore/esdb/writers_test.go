@@ -43,7 +43,7 @@ func (w *writers) start(t *testing.T, store eventstore.Store, n int) {
 						return
 					}
 					w.unavailable.Add(1)
-					time.Sleep(time.Millisecond)
+					time.Sleep(10 * time.Millisecond) // sixty-four that ask without a pause leave no time for anything else
 				}
 				w.acknowledged.Add(1)
 				w.revisions[i] = at + 1
