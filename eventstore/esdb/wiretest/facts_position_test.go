@@ -125,7 +125,11 @@ func TestFactsOfPositions(t *testing.T) {
 			_, at := s.three()
 			for _, filter := range []*api.ReadReq_Options_Filter{nil, s.ours()} {
 				_, err := s.subscribe(s.ctx, position(at[1]+1, at[1]+1), filter)
-				s.refused(err, codes.Unknown, "Exception was thrown by handler.")
+				if s.since(24, 2) {
+					s.refused(err, codes.InvalidArgument, "Invalid position")
+				} else {
+					s.refused(err, codes.Unknown, "Exception was thrown by handler.")
+				}
 			}
 		}},
 		{"a subscription begins behind its position", func(s *server) {

@@ -2,6 +2,7 @@ package wiretest_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -10,6 +11,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/serverfeatures"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	api "github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"github.com/sentryagent/agentidp/eventstore/esdb/wiretest"
 	"github.com/sentryagent/agentidp/internal/realstore"
@@ -21,13 +24,15 @@ type fact struct {
 	is   func(s *server)
 }
 
-// ask holds the wire server, and with ESDB_URL a real one, to facts.
+// ask holds the wire server as each version, and with ESDB_URL a real one, to
+// facts.
 func ask(t *testing.T, facts []fact) {
 	t.Helper()
 	t.Parallel()
-	urls := map[string]func(t *testing.T) string{"wire": func(t *testing.T) string {
-		return wiretest.Start(t, 1).URL()
-	}}
+	urls := map[string]func(t *testing.T) string{}
+	for _, version := range []string{"23.10", "24.10", "25.1"} {
+		urls["wire "+version] = func(t *testing.T) string { return wiretest.Start(t, 1, wiretest.Version(version)).URL() }
+	}
 	if url := realstore.URL(t); url != "" {
 		urls["real"] = func(*testing.T) string { return url }
 	}
@@ -63,6 +68,20 @@ func connect(t *testing.T, url string) *server {
 	}
 	t.Fatal("no seed is the leader")
 	return nil
+}
+
+// since reports that the server is of a version or newer.
+func (s *server) since(major, minor int) bool {
+	s.Helper()
+	features, err := serverfeatures.NewServerFeaturesClient(s.connection).GetSupportedMethods(s.ctx, &shared.Empty{})
+	if err != nil {
+		s.Fatal(err)
+	}
+	var has [2]int
+	if _, err := fmt.Sscanf(features.GetEventStoreServerVersion(), "%d.%d", &has[0], &has[1]); err != nil {
+		s.Fatalf("version %q: %v", features.GetEventStoreServerVersion(), err)
+	}
+	return has[0] > major || has[0] == major && has[1] >= minor
 }
 
 func over(t *testing.T, connection *grpc.ClientConn, ctx context.Context) *server {
