@@ -101,7 +101,7 @@ func TestCallsAreCounted(t *testing.T) {
 		all.Wait()
 		expect("64 appends to new streams", calls{"append": 64, "stream": 64}) // whether they were deleted before
 		for range 8 {
-			appended = mustAppend(t, store, "b-1", eventstore.Any(), storetest.NewDraft("a.x"))
+			mustAppend(t, store, "b-1", eventstore.Any(), storetest.NewDraft("a.x"))
 		}
 		expect("8 appends to one of them", calls{"append": 8})
 	})
