@@ -2183,13 +2183,28 @@ type Health struct {
 	KnownPosition *int64 `json:"knownPosition,omitempty"`
 
 	// LedgerPosition Of the newest event; left out when the ledger is unreachable.
-	LedgerPosition *int64       `json:"ledgerPosition,omitempty"`
-	Status         HealthStatus `json:"status"`
-	Version        string       `json:"version"`
+	LedgerPosition *int64 `json:"ledgerPosition,omitempty"`
+
+	// Starting This server is starting and answers nothing else yet, because much of the ledger has to be read first. Left out otherwise.
+	Starting *HealthStarting `json:"starting,omitempty"`
+	Status   HealthStatus    `json:"status"`
+	Version  string          `json:"version"`
 }
 
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
+
+// HealthStarting This server is starting and answers nothing else yet, because much of the ledger has to be read first. Left out otherwise.
+type HealthStarting struct {
+	// KnownEnd How far it goes.
+	KnownEnd *int64 `json:"knownEnd,omitempty"`
+
+	// Position How far that is.
+	Position *int64 `json:"position,omitempty"`
+
+	// WaitingFor What it does now.
+	WaitingFor string `json:"waitingFor"`
+}
 
 // InclusionProof defines model for InclusionProof.
 type InclusionProof struct {

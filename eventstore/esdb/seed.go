@@ -100,10 +100,26 @@ func (s *Store) lastBarrier(ctx context.Context, c wire.Conn) (*barrier, error) 
 // progressEvery is how often a long read tells how far it is.
 const progressEvery = 10 * time.Second
 
+// longRead is how far a read is.
+type longRead struct {
+	what   string
+	at, of eventstore.Position
+}
+
+// Reading is what was read last that may take long: up to where, and how far it
+// goes. "" where nothing was.
+func (s *Store) Reading() (what string, at, of eventstore.Position) {
+	if r := s.reading.Load(); r != nil {
+		return r.what, r.at, r.of
+	}
+	return "", 0, 0
+}
+
 // progress tells how far a read is that takes long.
 func (s *Store) progress(what string) func(at, of eventstore.Position) {
 	last := time.Now()
 	return func(at, of eventstore.Position) {
+		s.reading.Store(&longRead{what, at, of})
 		if time.Since(last) >= progressEvery {
 			last = time.Now()
 			s.options.Logger.Info(what, "position", uint64(at), "of", uint64(of))

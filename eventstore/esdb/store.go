@@ -59,6 +59,7 @@ type Store struct {
 	lanes      *lanes
 	places     places
 	watch      watch
+	reading    atomic.Pointer[longRead]
 	barred     *barred
 	denied     sync.Once       // it was told that the settings of streams may not be read
 	pages      chan struct{}   // an element for each page of history that is asked for

@@ -21,6 +21,7 @@ func (a *App) openLedger(ctx context.Context) (err error) {
 	if a.store, err = openEngine(ctx, a.config, a.pool, a.logger, a.registry); err != nil {
 		return err
 	}
+	a.door = a.openDoor(ctx, a.version)
 	if err := checkHead(ctx, a.store); err != nil {
 		return err
 	}

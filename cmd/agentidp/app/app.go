@@ -37,6 +37,7 @@ import (
 // and the port is bound. Make one with [Start].
 type App struct {
 	config   config.Config
+	version  string
 	logger   *slog.Logger
 	now      func() time.Time
 	pool     *pgxpool.Pool
@@ -53,6 +54,7 @@ type App struct {
 	api      *api.Server
 	server   *http.Server
 	listener net.Listener
+	door     *door        // until it listens
 	metrics  net.Listener // nil: /metrics is on the API's port
 }
 
@@ -67,7 +69,7 @@ func WithoutReadModel(name string) Option { return func(a *App) { a.without = na
 
 // Start builds a server. On error nothing is left open.
 func Start(ctx context.Context, c config.Config, version string, logger *slog.Logger, options ...Option) (_ *App, err error) {
-	a := &App{config: c, logger: logger, now: time.Now, registry: prometheus.NewRegistry()}
+	a := &App{config: c, version: version, logger: logger, now: time.Now, registry: prometheus.NewRegistry()}
 	for _, option := range options {
 		option(a)
 	}
@@ -323,6 +325,11 @@ func (a *App) stop(metrics *http.Server) error {
 }
 
 func (a *App) close() {
+	if a.door != nil {
+		if listener := a.door.handOver(); listener != nil {
+			_ = listener.Close()
+		}
+	}
 	if a.listener != nil {
 		_ = a.listener.Close()
 	}

@@ -14,8 +14,10 @@ import (
 )
 
 func (a *App) listen(ctx context.Context) (err error) {
-	if a.listener, err = listen(ctx, a.config.ListenHost, a.config.Port); err != nil {
-		return orTaken(err, a.config.Port, "PORT")
+	if a.listener = a.door.handOver(); a.listener == nil {
+		if a.listener, err = listen(ctx, a.config.ListenHost, a.config.Port); err != nil {
+			return orTaken(err, a.config.Port, "PORT")
+		}
 	}
 	if a.config.MetricsPort == 0 {
 		return nil
