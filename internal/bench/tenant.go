@@ -44,7 +44,7 @@ func (b *bench) newTenant(ctx context.Context, s *server, at ledgerAt, more ...s
 		return nil, err
 	}
 	t := &tenant{base: "http://" + s.address, agents: make([]agent, agents)}
-	const scopes = "admin:orgs agents:read agents:write tokens:read"
+	const scopes = "admin:orgs agents:read agents:write audit:read tokens:read"
 	bearer, err := t.token(ctx, operator.ClientID, operator.ClientSecret, scopes)
 	if err != nil {
 		return nil, err
