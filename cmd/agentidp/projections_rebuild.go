@@ -37,8 +37,9 @@ no event is appended.
 One that was stopped or killed has changed nothing that is live, and the next
 one goes on where it was.
 
-Exits with 1 when one of them did not get to its end, with 2 when the command
-line makes no sense.`,
+Exits with 1 when one of them did not get to its end, with 2 when none could
+begin: the command line makes no sense, or the database or the ledger cannot be
+reached.`,
 		RunE: func(cmd *cobra.Command, names []string) error {
 			if all == (len(names) > 0) {
 				return usageError{errors.New("name projections to rebuild, or say --all")}

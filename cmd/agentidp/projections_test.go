@@ -199,7 +199,7 @@ func TestProjectionsCommandsSayByTheirExitCodeHowThingsAre(t *testing.T) {
 	w.settings = append(w.settings, "DATABASE_URL=postgres://agentidp@127.0.0.1:1/nowhere")
 	expect(exitBadUsage, "cannot be reached", "verify")
 	expect(exitBadUsage, "cannot be reached", "status")
-	expect(exitFailed, "cannot be reached", "rebuild", "--all")
+	expect(exitBadUsage, "cannot be reached", "rebuild", "--all")
 }
 
 // A server of a newer version rebuilds what an older one has left, and is ready

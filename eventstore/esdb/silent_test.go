@@ -1,6 +1,7 @@
 package esdb_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -35,6 +36,12 @@ func TestAFrozenLeaderIsPassedOverByTheLibrary(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	until(t, "it is connected to the leader", func() bool { _, err := store.Head(t.Context()); return err == nil })
+	until(t, "the leader answers appends and long reads", func() bool {
+		_, err := store.Head(t.Context())
+		for _, read := range store.ReadAll(t.Context(), 0, eventstore.Filter{}) {
+			err = errors.Join(err, read)
+		}
+		return err == nil
+	})
 	storetest.Verify(t, store)
 }
