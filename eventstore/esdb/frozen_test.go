@@ -81,14 +81,16 @@ func TestFrozenLeaderRoundsFindTheMistake(t *testing.T) {
 	if raceEnabled {
 		t.Skip("with the race detector everything takes so long that nobody is left on the old leader")
 	}
-	for _, r := range frozenOnTheWire(t, 10, unproven) {
-		for _, wrong := range r.wrong {
-			if strings.Contains(wrong, "says active") {
-				return
+	for range 3 { // whether a call meets the old leader in its last second is the machine's affair as well
+		for _, r := range frozenOnTheWire(t, 10, unproven) {
+			for _, wrong := range r.wrong {
+				if strings.Contains(wrong, "says active") {
+					return
+				}
 			}
 		}
 	}
-	t.Error("not found in 10 rounds")
+	t.Error("not found in 30 rounds")
 }
 
 type frozenResult struct {
