@@ -31,21 +31,11 @@ func (b *bench) eventStoreDB(ctx context.Context) error {
 // server is the one of the tests, in this process and in memory: what is measured
 // is the engine and the wire, not a database.
 func (b *bench) esdbAppending(ctx context.Context) error {
-	cluster, err := wiretest.New(1)
+	store, bare, end, err := twoWays()
 	if err != nil {
 		return err
 	}
-	defer cluster.Close()
-	store, err := esdb.New(cluster.URL(), esdb.Options{})
-	if err != nil {
-		return err
-	}
-	defer store.Close()
-	bare, err := cluster.Client()
-	if err != nil {
-		return err
-	}
-	defer bare.Close()
+	defer end()
 	if _, err := store.Head(ctx); err != nil { // there is a connection
 		return err
 	}
@@ -53,6 +43,22 @@ func (b *bench) esdbAppending(ctx context.Context) error {
 		return err
 	}
 	return b.esdbMany(ctx, store, bare)
+}
+
+// twoWays starts a wire server and gives the engine on it and the bare client.
+func twoWays() (store *esdb.Store, bare *client.Client, end func(), err error) {
+	cluster, err := wiretest.New(1)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if store, err = esdb.New(cluster.URL(), esdb.Options{}); err == nil {
+		if bare, err = cluster.Client(); err == nil {
+			return store, bare, func() { _ = bare.Close(); store.Close(); cluster.Close() }, nil
+		}
+		store.Close()
+	}
+	cluster.Close()
+	return nil, nil, nil, err
 }
 
 // toEngine and toServer are one caller's way to append.

@@ -11,29 +11,17 @@ import (
 	client "github.com/EventStore/EventStore-Client-Go/v4/esdb"
 
 	"github.com/sentryagent/agentidp/eventstore"
-	"github.com/sentryagent/agentidp/eventstore/esdb"
-	"github.com/sentryagent/agentidp/eventstore/esdb/wiretest"
 )
 
 // esdbReading measures reading the whole ledger through the engine, beside the
 // bare client that reads the same pages and does nothing with them.
 func (b *bench) esdbReading(ctx context.Context) error {
 	const streams, each, rounds = 200, 250, 9
-	cluster, err := wiretest.New(1)
+	store, bare, end, err := twoWays()
 	if err != nil {
 		return err
 	}
-	defer cluster.Close()
-	store, err := esdb.New(cluster.URL(), esdb.Options{})
-	if err != nil {
-		return err
-	}
-	defer store.Close()
-	bare, err := cluster.Client()
-	if err != nil {
-		return err
-	}
-	defer bare.Close()
+	defer end()
 	for range streams {
 		from := newIssuer(newID())
 		drafts := make([]eventstore.Draft, each)
