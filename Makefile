@@ -12,6 +12,8 @@ TESTFLAGS ?=
 # Of one package's tests, on a machine that is busy with other things.
 TIMEOUT   ?= 30m
 FUZZTIME  ?= 10s
+# How often tests that failed are run again, by themselves, before that counts. What passes only then is named in the end.
+RERUNS    ?= 0
 # What the build is of, as `agentidp version` tells it.
 COMMIT    ?= $(shell git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null)
 # How long chaos lasts on an engine, from what number it is thrown (by default another each time), and on which engine:
@@ -28,6 +30,9 @@ VIRTUAL = ^(TestRounds|TestRoundsFindMistakes|TestScavengeRounds|TestScavengeRou
 
 WITH_SERVICES := bin/withservices --
 PROMTOOL := tools/promtool.sh
+GOTESTSUM := bin/gotestsum --format $(if $(filter -v,$(TESTFLAGS)),standard-verbose,pkgname) --format-hide-empty-pkg --hide-summary=skipped \
+	--jsonfile-timing-events bin/test-times.json --packages "$(PACKAGES)" \
+	--rerun-fails=$(RERUNS) --rerun-fails-max-failures=3 --rerun-fails-run-root-test --rerun-fails-abort-on-data-race
 
 .PHONY: help
 help: ## Show this list
@@ -47,17 +52,21 @@ demo: build ## Tell the whole journey on a live server, and catch a forger in th
 	@exec bin/agentidp demo
 
 .PHONY: test
-test: bin/withservices c-compiler curl ## Run all tests, against a private PostgreSQL and Redis
+test: bin/withservices bin/gotestsum c-compiler curl ## Run all tests, against a private PostgreSQL and Redis
 	@race=-race; \
 	command -v cc >/dev/null 2>&1 || { race=; echo >&2 '*** No C compiler: the tests run WITHOUT the race detector. ***'; }; \
 	for tool in npm mvn; do command -v $$tool >/dev/null 2>&1 || \
 		echo >&2 "*** No $$tool: client libraries that need it are NOT tested here; make test-foreign installs it. ***"; done; \
-	exec $(WITH_SERVICES) go test $$race -timeout $(TIMEOUT) $(TESTFLAGS) $(PACKAGES)
+	exec $(WITH_SERVICES) $(GOTESTSUM) -- $$race -timeout $(TIMEOUT) $(TESTFLAGS)
 
 .PHONY: test-race
-test-race: bin/withservices c-compiler curl ## The same, but fail where the race detector cannot run
+test-race: bin/withservices bin/gotestsum c-compiler curl ## The same, but fail where the race detector cannot run
 	@command -v cc >/dev/null 2>&1 || { echo >&2 'The race detector needs a C compiler: install gcc.'; exit 1; }
-	@exec $(WITH_SERVICES) go test -race -timeout $(TIMEOUT) $(TESTFLAGS) $(PACKAGES)
+	@exec $(WITH_SERVICES) $(GOTESTSUM) -- -race -timeout $(TIMEOUT) $(TESTFLAGS)
+
+.PHONY: slowest
+slowest: bin/gotestsum ## List the tests of the last run that took over five seconds
+	@bin/gotestsum tool slowest --threshold 5s --jsonfile bin/test-times.json
 
 .PHONY: test-foreign
 test-foreign: bin/withservices foreign-tools ## Run client libraries of other people (Node, Go, Java), pinned, against a live server
@@ -146,6 +155,10 @@ go:
 .PHONY: bin/withservices
 bin/withservices: go
 	@go build -o $@ ./internal/devservices/cmd/withservices
+
+.PHONY: bin/gotestsum
+bin/gotestsum: go
+	@go build -modfile=tools/go.mod -o $@ gotest.tools/gotestsum
 
 # The race detector is built with cgo.
 .PHONY: c-compiler

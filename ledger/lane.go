@@ -15,9 +15,10 @@ import (
 )
 
 const (
-	maxLaneBatch   = 128              // commands that may share one append
-	maxAttempts    = 20               // decisions on newer and newer state before giving up
-	commandTimeout = 15 * time.Second // for the store, once a command is under way
+	maxLaneBatch   = 128                   // commands that may share one append
+	maxContention  = 5 * time.Second       // of decisions on newer and newer state before giving up
+	maxPause       = 20 * time.Millisecond // before deciding again
+	commandTimeout = 15 * time.Second      // for the store, once a command is under way
 )
 
 // decision is a command bound to an aggregate. It may be made several times,
@@ -140,13 +141,15 @@ func (r *repository[S]) commitSafely(ctx context.Context, stream string, batch [
 
 // commit decides and appends until the append meets the state it was decided
 // on. Refusals count only once they are known to rest on current state: the
-// append that succeeds proves it, or a look at the store does.
+// append that succeeds proves it, or a look at the store does. Where another node
+// writes to the stream without a break, an append may lose many times in a row, and
+// what it carries may be a revocation: it is tried again for as long as a caller waits.
 func (r *repository[S]) commit(ctx context.Context, stream string, batch []*pending[S]) error {
 	before, fresh, err := r.load(ctx, stream)
 	if err != nil {
 		return err
 	}
-	for attempt := range maxAttempts {
+	for attempt, begin := 0, time.Now(); time.Since(begin) < maxContention; attempt++ {
 		after, drafts := r.decideAll(before, batch)
 		if len(drafts) == 0 {
 			if fresh {
@@ -247,7 +250,7 @@ func (r *repository[S]) afterFailure(ctx context.Context, stream string, before 
 		return before, err
 	}
 	if attempt > 0 {
-		if err := wait.For(ctx, r.jitter(time.Duration(attempt)*2*time.Millisecond)); err != nil {
+		if err := wait.For(ctx, r.jitter(min(time.Duration(attempt)*2*time.Millisecond, maxPause))); err != nil {
 			return before, err
 		}
 	}

@@ -10,8 +10,6 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/pg"
 )
@@ -24,17 +22,11 @@ const (
 )
 
 func main() {
-	redis.SetLogger(silent{}) // what matters of it comes back as errors
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
-
-// silent keeps the Redis client from writing to standard error by itself.
-type silent struct{}
-
-func (silent) Printf(context.Context, string, ...any) {}
 
 // run is the whole program but for the process around it.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {

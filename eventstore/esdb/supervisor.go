@@ -104,7 +104,7 @@ func (s *supervisor) connect() (*watched, error) {
 	if next != nil {
 		return next, nil
 	}
-	c, err := s.dialer.Dial(s.ctx)
+	c, err := s.dial()
 	if err != nil {
 		return nil, err
 	}
@@ -116,6 +116,42 @@ func (s *supervisor) connect() (*watched, error) {
 		return nil, err
 	}
 	return s.watch(c), nil
+}
+
+// dial makes a connection. The node that an attempt asks for the way may be silent,
+// so the next attempt does not wait for it: the first that is through counts. One
+// that fails has asked all nodes.
+func (s *supervisor) dial() (wire.Conn, error) {
+	type dialed struct {
+		conn wire.Conn
+		err  error
+	}
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
+	answers, attempts := make(chan dialed), 0
+	again := time.NewTicker(askEvery)
+	defer again.Stop()
+	for {
+		if attempts < askAtATime {
+			attempts++
+			go func() {
+				c, err := s.dialer.Dial(ctx)
+				answers <- dialed{c, err}
+			}()
+		}
+		select {
+		case first := <-answers:
+			s.drained.Go(func() {
+				for range attempts - 1 {
+					if late := <-answers; late.err == nil {
+						late.conn.Close()
+					}
+				}
+			})
+			return first.conn, first.err
+		case <-again.C:
+		}
+	}
 }
 
 // backoff is how long to wait after so many failures: about twice as long each

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sentryagent/agentidp/api"
@@ -96,6 +97,7 @@ func Start(ctx context.Context, c config.Config, version string, logger *slog.Lo
 	if err != nil {
 		return nil, errors.New("REDIS_URL is not a Redis URL")
 	}
+	logging.Disable() // the client's writing to standard error: what matters of it comes back as errors
 	a.redis = redis.NewClient(impatient(redisOptions))
 	a.redis.AddHook(observeCommands(a.registry))
 	if err := checkEngine(ctx, a.pool, c); err != nil {
