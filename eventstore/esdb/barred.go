@@ -72,8 +72,12 @@ func (b *barred) set(stream string, revision int64, reason string, kept bool) (n
 }
 
 // notice takes note of a record of the server's that may be the settings of one of
-// the ledger's streams.
+// the ledger's streams, or of the barriers'.
 func (s *Store) notice(r *wire.Record) {
+	if r.Stream == metastream+s.options.Prefix+s.barrierName() && !bounded(r.Data) {
+		s.bounded.Store(false) // a soft delete, for one, leaves no other settings
+		return
+	}
 	if i, ours := s.interference(r); ours && i.Kind == eventstore.HiddenEvents {
 		s.settle(i.Stream, i.Revision, hiding(r.Data), s.follows())
 	}

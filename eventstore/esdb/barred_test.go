@@ -223,6 +223,32 @@ func TestADeleteThatOvertakesAnAppendGivesNobodyAClaim(t *testing.T) {
 	})
 }
 
+// Barriers are bounded again after a soft delete, which leaves no settings but its own.
+func TestBarriersStayBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := modelled(t, model.Options{Latency: time.Millisecond})
+		o := operator{t, cluster}
+		store := on(t, &modelwire.Dialer{Cluster: cluster}, esdb.Options{Prefix: "ledger/"})
+		mustAppend(t, store, "a-1", eventstore.NoStream(), newDrafts(1)...)
+		barriers := func() int {
+			for range 5 {
+				time.Sleep(time.Minute) // idle, so that each head needs a barrier
+				headOf(t, store)
+			}
+			kept, _, err := o.Leader().ReadStream(t.Context(), true, "ledger/barrier", 0, false, 100)
+			o.must(err)
+			return len(kept)
+		}
+		if n := barriers(); n != 1 {
+			t.Errorf("%d barriers are kept, want 1", n)
+		}
+		o.softDelete("ledger/barrier")
+		if n := barriers(); n != 1 {
+			t.Errorf("%d barriers are kept after a soft delete, want 1", n)
+		}
+	})
+}
+
 // Settings that hide nothing, those of other streams and those of the barrier are
 // no reason to refuse anything.
 func TestSettingsThatHideNothingRefuseNothing(t *testing.T) {

@@ -216,8 +216,14 @@ type barrier struct {
 func (s *Store) boundBarriers(c wire.Conn, stream string) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.options.Timeout)
 	defer cancel()
-	_, err := c.Append(ctx, metastream+stream, wire.NoStream,
-		[]wire.Proposal{{ID: uuid.New(), Type: "$metadata", Data: []byte(`{"$maxCount":1}`)}})
+	set := func(data []byte, revision int64) error {
+		_, err := c.Append(ctx, metastream+stream, revision, []wire.Proposal{{ID: uuid.New(), Type: "$metadata", Data: data}})
+		return err
+	}
+	err := set([]byte(`{"`+maxCount+`":1}`), wire.NoStream)
+	if wire.VerdictOf(err) == wire.Conflict {
+		err = boundAgain(ctx, c, stream, set)
+	}
 	switch verdict := wire.VerdictOf(err); {
 	case err == nil || verdict == wire.Conflict || verdict == wire.Deleted:
 	case verdict.Final():
@@ -227,3 +233,27 @@ func (s *Store) boundBarriers(c wire.Conn, stream string) {
 		s.bounded.Store(false)
 	}
 }
+
+// boundAgain adds the bound to the settings that the stream has, unless it is there.
+func boundAgain(ctx context.Context, c wire.Conn, stream string, set func(data []byte, revision int64) error) error {
+	newest, err := c.ReadStream(ctx, metastream+stream, eventstore.End, eventstore.Backwards, 1)
+	if err != nil || len(newest) == 0 || bounded(newest[0].Data) {
+		return err
+	}
+	var settings map[string]json.RawMessage
+	if json.Unmarshal(newest[0].Data, &settings) != nil || settings == nil { // what is no metadata sets nothing
+		settings = map[string]json.RawMessage{}
+	}
+	settings[maxCount] = json.RawMessage("1")
+	data, err := json.Marshal(settings)
+	if err != nil {
+		return err
+	}
+	return set(data, int64(newest[0].Revision))
+}
+
+// maxCount is the setting of how many events the server keeps of a stream.
+const maxCount = "$maxCount"
+
+// bounded reports that the metadata of a stream say how many events to keep.
+func bounded(metadata []byte) bool { return among(metadata, maxCount) != "" }
