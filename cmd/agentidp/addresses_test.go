@@ -21,6 +21,21 @@ func (s *server) metricsURL(tb testing.TB) string {
 	return ""
 }
 
+// metrics is what a server tells of itself.
+func (s *server) metrics(tb testing.TB) string {
+	tb.Helper()
+	answer, err := http.Get(s.metricsURL(tb))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		tb.Fatalf("the metrics: %s (%v)", answer.Status, err)
+	}
+	return string(text)
+}
+
 // TestServersOnOneMachineEachServeTheirMetrics: the second of them finds the
 // default port taken, and says where its metrics are instead.
 func TestServersOnOneMachineEachServeTheirMetrics(t *testing.T) {
@@ -34,14 +49,8 @@ func TestServersOnOneMachineEachServeTheirMetrics(t *testing.T) {
 			t.Errorf("the metrics are at %s", url)
 		}
 		seen[url] = true
-		answer, err := http.Get(url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := io.ReadAll(answer.Body)
-		_ = answer.Body.Close()
-		if err != nil || answer.StatusCode != http.StatusOK || !strings.Contains(string(text), "agentidp_ledger_position ") {
-			t.Errorf("%s: %d (%v)", url, answer.StatusCode, err)
+		if text := s.metrics(t); !strings.Contains(text, "agentidp_ledger_position ") {
+			t.Errorf("the metrics at %s are\n%s", url, text)
 		}
 		s.client.must(t, http.StatusNotFound, http.MethodGet, "/metrics", "", nil)
 		if other := !strings.HasSuffix(url, ":9464/metrics"); other != strings.Contains(s.stderr.String(), "the port of /metrics is taken") {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -35,7 +36,7 @@ func TestAStreamThatSomebodyLaidHandsOnIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorldOn(t, config.EventStoreESDB, "CONTROL_CHECK_INTERVAL_MS=1000")
-			s := w.serve(t)
+			s := w.serve(t, "METRICS_PORT=")
 			victim, other := s.tenant(t, w), s.tenant(t, w)
 			token := s.mustToken(t, victim.agent, victim.secret, "")
 			stream := "agent-" + victim.agent
@@ -80,6 +81,10 @@ func TestAStreamThatSomebodyLaidHandsOnIsRefused(t *testing.T) {
 				if strings.Contains(string(r.raw), `"ledgerStreams":{`) && r.status == http.StatusMultiStatus {
 					break
 				}
+				time.Sleep(50 * time.Millisecond)
+			}
+			if metrics := s.metrics(t); !strings.Contains(metrics, "\nagentidp_ledger_interfered_streams 1\n") {
+				t.Errorf("the metrics do not count the stream:\n%s", metrics)
 			}
 			proven := s.must(t, http.StatusOK, http.MethodGet, "/api/v1/audit/verify", token, nil)
 			if proven.body["verified"] != false || !strings.Contains(string(proven.raw), name) {
