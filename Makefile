@@ -43,6 +43,9 @@ help: ## Show this list
 # Recipes that start something exec it, so that it is make's own child: a
 # Ctrl-C or SIGTERM reaches it, and make waits until it has cleaned up.
 
+# Tests in which nothing happens at once, and which take long with the race detector: see internal/rounds.
+NO_RACE = ^(TestHostileBundlesAreRefusedInLittleMemory|FuzzBundleFile|TestTokensOfABundleWithTooManyCredentialsAreNotHeldAgainstThem)$$
+
 .PHONY: run
 run: build ## Run everything on this machine: PostgreSQL, Redis, the server on PORT (3000)
 	@exec bin/agentidp dev
@@ -58,6 +61,11 @@ test: bin/withservices bin/gotestsum c-compiler curl ## Run all tests, against a
 	for tool in npm mvn; do command -v $$tool >/dev/null 2>&1 || \
 		echo >&2 "*** No $$tool: client libraries that need it are NOT tested here; make test-foreign installs it. ***"; done; \
 	exec $(WITH_SERVICES) $(GOTESTSUM) -- $$race -timeout $(TIMEOUT) $(TESTFLAGS)
+	@$(if $(filter ./...,$(PACKAGES)),exec go test -run '$(NO_RACE)' ./replay,:)
+
+.PHONY: test-long
+test-long: export LONG_TESTS = 1
+test-long: test ## Run all tests, each as often as it means to: with the race detector make test tries a fifth as often
 
 .PHONY: test-race
 test-race: bin/withservices bin/gotestsum c-compiler curl ## The same, but fail where the race detector cannot run

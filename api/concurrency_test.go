@@ -17,6 +17,7 @@ import (
 
 	"github.com/sentryagent/agentidp/internal/devservices"
 	"github.com/sentryagent/agentidp/internal/pgtest"
+	"github.com/sentryagent/agentidp/internal/rounds"
 )
 
 // outcomes sends requests at the same time and counts the answers by status
@@ -265,11 +266,11 @@ func TestRevocationHoldsAtOnceOnEveryServer(t *testing.T) {
 	s := newScene(t)
 	other := s.another(t)
 	organization := s.organization(t, nil)
-	revokeCredential.rounds(t, s, other, organization, 1000, nothing)
+	revokeCredential.rounds(t, s, other, organization, rounds.Of(1000), nothing)
 	for _, e := range []end{rotateCredential, suspendAgent, suspendAndReactivate, revokeToken} {
-		e.rounds(t, s, other, organization, 100, nothing)
+		e.rounds(t, s, other, organization, rounds.Of(100), nothing)
 	}
-	for i := range 20 {
+	for i := range rounds.Of(20) {
 		who := s.agent(t, organization, "agents:read")
 		for _, e := range []end{suspendOrganization, decommission} {
 			if err := e.round(s.server, other, s.operator, &who); err != nil {
@@ -306,7 +307,7 @@ func TestFlushingRedisBringsNothingBack(t *testing.T) {
 			}
 			return flush()
 		}
-		counting.rounds(t, s, other, counted, 200, flush)
+		counting.rounds(t, s, other, counted, rounds.Of(200), flush)
 	}
 }
 
@@ -329,7 +330,7 @@ func TestLosingRedisBringsNothingBack(t *testing.T) {
 	}
 	organization := s.organization(t, nil)
 	for _, e := range []end{revokeCredential, revokeToken, suspendAgent} {
-		e.rounds(t, s, other, organization, 200, nothing)
+		e.rounds(t, s, other, organization, rounds.Of(200), nothing)
 	}
 	revokeCredential.rounds(t, s, other, s.countedOrganization(t), 40, nothing)
 }
@@ -367,9 +368,9 @@ func TestWhatWasWrittenIsRead(t *testing.T) {
 	organization := s.organization(t, nil)
 	reader := s.agent(t, organization, tenantScopes)
 	token := s.token(t, reader, "")
-	const rounds = 1000
+	tries := int64(rounds.Of(1000))
 	var left atomic.Int64
-	left.Store(rounds)
+	left.Store(tries)
 	parallel(t, walkers, func(worker int) error {
 		owner, agentID := fmt.Sprintf("team-%d", worker), ""
 		for i := left.Add(-1); i >= 0; i = left.Add(-1) {
@@ -382,7 +383,7 @@ func TestWhatWasWrittenIsRead(t *testing.T) {
 				err = readBack(b, token, owner, written)
 			}
 			if err != nil {
-				return fmt.Errorf("round %d: %w", rounds-i, err)
+				return fmt.Errorf("round %d: %w", tries-i, err)
 			}
 			agentID = written.text("agentId")
 		}

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/url"
 	"testing"
+
+	"github.com/sentryagent/agentidp/internal/rounds"
 )
 
 // Routine rotation may keep what was lent with the credential; the token that
@@ -41,14 +43,11 @@ func TestRotationThatKeepsDelegations(t *testing.T) {
 // leaves nothing behind that can be used there.
 func TestNoDelegationOutlivesARotationItRacedWith(t *testing.T) {
 	t.Parallel()
-	rounds := 200
-	if testing.Short() {
-		rounds = 30
-	}
+	tries := rounds.Of(200)
 	p := newPair(t)
 	nodes := []*server{p.server, p.another(t, unlimited...)}
 	raced := 0
-	for round := range rounds {
+	for round := range tries {
 		one, other := nodes[round%2], nodes[(round+1)%2]
 		stolen := p.token(t, p.delegator, "")
 		made := make(chan lent, 1)
@@ -74,7 +73,7 @@ func TestNoDelegationOutlivesARotationItRacedWith(t *testing.T) {
 	if live.number("total") != 0 {
 		t.Errorf("%v delegations are listed as active, want none", live.number("total"))
 	}
-	t.Logf("%d of %d lent before the rotation", raced, rounds)
+	t.Logf("%d of %d lent before the rotation", raced, tries)
 }
 
 func TestListDelegations(t *testing.T) {

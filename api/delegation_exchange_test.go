@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sentryagent/agentidp/internal/rounds"
 )
 
 // actorClaim is RFC 8693 section 4.1.
@@ -339,23 +341,20 @@ func TestChainOfDelegations(t *testing.T) {
 // Not one exchange and not one accepted token after the answer to a revocation.
 func TestRevokedDelegationIsDeadOnEveryNode(t *testing.T) {
 	t.Parallel()
-	rounds := 1000
-	if testing.Short() {
-		rounds = 100
-	}
+	tries := rounds.Of(1000)
 	p := newPair(t)
 	nodes := []*server{p.server, p.another(t, unlimited...)}
 	const lanes = 4
 	start := time.Now()
 	parallel(t, lanes, func(lane int) error {
-		for round := lane; round < rounds; round += lanes {
+		for round := lane; round < tries; round += lanes {
 			if err := p.revokeAndTry(nodes[round%2], nodes[(round+1)%2]); err != nil {
 				return fmt.Errorf("round %d: %w", round, err)
 			}
 		}
 		return nil
 	})
-	t.Logf("%d rounds in %s", rounds, time.Since(start).Round(time.Millisecond))
+	t.Logf("%d rounds in %s", tries, time.Since(start).Round(time.Millisecond))
 }
 
 // revokeAndTry revokes on one node, while the other exchanges, and then tries

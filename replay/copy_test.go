@@ -12,6 +12,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/eventstore/memory"
 	"github.com/sentryagent/agentidp/eventstore/storetest"
+	"github.com/sentryagent/agentidp/internal/rounds"
 	"github.com/sentryagent/agentidp/replay"
 )
 
@@ -19,7 +20,7 @@ import (
 func TestACopyIsTheSameToTheByte(t *testing.T) {
 	t.Parallel()
 	first := newPostgres(t)
-	fill(t, first, 1200)
+	fill(t, first, rounds.Of(1200))
 	from := first
 	for _, name := range []string{"esdb", "postgres", "memory", "esdb"} {
 		to := engines[name](t)

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/internal/rounds"
 	"github.com/sentryagent/agentidp/projections/transparency"
 	"github.com/sentryagent/agentidp/replay"
 )
@@ -103,10 +104,8 @@ func TestATokenNeedsACredentialThatTheLedgerKnows(t *testing.T) {
 // A bundle may be anybody's. One with more credentials than a reader remembers
 // proves what it did, and the report says that tokens were not looked at.
 func TestTokensOfABundleWithTooManyCredentialsAreNotHeldAgainstThem(t *testing.T) {
+	rounds.NoRace(t)
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("it has 262,145 events")
-	}
 	agent := domain.AgentID{UUID: uuid.New()}
 	b := write(seed, 10, time.Date(2026, time.November, 1, 0, 0, 0, 0, time.UTC))
 	for range 1<<18 + 1 {

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/rounds"
 )
 
 // archived writes members, and a manifest that fits them, into a file. Change may
@@ -112,6 +113,7 @@ func hostile(tb testing.TB) map[string][]byte {
 // A reader takes no more from a file than a writer would have made, what it stumbles
 // over is no finding, and both readers, ours and the stranger's, say the same.
 func TestHostileBundlesAreRefusedInLittleMemory(t *testing.T) {
+	rounds.NoRace(t)
 	const most = 64 << 20 // bytes
 	_, _, _, key := honest(t)
 	for name, content := range hostile(t) {
@@ -218,6 +220,7 @@ func TestUnsignedEventsAreCounted(t *testing.T) {
 
 // FuzzBundleFile reads any bytes as a bundle, in little memory.
 func FuzzBundleFile(f *testing.F) {
+	rounds.NoRace(f)
 	const most = 64 << 20 // bytes
 	_, _, _, key := honest(f)
 	for _, content := range hostile(f) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/rounds"
 )
 
 // loadClients is how many clients ask for tokens at once.
@@ -27,7 +28,7 @@ func killedLosesNoToken(t *testing.T, w *world) {
 	s.kill(t)
 
 	var all []string
-	for range w.fewer(20) {
+	for range w.fewer(rounds.Of(20)) {
 		s := w.serveOn(t, port)
 		load := askForTokens(t, s.client, tenants)
 		await(t, fmt.Sprint(tokensARound, " tokens"), func(context.Context) error {

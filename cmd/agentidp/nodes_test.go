@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/sentryagent/agentidp/internal/rounds"
 )
 
 // What one process has revoked, another refuses from the answer on: the old
@@ -23,7 +25,7 @@ func revokedOnOneIsDeadOnAnother(t *testing.T, w *world) {
 	owner := a.tenant(t, w)
 	ctx := within(t, 2*patience)
 	own := "/api/v1/agents/" + owner.agent
-	for round := range w.fewer(200) {
+	for round := range w.fewer(rounds.Of(200)) {
 		old := owner.secret
 		token := b.mustToken(t, owner.agent, old, "")
 		b.must(t, http.StatusOK, http.MethodGet, own, token, nil)

@@ -28,6 +28,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	defer os.RemoveAll(dir)
+	_ = os.Setenv(raceOptions[0], raceOptions[1]) // for what shells start
 	program = filepath.Join(dir, "agentidp")
 	build := exec.Command("go", "build", "-o", program, ".")
 	if raceDetector {
@@ -59,6 +60,10 @@ type process struct {
 	done           chan struct{} // closed when it has ended
 }
 
+// raceOptions has the race detector not wait a second at the end of each process,
+// as it does for what others might still report.
+var raceOptions = [2]string{"GORACE", "atexit_sleep_ms=10"}
+
 // launch starts the program in a directory of its own, with the environment
 // given and none of the test's but what finds other programs. It is killed
 // when the test ends, if it has not ended by then.
@@ -66,7 +71,7 @@ func launch(tb testing.TB, environ []string, args ...string) *process {
 	tb.Helper()
 	p := &process{cmd: exec.Command(program, args...), done: make(chan struct{})}
 	p.cmd.Dir = tb.TempDir()
-	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.cmd.Dir}, environ...)
+	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.cmd.Dir, strings.Join(raceOptions[:], "=")}, environ...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	p.cmd.SysProcAttr = endsWithParent()
 	started := make(chan error)

@@ -118,9 +118,15 @@ func (s *supervisor) connect() (*watched, error) {
 	return s.watch(c), nil
 }
 
+// Bounds of dialing. A silent node that is asked for the way holds up an attempt for
+// a second.
+const (
+	dialAgainAfter = 500 * time.Millisecond
+	dialAtATime    = 4
+)
+
 // dial makes a connection. The node that an attempt asks for the way may be silent,
-// so the next attempt does not wait for it: the first that is through counts. One
-// that fails has asked all nodes.
+// so the next attempt does not wait for it: the first that is through counts.
 func (s *supervisor) dial() (wire.Conn, error) {
 	type dialed struct {
 		conn wire.Conn
@@ -128,11 +134,11 @@ func (s *supervisor) dial() (wire.Conn, error) {
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
-	answers, attempts := make(chan dialed), 0
-	again := time.NewTicker(askEvery)
+	answers := make(chan dialed)
+	again := time.NewTicker(dialAgainAfter)
 	defer again.Stop()
-	for {
-		if attempts < askAtATime {
+	for attempts, failing := 0, false; ; {
+		if attempts < dialAtATime && !failing {
 			attempts++
 			go func() {
 				c, err := s.dialer.Dial(ctx)
@@ -140,15 +146,19 @@ func (s *supervisor) dial() (wire.Conn, error) {
 			}()
 		}
 		select {
-		case first := <-answers:
+		case a := <-answers:
+			if attempts--; a.err != nil && attempts > 0 {
+				failing = true
+				continue
+			}
 			s.drained.Go(func() {
-				for range attempts - 1 {
+				for range attempts {
 					if late := <-answers; late.err == nil {
 						late.conn.Close()
 					}
 				}
 			})
-			return first.conn, first.err
+			return a.conn, a.err
 		case <-again.C:
 		}
 	}

@@ -73,8 +73,10 @@ func newScan(filter eventstore.Filter) scan {
 	return scan{filter: filter, types: types, rare: !common, typed: typed}
 }
 
-// page reads at most limit events after a position, none beyond upTo. All that
-// pass up to the position through have been read.
+// page reads at most limit events after a position, none beyond upTo, which the
+// ledger has reached. All that pass up to the position through have been read. It
+// is an [*eventstore.LostError] where the ledger ends before that by now: it was
+// put back to an earlier state, and what was not there would be taken for read.
 func (s scan) page(ctx context.Context, pool *pgxpool.Pool, after, upTo eventstore.Position, limit int) (events []eventstore.Event, through eventstore.Position, err error) {
 	switch {
 	case s.filter.Organization != uuid.Nil:
@@ -86,13 +88,16 @@ func (s scan) page(ctx context.Context, pool *pgxpool.Pool, after, upTo eventsto
 	case len(s.types) == 0:
 		through = min(upTo, after+eventstore.Position(limit))
 		events, err = query(ctx, pool, limit, selectRange, int64(after), int64(through))
+		if err == nil && (len(events) == 0 || events[len(events)-1].Position != through) { // somebody took it away, or it is no more
+			events, err = queryUpTo(ctx, pool, through, selectRange, int64(after), int64(through))
+		}
 		return events, through, err
 	case s.rare:
 		through = upTo
-		events, err = query(ctx, pool, 0, selectRareTypes, int64(after), int64(through), s.types, limit)
+		events, err = queryUpTo(ctx, pool, through, selectRareTypes, int64(after), int64(through), s.types, limit)
 	default:
 		through = min(upTo, after+sparseWindow)
-		events, err = query(ctx, pool, 0, selectRangeOfTypes, int64(after), int64(through), s.types, limit)
+		events, err = queryUpTo(ctx, pool, through, selectRangeOfTypes, int64(after), int64(through), s.types, limit)
 	}
 	if len(events) == limit {
 		through = events[limit-1].Position
@@ -102,13 +107,13 @@ func (s scan) page(ctx context.Context, pool *pgxpool.Pool, after, upTo eventsto
 
 // ofOrganization reads what passes the whole filter, of one organization.
 func (s scan) ofOrganization(ctx context.Context, pool *pgxpool.Pool, sql string, after, through eventstore.Position, limit int) ([]eventstore.Event, error) {
-	return query(ctx, pool, 0, sql, int64(after), int64(through), s.typesOrNone(),
+	return queryUpTo(ctx, pool, through, sql, int64(after), int64(through), s.typesOrNone(),
 		s.filter.Organization, orNull(s.filter.From), orNull(s.filter.To), limit)
 }
 
 // of reads what passes the whole filter, of all organizations.
 func (s scan) of(ctx context.Context, pool *pgxpool.Pool, sql string, after, through eventstore.Position, limit int) ([]eventstore.Event, error) {
-	return query(ctx, pool, 0, sql, int64(after), int64(through), s.typesOrNone(),
+	return queryUpTo(ctx, pool, through, sql, int64(after), int64(through), s.typesOrNone(),
 		orNull(s.filter.From), orNull(s.filter.To), limit)
 }
 
@@ -130,23 +135,53 @@ func orNull[T comparable](value T) *T {
 
 // query reads events; what names their columns in order is eventColumns.
 func query(ctx context.Context, pool *pgxpool.Pool, expect int, sql string, args ...any) ([]eventstore.Event, error) {
-	// Results in binary, whatever the pool's default.
+	events := make([]eventstore.Event, 0, expect)
+	names := interned{}
+	err := eachRow(ctx, pool, sql, args, func(row [][]byte) error {
+		e, err := names.event(row)
+		events = append(events, e)
+		return err
+	})
+	return events, err
+}
+
+// queryUpTo is query for what the ledger has up to a position, which it has to
+// reach in the very state that was read.
+func queryUpTo(ctx context.Context, pool *pgxpool.Pool, through eventstore.Position, sql string, args ...any) ([]eventstore.Event, error) {
+	var events []eventstore.Event
+	names := interned{}
+	sql = `SELECT h.position, w.* FROM ledger_head h LEFT JOIN LATERAL (` + sql + `) w ON true`
+	err := eachRow(ctx, pool, sql, args, func(row [][]byte) error {
+		if len(row) < 2 || len(row[0]) != 8 {
+			return errRow
+		}
+		if err := eventstore.CheckHead(through, eventstore.Position(binary.BigEndian.Uint64(row[0]))); err != nil {
+			return err
+		}
+		if row[1] == nil {
+			return nil // there are none
+		}
+		e, err := names.event(row[1:])
+		events = append(events, e)
+		return err
+	})
+	return events, err
+}
+
+// eachRow has rows looked at, in binary whatever the pool's default.
+func eachRow(ctx context.Context, pool *pgxpool.Pool, sql string, args []any, look func(row [][]byte) error) error {
 	args = append([]any{pgx.QueryExecModeCacheStatement, pgx.QueryResultFormats{pgx.BinaryFormatCode}}, args...)
 	rows, err := pool.Query(ctx, sql, args...)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer rows.Close()
-	events := make([]eventstore.Event, 0, expect)
-	names := interned{}
 	for rows.Next() {
-		e, err := names.event(rows.RawValues())
-		if err != nil {
-			return nil, err
+		if err := look(rows.RawValues()); err != nil {
+			return err
 		}
-		events = append(events, e)
 	}
-	return events, rows.Err()
+	return rows.Err()
 }
 
 // interned makes one string of the names that come again and again in a page.

@@ -10,12 +10,13 @@ import (
 	"time"
 
 	"github.com/sentryagent/agentidp/eventstore/esdb/model"
+	"github.com/sentryagent/agentidp/internal/rounds"
 )
 
 // The same seed brings the same outcome, to each of several callers at once.
 func TestASeedReplays(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(10) {
+	for seed := range uint64(rounds.Of(10)) {
 		if first, second := round(t, seed), round(t, seed); first != second {
 			t.Errorf("seed %d: \n%s\n%s", seed, first, second)
 		}
