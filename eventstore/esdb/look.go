@@ -9,11 +9,16 @@ import (
 )
 
 // look finds the events that may decide about an append: those that have the
-// ids of its own.
+// ids of its own. Where one is known it reads where all of them would be: the index
+// comes to know them one after another, and may know half of them now.
 func (d *decision) look(p *pending) error {
 	for i := range p.drafts {
+		if _, met := d.met[p.drafts[i].ID]; met {
+			continue
+		}
 		if at, known := d.store.index.get(p.drafts[i].ID); known {
-			if err := d.meet(at.stream, at.revision, 1); err != nil {
+			first := max(0, at.revision-int64(i))
+			if err := d.meet(at.stream, first, int(at.revision-first)+len(p.drafts)-i); err != nil {
 				return err
 			}
 		}
