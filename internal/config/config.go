@@ -114,6 +114,9 @@ func load(r *reader) (Config, error) {
 func LocalAddress(environ []string, dotenvPath string) (string, error) {
 	r := newReader(environ, dotenvPath)
 	host, port := r.listenHost("LISTEN_HOST", ""), r.port()
+	if port == 0 {
+		r.fault("PORT", `"0"`, "a port that is known", "set it to the port that the server has taken")
+	}
 	if len(r.faults) > 0 {
 		return "", r.faults
 	}
@@ -123,7 +126,7 @@ func LocalAddress(environ []string, dotenvPath string) (string, error) {
 	return net.JoinHostPort(host, strconv.Itoa(port)), nil
 }
 
-func (r *reader) port() int { return r.integer("PORT", 3000, 1, math.MaxUint16) }
+func (r *reader) port() int { return r.integer("PORT", 3000, 0, math.MaxUint16) }
 
 func (r *reader) services(c *Config) {
 	c.DatabaseURL = r.databaseURL("DATABASE_URL", true)
@@ -147,7 +150,7 @@ func (r *reader) listeners(c *Config) {
 	c.MetricsHost = r.listenHost("METRICS_HOST", "127.0.0.1")
 	c.MetricsPortSet = r.get("METRICS_PORT", "") != ""
 	c.MetricsPort = r.integer("METRICS_PORT", 9464, 0, math.MaxUint16)
-	if c.MetricsPort == c.Port && c.MetricsPortSet {
+	if c.MetricsPort == c.Port && c.MetricsPortSet && c.Port != 0 {
 		r.fault("METRICS_PORT", strconv.Quote(strconv.Itoa(c.MetricsPort)), "another port than PORT",
 			"set 0 to serve /metrics beside the API")
 	}
@@ -164,7 +167,12 @@ func (r *reader) listeners(c *Config) {
 }
 
 func (r *reader) identity(c *Config) {
-	c.PublicURL = r.baseURL("PUBLIC_URL", "http://localhost:"+strconv.Itoa(c.Port))
+	local := "http://localhost:" + strconv.Itoa(c.Port)
+	if c.Port == 0 && r.get("PUBLIC_URL", "") == "" {
+		r.fault("PUBLIC_URL", "nothing", "the address of the server", "say it where PORT is 0, which takes any free port")
+		local = "http://localhost" // for the rest to be judged
+	}
+	c.PublicURL = r.baseURL("PUBLIC_URL", local)
 	c.OIDCIssuer = r.baseURL("OIDC_ISSUER", c.PublicURL)
 	c.DIDWebDomain = r.domain("DID_WEB_DOMAIN", hostOf(c.PublicURL))
 	c.JWTSigningAlg = r.oneOf("JWT_SIGNING_ALG", AlgRS256, AlgES256)

@@ -145,7 +145,7 @@ func TestEveryFaultIsReportedOnALineOfItsOwn(t *testing.T) {
 		t.Fatalf("error %T %v, want Faults", err, err)
 	}
 	lines := strings.Split(err.Error(), "\n")
-	prefixes := []string{"DATABASE_URL: ", "REDIS_URL: ", `PORT: found "99999"; must be a whole number from 1 to 65535`,
+	prefixes := []string{"DATABASE_URL: ", "REDIS_URL: ", `PORT: found "99999"; must be a whole number from 0 to 65535`,
 		`JWT_SIGNING_ALG: found "HS256"; must be one of RS256, ES256`, `EVENTSTORE: found "EventStoreDB"; must be one of postgres, esdb`, `WITNESS_KEYS: found "w.example"`, `WITNESS_KEYS: found "w.example+1a2b3c4d+AQ=="`}
 	if len(lines) != len(prefixes) || len(faults) != len(prefixes) {
 		t.Fatalf("%d lines, %d faults, want %d of each:\n%v", len(lines), len(faults), len(prefixes), err)
@@ -164,7 +164,8 @@ func TestRefusedValues(t *testing.T) {
 		{"MIGRATE_DATABASE_URL=" + password, "MIGRATE_DATABASE_URL"},
 		{"REDIS_URL=http://:" + password + "@cache", "REDIS_URL"},
 		{"REDIS_URL=redis://:" + password + "@cache/notanumber", "REDIS_URL"},
-		{"PORT=0", "PORT"},
+		{"PORT=65536", "PORT"},
+		{"PORT=0", "PUBLIC_URL"},
 		{"PORT=3000x", "PORT"},
 		{"METRICS_PORT=3000", "METRICS_PORT"},
 		{"METRICS_HOST=127.0.0.1:9464", "METRICS_HOST"},

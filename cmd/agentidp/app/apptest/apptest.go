@@ -5,10 +5,8 @@ package apptest
 import (
 	"context"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -96,7 +94,7 @@ func Database(tb testing.TB) *pgtest.Database {
 func (w *World) Environ(tb testing.TB, settings ...string) []string {
 	tb.Helper()
 	environ := append([]string{}, w.settings...)
-	return append(append(environ, "PORT="+strconv.Itoa(freePort(tb))), settings...)
+	return append(append(environ, "PORT=0"), settings...)
 }
 
 // Config is [World.Environ], read.
@@ -160,15 +158,4 @@ func (w *World) serve(tb testing.TB, logger *slog.Logger, now func() time.Time, 
 		}
 	})
 	return "http://" + server.Address()
-}
-
-func freePort(tb testing.TB) int {
-	tb.Helper()
-	listener, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer listener.Close()
-	address, _ := listener.Addr().(*net.TCPAddr)
-	return address.Port
 }
