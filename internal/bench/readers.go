@@ -141,7 +141,7 @@ func (m *meetings) read(ctx context.Context, t *tenant, n int) {
 
 func readSlowly(ctx context.Context, body io.ReadCloser) (text []byte) {
 	defer body.Close()
-	const part, each = 4 << 10, 5 * time.Millisecond
+	const part, each = 64 << 10, 80 * time.Millisecond // not smaller: 500 readers that wake often keep the processors from the server
 	for buffer := make([]byte, part); ; _ = wait.For(ctx, each) {
 		n, err := body.Read(buffer)
 		text = append(text, buffer[:min(n, max(0, part-len(text)))]...)
