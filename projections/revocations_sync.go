@@ -70,9 +70,7 @@ func (g *syncGroup) join(ctx context.Context) error {
 // fly reads until nobody waits any more.
 func (g *syncGroup) fly() {
 	for {
-		// Whoever is about to call does so first: where nothing else can run that
-		// takes no time, and where much can, few reads for many take less than
-		// many for few.
+		// Yield once, so that callers that are ready join this read.
 		runtime.Gosched()
 		g.mu.Lock()
 		f := g.next

@@ -85,9 +85,8 @@ func (s *shared) seeTo(ctx context.Context) {
 	}
 }
 
-// next gives those who have waited longest. Whoever is about to ask does so
-// first: where nothing else can run that takes no time, and where much can, few
-// runs for many take less than many for few.
+// next gives those who have waited longest. It yields once first, so that callers
+// that are ready join this batch.
 func (s *shared) next() []*call {
 	runtime.Gosched()
 	s.mu.Lock()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/eventstore/esdb/wire"
+	"github.com/sentryagent/agentidp/internal/wait"
 )
 
 // Bounds of a page of the server's log: pages grow, so that short reads stay
@@ -185,7 +186,7 @@ func (s *Store) read(ctx context.Context, after eventstore.Position, until func(
 				return
 			}
 			if p.end {
-				pause(ctx, shortPause)
+				_ = wait.For(ctx, shortPause)
 			}
 		}
 	}()

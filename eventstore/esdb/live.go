@@ -8,6 +8,7 @@ import (
 
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/eventstore/esdb/wire"
+	"github.com/sentryagent/agentidp/internal/wait"
 )
 
 // liveQueue is how many messages are kept between the wire and the tail. The
@@ -53,13 +54,13 @@ func (s *Store) follow(ctx context.Context) {
 		if failures == 0 || failures == 1 && !wire.VerdictOf(err).Final() {
 			s.options.Logger.Debug("the live subscription to the ledger ended; it is made again", "reason", err)
 			if time.Since(begin) < soon {
-				pause(ctx, s.options.MinBackoff)
+				_ = wait.For(ctx, s.options.MinBackoff)
 			}
 			continue
 		}
 		s.tail.fail(err)
 		s.options.Logger.Warn("the ledger cannot be followed; another attempt follows", "error", err)
-		pause(ctx, s.options.backoff(failures))
+		_ = wait.For(ctx, s.options.backoff(failures))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/eventstore/esdb/wire"
+	"github.com/sentryagent/agentidp/internal/wait"
 )
 
 // Bounds of a page of a stream: pages grow, so that short reads stay cheap.
@@ -49,9 +50,9 @@ func (s *Store) try(ctx context.Context, by *supervisor, read func(wire.Conn) er
 		switch wire.VerdictOf(err) {
 		case wire.NotLeader:
 			s.lease.lost()
-			pause(ctx, s.options.MinBackoff)
+			_ = wait.For(ctx, s.options.MinBackoff)
 		case wire.Passing:
-			pause(ctx, s.options.MinBackoff)
+			_ = wait.For(ctx, s.options.MinBackoff)
 		case wire.Broken:
 			if errors.Is(err, errSilent) {
 				return err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/eventstore/esdb/wire"
+	"github.com/sentryagent/agentidp/internal/wait"
 )
 
 // Phase is how a store stands with its server.
@@ -90,7 +91,7 @@ func (s *supervisor) run() {
 			s.lost(Unavailable, err)
 		}
 		failures++
-		pause(s.ctx, min(longest, s.options.backoff(failures)))
+		_ = wait.For(s.ctx, min(longest, s.options.backoff(failures)))
 	}
 }
 
@@ -172,15 +173,6 @@ func (o Options) backoff(failures int) time.Duration {
 		wait = min(wait, o.MinBackoff<<(failures-1))
 	}
 	return wait/2 + o.Jitter(wait/2)
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }
 
 func (s *supervisor) connected(c wire.Conn) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/eventstore/esdb/wire"
+	"github.com/sentryagent/agentidp/internal/wait"
 )
 
 // check says what is wrong with an append whatever the ledger holds.
@@ -81,10 +82,10 @@ func (s *Store) again(ctx context.Context, err error) bool {
 		return true
 	case wire.NotLeader:
 		s.lease.lost()
-		pause(ctx, s.options.MinBackoff)
+		_ = wait.For(ctx, s.options.MinBackoff)
 		return true
 	case wire.Passing:
-		pause(ctx, s.options.MinBackoff)
+		_ = wait.For(ctx, s.options.MinBackoff)
 		return true
 	case wire.Broken:
 		return true
