@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sentryagent/agentidp/internal/pgtest"
+	"github.com/sentryagent/agentidp/internal/rounds"
 )
 
 // program is the real binary, built once for all tests; with the race detector
@@ -28,10 +29,10 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	defer os.RemoveAll(dir)
-	_ = os.Setenv(raceOptions[0], raceOptions[1]) // for what shells start
+	_ = os.Setenv("GORACE", raceOptions) // for what shells start
 	program = filepath.Join(dir, "agentidp")
 	build := exec.Command("go", "build", "-o", program, ".")
-	if raceDetector {
+	if rounds.Race {
 		build.Args = []string{"go", "build", "-race", "-o", program, "."}
 	}
 	if output, err := build.CombinedOutput(); err != nil {
@@ -62,7 +63,7 @@ type process struct {
 
 // raceOptions has the race detector not wait a second at the end of each process,
 // as it does for what others might still report.
-var raceOptions = [2]string{"GORACE", "atexit_sleep_ms=10"}
+const raceOptions = "atexit_sleep_ms=10"
 
 // launch starts the program in a directory of its own, with the environment
 // given and none of the test's but what finds other programs. It is killed
@@ -71,7 +72,7 @@ func launch(tb testing.TB, environ []string, args ...string) *process {
 	tb.Helper()
 	p := &process{cmd: exec.Command(program, args...), done: make(chan struct{})}
 	p.cmd.Dir = tb.TempDir()
-	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.cmd.Dir, strings.Join(raceOptions[:], "=")}, environ...)
+	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.cmd.Dir, "GORACE=" + raceOptions}, environ...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	p.cmd.SysProcAttr = endsWithParent()
 	started := make(chan error)

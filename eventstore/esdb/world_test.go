@@ -12,6 +12,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/esdb"
 	"github.com/sentryagent/agentidp/eventstore/esdb/model"
 	"github.com/sentryagent/agentidp/eventstore/esdb/modelwire"
+	"github.com/sentryagent/agentidp/internal/rounds"
 )
 
 // modelled is a cluster of the model, for use in a bubble of virtual time.
@@ -62,6 +63,9 @@ func (l *logged) above(level slog.Level) (lines []string) {
 	}
 	return lines
 }
+
+// raceEnabled has a short name here, where many variables are called rounds.
+const raceEnabled = rounds.Race
 
 // seeds is how many rounds a test in virtual time takes. The race detector makes
 // them ten times as slow, and they look for no race: with it a few are enough, and

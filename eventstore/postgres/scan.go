@@ -146,7 +146,8 @@ func query(ctx context.Context, pool *pgxpool.Pool, expect int, sql string, args
 }
 
 // queryUpTo is query for what the ledger has up to a position, which it has to
-// reach in the very state that was read.
+// reach in the very state that was read. The head is one row, so the join keeps
+// the order of what it is joined with.
 func queryUpTo(ctx context.Context, pool *pgxpool.Pool, through eventstore.Position, sql string, args ...any) ([]eventstore.Event, error) {
 	var events []eventstore.Event
 	names := interned{}

@@ -2,4 +2,5 @@
 
 package rounds
 
-const raceEnabled = false
+// Race says that the race detector runs.
+const Race = false

@@ -16,7 +16,7 @@ func Of(usual int) int {
 }
 
 // Fewer reports that the tests are to be short for the race detector's sake.
-func Fewer() bool { return raceEnabled && os.Getenv("LONG_TESTS") == "" }
+func Fewer() bool { return Race && os.Getenv("LONG_TESTS") == "" }
 
 // NoRace skips a test in which nothing happens at once and which takes long with the
 // race detector. `make test` runs those that call it once more, without it: its

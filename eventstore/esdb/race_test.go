@@ -1,5 +1,0 @@
-//go:build race
-
-package esdb_test
-
-const raceEnabled = true
