@@ -75,6 +75,36 @@ func TestALostAnswerIsFound(t *testing.T) {
 	storetest.Verify(t, store)
 }
 
+// Ids never go back in time, and a clock that is set back does: then an event's id is
+// ahead of the time at which it is recorded. What was appended is found all the same,
+// by the store that lost the answer and by one that knows nothing of it.
+func TestIDsMayBeAheadOfTheClock(t *testing.T) {
+	t.Parallel()
+	cluster := newCluster(t, 1)
+	store := newStore(t, cluster.URL(), esdb.Options{})
+	drafts := newDrafts(3)
+	for i := range drafts {
+		minted := drafts[i].Time.Add(time.Hour).UnixMilli()
+		for b := range 6 {
+			drafts[i].ID[b] = byte(minted >> (40 - 8*b))
+		}
+	}
+	cluster.LoseAnswers(1)
+	first := mustAppend(t, store, "a-1", eventstore.Any(), drafts...)
+	for range 10 { // more than a store looks at when it begins
+		mustAppend(t, store, "a-2", eventstore.Any(), newDrafts(250)...)
+	}
+	for name, store := range map[string]*esdb.Store{"one": store, "other": newStore(t, cluster.URL(), esdb.Options{})} {
+		for _, again := range []string{"at first", "with the stream known"} {
+			if diff := cmp.Diff(first, mustAppend(t, store, "a-1", eventstore.Any(), drafts...)); diff != "" {
+				t.Errorf("repeated by the %s store, %s (-first +repeated):\n%s", name, again, diff)
+			}
+			mustAppend(t, store, "a-1", eventstore.Any(), newDrafts(1)...)
+		}
+	}
+	storetest.Verify(t, store)
+}
+
 // The caller is told that the outcome is open, and learns it by asking again:
 // the same process or another one, which knows nothing of the first attempt.
 func TestALostAnswerIsToldWhenAskedAgain(t *testing.T) {

@@ -104,13 +104,26 @@ func (x *index) get(id uuid.UUID) (place, bool) {
 // skew is how far apart the clocks of nodes may be.
 const skew = time.Minute
 
-// covers reports that an event with this id, if there is one, is known: it
-// was minted, and so appended, within what the index remembers.
-func (x *index) covers(id uuid.UUID) bool {
+// covers reports that the event of a draft, if it was appended before, is known: it
+// was made within what the index remembers.
+func (x *index) covers(d *eventstore.Draft) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	minted, ok := mintedAt(id)
-	return x.seeded && (x.since.IsZero() || ok && minted.After(x.since.Add(skew)))
+	return x.seeded && (x.since.IsZero() || madeAt(d).After(x.since.Add(skew)))
+}
+
+// madeAt is a time before which no event with the draft's id was recorded; zero where
+// the id tells nothing. The id may be ahead of the draft's own time: ids never go back,
+// and a clock that was set back does.
+func madeAt(d *eventstore.Draft) time.Time {
+	minted, ok := mintedAt(d.ID)
+	switch {
+	case !ok:
+		return time.Time{}
+	case d.Time.Before(minted):
+		return d.Time
+	}
+	return minted
 }
 
 // mintedAt is the time in an id of version 7 (RFC 9562 section 5.7).

@@ -43,7 +43,7 @@ func (d *decision) look(p *pending) error {
 
 func (d *decision) covered(p *pending) bool {
 	for i := range p.drafts {
-		if !d.store.index.covers(p.drafts[i].ID) {
+		if !d.store.index.covers(&p.drafts[i]) {
 			return false
 		}
 	}
@@ -70,14 +70,9 @@ func (d *decision) search(p *pending) error {
 	wanted := make(map[uuid.UUID]bool, len(p.drafts))
 	var since time.Time // nothing wanted has been recorded before
 	for i := range p.drafts {
-		id := p.drafts[i].ID
-		wanted[id] = true
-		minted, ok := mintedAt(id)
-		if !ok {
-			minted = time.Time{}
-		}
-		if i == 0 || minted.Before(since) {
-			since = minted
+		wanted[p.drafts[i].ID] = true
+		if made := madeAt(&p.drafts[i]); i == 0 || made.Before(since) {
+			since = made
 		}
 	}
 	at := eventstore.End

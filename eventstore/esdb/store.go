@@ -139,8 +139,8 @@ func (s *Store) Close() {
 	s.done.Wait()
 	given := make(chan struct{})
 	go func() {
-		s.supervisor.drained.Wait()
-		s.long.drained.Wait()
+		s.supervisor.drain()
+		s.long.drain()
 		close(given)
 	}()
 	select {

@@ -44,7 +44,7 @@ type supervisor struct {
 	prove      func(context.Context, wire.Conn) error // shows that a node leads; nil where that is not asked
 	quiet      bool                                   // what becomes of the connection is told by nobody
 	superseded func()                                 // is told that another node leads
-	drained    sync.WaitGroup                         // conns that are being given back
+	drained    sync.WaitGroup                         // conns that are being given back, and who looks for others
 
 	mu      sync.Mutex // guards what follows
 	state   State
@@ -53,6 +53,8 @@ type supervisor struct {
 	silent  int           // calls without an answer for a while
 	away    *watched      // that has not answered for longer; nil for none
 	changed chan struct{} // closed, and replaced, with every change of the phase
+
+	draining bool // nobody begins to look for other nodes any more
 }
 
 func newSupervisor(ctx context.Context, dialer wire.Dialer, options Options) *supervisor {
@@ -93,6 +95,14 @@ func (s *supervisor) run() {
 		failures++
 		_ = wait.For(s.ctx, min(longest, s.options.backoff(failures)))
 	}
+}
+
+// drain waits until all conns have been given back. It comes after run.
+func (s *supervisor) drain() {
+	s.mu.Lock()
+	s.draining = true // whoever looks elsewhere is counted by now, or never begins
+	s.mu.Unlock()
+	s.drained.Wait()
 }
 
 // connect is the connection that has taken the place of the last one, or a new

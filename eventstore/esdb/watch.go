@@ -154,7 +154,7 @@ func (s *supervisor) doubt(w *watched) (over func()) {
 		defer s.mu.Unlock()
 		s.silent++
 		if s.silent == 1 {
-			go s.askOthers(w)
+			s.lookElsewhere(w)
 		}
 	})
 	return func() {
@@ -176,7 +176,7 @@ func (s *supervisor) silenced(w *watched) {
 	}
 	s.away = w
 	if s.silent++; s.silent == 1 && s.prove != nil {
-		go s.askOthers(w)
+		s.lookElsewhere(w)
 	}
 	go func() {
 		_, _ = w.Conn.ReadAll(w.life, wire.End, eventstore.Backwards, 1) // whatever it says, it answers
@@ -197,6 +197,14 @@ const (
 	askFor     = 1500 * time.Millisecond
 )
 
+// lookElsewhere begins to ask the other nodes, unless the store is being closed. The
+// caller holds mu.
+func (s *supervisor) lookElsewhere(w *watched) {
+	if !s.draining {
+		s.drained.Go(func() { s.askOthers(w) })
+	}
+}
+
 // askOthers looks for another leader for as long as calls are not answered. One
 // that has answered an append is it.
 func (s *supervisor) askOthers(w *watched) {
@@ -211,7 +219,7 @@ func (s *supervisor) askOthers(w *watched) {
 		}
 		select {
 		case asking <- struct{}{}:
-			go func() {
+			s.drained.Go(func() {
 				defer func() { <-asking }()
 				next := s.another(ctx)
 				if next == nil {
@@ -222,7 +230,7 @@ func (s *supervisor) askOthers(w *watched) {
 				case <-ctx.Done():
 					next.discard()
 				}
-			}()
+			})
 		default:
 		}
 		select {
