@@ -61,7 +61,7 @@ test: bin/withservices bin/gotestsum c-compiler curl ## Run all tests, against a
 	for tool in npm mvn; do command -v $$tool >/dev/null 2>&1 || \
 		echo >&2 "*** No $$tool: client libraries that need it are NOT tested here; make test-foreign installs it. ***"; done; \
 	exec $(WITH_SERVICES) $(GOTESTSUM) -- $$race -timeout $(TIMEOUT) $(TESTFLAGS)
-	@$(if $(filter ./...,$(PACKAGES)),exec go test -run '$(NO_RACE)' ./replay,:)
+	@$(if $(filter ./...,$(PACKAGES)),exec go test -run '$(NO_RACE)' ./replay/bundle,:)
 
 .PHONY: test-long
 test-long: export LONG_TESTS = 1

@@ -30,20 +30,27 @@ var direction = map[string][]string{
 
 	"ledger":      {"eventstore", "domain", "internal/wait"},
 	"projections": {"eventstore", "domain", "internal/lease", "internal/pg", "internal/wait"},
-	"replay":      {"projections", "eventstore", "domain", "internal/wait"},
 	"reactors":    {"ledger", "eventstore", "domain", "internal/lease", "internal/wait"},
-	"api":         {"ledger", "projections", "replay", "domain", "internal"},
+	"api":         {"ledger", "projections", "replay/verify", "replay/history", "domain", "internal"},
+
+	"replay":            {}, // the map of its rooms
+	"replay/verify":     {"projections", "eventstore", "domain", "internal/ordered"},
+	"replay/history":    {"projections", "eventstore", "domain"},
+	"replay/bundle":     {"replay/verify", "replay/history", "projections", "eventstore", "domain", "internal/ordered"},
+	"replay/move":       {"projections", "eventstore", "internal/wait"},
+	"replay/replaytest": {"replay/verify", "projections", "eventstore", "domain", "migrations", "internal/pgtest"},
 
 	"cmd":   everything, // where it is all put together
 	"tools": everything, // no part of the product
 
-	"internal":        {},         // has no meaning to the field, so it knows nothing of it
-	"internal/bench":  everything, // measures the whole product
-	"internal/chaos":  everything, // attacks the whole product
-	"internal/pgtest": {"internal", "migrations"},
-	"internal/lease":  {"internal/pg"}, // who of several processes may: nothing of the field in it
-	"internal/pg":     {},
-	"internal/wait":   {},
+	"internal":         {},         // has no meaning to the field, so it knows nothing of it
+	"internal/bench":   everything, // measures the whole product
+	"internal/chaos":   everything, // attacks the whole product
+	"internal/pgtest":  {"internal", "migrations"},
+	"internal/lease":   {"internal/pg"}, // who of several processes may: nothing of the field in it
+	"internal/pg":      {},
+	"internal/ordered": {},
+	"internal/wait":    {},
 }
 
 var everything = []string{"*"}
@@ -247,7 +254,13 @@ func TestTheTableForbids(t *testing.T) {
 		{"projections", "internal/lease", true},
 		{"projections", "internal/keyring", false},
 		{"reactors/jobs", "internal/lease", true},
-		{"reactors/jobs", "replay", false},
+		{"reactors/jobs", "replay/verify", false},
+		{"api", "replay/verify", true},
+		{"api", "replay/bundle", false},
+		{"replay/bundle", "replay/verify", true},
+		{"replay/verify", "replay/bundle", false},
+		{"replay/history", "replay/verify", false},
+		{"replay/move", "replay/verify", false},
 	} {
 		if got := mayImport(test.from, test.to); got != test.may {
 			t.Errorf("%s may import %s: %v, want %v", test.from, test.to, got, test.may)

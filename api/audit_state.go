@@ -10,7 +10,7 @@ import (
 
 	"github.com/sentryagent/agentidp/api/gen"
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/replay"
+	"github.com/sentryagent/agentidp/replay/history"
 )
 
 // getAgentState tells who an agent was at a moment, and what it could do.
@@ -20,12 +20,12 @@ func (s *Server) getAgentState(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
-	moment, err := replay.ParseMoment(c.Query("at"))
+	moment, err := history.ParseMoment(c.Query("at"))
 	if err != nil {
 		s.fail(c, err)
 		return
 	}
-	state, err := inTurn(c, s.turns, func(ctx context.Context) (replay.AgentState, error) {
+	state, err := inTurn(c, s.turns, func(ctx context.Context) (history.AgentState, error) {
 		return s.history.Agent(ctx, principal(c), id, moment)
 	})
 	if err != nil {
@@ -35,7 +35,7 @@ func (s *Server) getAgentState(c *gin.Context) {
 	c.JSON(http.StatusOK, agentStateBody(state))
 }
 
-func agentStateBody(s replay.AgentState) gen.AgentState {
+func agentStateBody(s history.AgentState) gen.AgentState {
 	return gen.AgentState{
 		AgentID:          s.Agent.ID,
 		At:               momentBody(s.At),
@@ -52,20 +52,20 @@ func agentStateBody(s replay.AgentState) gen.AgentState {
 	}
 }
 
-func roleBody(role *replay.Fact) *gen.Fact {
+func roleBody(role *history.Fact) *gen.Fact {
 	if role == nil {
 		return nil
 	}
 	return &gen.Fact{Value: nullable.NewNullableWithValue(role.Value), Event: eventReferenceBody(role.Event)}
 }
 
-func lentBody(l replay.Lent) gen.LentThen {
+func lentBody(l history.Lent) gen.LentThen {
 	return gen.LentThen{
 		ChainID: l.ChainID.UUID, AgentID: l.From.UUID, Email: l.Email, Scopes: genScopes(l.Scopes), ExpiresAt: timestampOf(l.Until),
 	}
 }
 
-func momentBody(at replay.At) gen.StateMoment {
+func momentBody(at history.At) gen.StateMoment {
 	body := gen.StateMoment{Time: timestampOf(at.Time), Position: nullable.NewNullNullable[int64]()}
 	if at.Position > 0 {
 		body.Position = nullable.NewNullableWithValue(int64(at.Position))
@@ -73,22 +73,22 @@ func momentBody(at replay.At) gen.StateMoment {
 	return body
 }
 
-func credentialThenBody(s replay.CredentialState) gen.CredentialThen {
+func credentialThenBody(s history.CredentialState) gen.CredentialThen {
 	return gen.CredentialThen{CredentialID: s.ID, Usable: s.Usable, Facts: factsBody(s.Facts)}
 }
 
-func delegationThenBody(s replay.DelegationState) gen.DelegationThen {
+func delegationThenBody(s history.DelegationState) gen.DelegationThen {
 	return gen.DelegationThen{
 		ChainID: s.ID, Role: gen.DelegationThenRole(s.Role), Alive: s.Alive,
 		Reasons: mapped(s.Reasons, reasonBody), Facts: factsBody(s.Facts),
 	}
 }
 
-func reasonBody(r replay.Reason) gen.StateReason {
+func reasonBody(r history.Reason) gen.StateReason {
 	return gen.StateReason{Code: gen.StateReasonCode(r.Code), Message: r.Message, Event: eventReferenceBody(r.Event)}
 }
 
-func factsBody(facts replay.Facts) gen.Facts {
+func factsBody(facts history.Facts) gen.Facts {
 	body := make(gen.Facts, len(facts))
 	for _, fact := range facts {
 		value := fact.Value
@@ -100,7 +100,7 @@ func factsBody(facts replay.Facts) gen.Facts {
 	return body
 }
 
-func eventReferenceBody(e replay.EventRef) gen.EventReference {
+func eventReferenceBody(e history.EventRef) gen.EventReference {
 	return gen.EventReference{
 		EventID: e.EventID, Type: e.Type, Time: timestampOf(e.Time), Position: int64(e.Position),
 		Stream: e.Stream, Revision: e.Revision, Hash: e.Hash.String(),

@@ -10,7 +10,7 @@ import (
 
 	"github.com/sentryagent/agentidp/api/gen"
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/replay"
+	"github.com/sentryagent/agentidp/replay/verify"
 )
 
 // verifyAudit proves the caller's own part of the ledger; the operator's part
@@ -21,12 +21,12 @@ func (s *Server) verifyAudit(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
-	scope := replay.Scope{From: from, To: to}
+	scope := verify.Scope{From: from, To: to}
 	if caller := principal(c); !caller.IsOperator() {
 		scope.Organization = caller.OrganizationID
 	}
 	incremental := c.Query("mode") == "incremental"
-	if incremental && scope != (replay.Scope{}) {
+	if incremental && scope != (verify.Scope{}) {
 		s.fail(c, domain.Invalid("mode", "incremental is for the operator, over the whole ledger, without dates", nil))
 		return
 	}
@@ -37,7 +37,7 @@ func (s *Server) verifyAudit(c *gin.Context) {
 		return
 	}
 	// What is new says nothing of what is old, unless it is broken.
-	whole := scope == replay.Scope{} && (!incremental || report.Break != nil)
+	whole := scope == verify.Scope{} && (!incremental || report.Break != nil)
 	s.metrics.verified(report.Break == nil, time.Since(start), whole)
 	if found := report.Break; found != nil {
 		s.logger.ErrorContext(c.Request.Context(), "the ledger is broken: see docs/runbooks/broken-chain.md", "kind", found.Kind, "event", found.EventID,
@@ -46,7 +46,7 @@ func (s *Server) verifyAudit(c *gin.Context) {
 	c.JSON(http.StatusOK, auditVerificationBody(scope, report))
 }
 
-func auditVerificationBody(scope replay.Scope, report replay.Report) gen.AuditVerification {
+func auditVerificationBody(scope verify.Scope, report verify.Report) gen.AuditVerification {
 	body := gen.AuditVerification{
 		Verified: report.Break == nil, CheckedCount: report.Checked, BrokenAtEventID: nullable.NewNullNullable[uuid.UUID](),
 		FromDate: dateOrAbsent(scope.From), ToDate: dateOrAbsent(scope.To),

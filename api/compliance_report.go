@@ -12,7 +12,7 @@ import (
 	"github.com/sentryagent/agentidp/api/timestamp"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/projections"
-	"github.com/sentryagent/agentidp/replay"
+	"github.com/sentryagent/agentidp/replay/verify"
 )
 
 const (
@@ -83,7 +83,7 @@ func (s *Server) makeReport(ctx context.Context, id domain.OrganizationID) (repo
 		return report, err
 	}
 	start := time.Now()
-	proof, err := s.verifications.report(ctx, verified{scope: replay.Scope{Organization: id}})
+	proof, err := s.verifications.report(ctx, verified{scope: verify.Scope{Organization: id}})
 	if err != nil {
 		return report, err
 	}
@@ -139,7 +139,7 @@ func endingBody(c projections.CredentialExpires) credentialEnding {
 	return credentialEnding{c.AgentID.UUID, c.CredentialID.UUID, timestampOf(c.At)}
 }
 
-func trailSection(proof replay.Report) gen.ComplianceSection {
+func trailSection(proof verify.Report) gen.ComplianceSection {
 	section := gen.ComplianceSection{Name: "audit-trail", Status: pass, Details: map[string]any{
 		"checked_count": proof.Checked, "broken_at_event_id": nil,
 	}}

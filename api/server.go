@@ -22,7 +22,8 @@ import (
 	"github.com/sentryagent/agentidp/ledger"
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/projections/transparency"
-	"github.com/sentryagent/agentidp/replay"
+	"github.com/sentryagent/agentidp/replay/history"
+	"github.com/sentryagent/agentidp/replay/verify"
 )
 
 // Options are the API's settings.
@@ -51,8 +52,8 @@ type Options struct {
 
 // Parts are what the API is made of.
 type Parts struct {
-	Verifier    *replay.Verifier
-	History     *replay.History
+	Verifier    *verify.Verifier
+	History     *history.History
 	Controls    func(context.Context) []Control // how the compliance controls stand; never fails
 	Ledger      *ledger.Ledger
 	EventStore  func() EventStore // how it is reached; nil where the ledger is in the database
@@ -79,7 +80,7 @@ type Server struct {
 	issuer      string
 	audience    string
 	now         func() time.Time
-	history     *replay.History
+	history     *history.History
 	controls    func(context.Context) []Control
 	reports     *reportCache
 	ledger      *ledger.Ledger

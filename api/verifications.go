@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/replay"
+	"github.com/sentryagent/agentidp/replay/verify"
 )
 
 // How much of a server verifications may take. They cost the more the more
@@ -19,7 +19,7 @@ const (
 
 // verified is what a verification is of.
 type verified struct {
-	scope       replay.Scope
+	scope       verify.Scope
 	incremental bool
 }
 
@@ -28,7 +28,7 @@ type verified struct {
 // result is kept: an answer is about the ledger as it is, and not as it was
 // before somebody laid hands on it.
 type verifications struct {
-	verify func(context.Context, verified) (replay.Report, error)
+	verify func(context.Context, verified) (verify.Report, error)
 	now    func() time.Time
 	wait   time.Duration // for others to end
 
@@ -43,13 +43,13 @@ type verificationRun struct {
 	waiting int
 	cancel  context.CancelFunc
 	done    chan struct{} // closed when report and err are there
-	report  replay.Report
+	report  verify.Report
 	err     error
 }
 
-func newVerifications(verifier *replay.Verifier, now func() time.Time) *verifications {
+func newVerifications(verifier *verify.Verifier, now func() time.Time) *verifications {
 	return &verifications{
-		verify: func(ctx context.Context, of verified) (replay.Report, error) {
+		verify: func(ctx context.Context, of verified) (verify.Report, error) {
 			if of.incremental {
 				return verifier.ReportNew(ctx)
 			}
@@ -63,17 +63,17 @@ func newVerifications(verifier *replay.Verifier, now func() time.Time) *verifica
 
 // report waits for a verification that others may wait for too. It is given up
 // when nobody does any more.
-func (v *verifications) report(ctx context.Context, of verified) (replay.Report, error) {
+func (v *verifications) report(ctx context.Context, of verified) (verify.Report, error) {
 	run, err := v.join(ctx, of)
 	if err != nil {
-		return replay.Report{}, err
+		return verify.Report{}, err
 	}
 	defer v.leave(run)
 	select {
 	case <-run.done:
 		return run.report, run.err
 	case <-ctx.Done():
-		return replay.Report{}, ctx.Err()
+		return verify.Report{}, ctx.Err()
 	}
 }
 
@@ -121,7 +121,7 @@ func (v *verifications) forget(run *verificationRun) {
 }
 
 // take verifies when it is its turn.
-func (v *verifications) take(ctx context.Context, of verified) (replay.Report, error) {
+func (v *verifications) take(ctx context.Context, of verified) (verify.Report, error) {
 	turns := v.tenants
 	if of.scope.Organization.IsZero() {
 		turns = v.wholes
@@ -133,9 +133,9 @@ func (v *verifications) take(ctx context.Context, of verified) (replay.Report, e
 		defer func() { <-turns }()
 		return v.verify(ctx, of)
 	case <-ctx.Done():
-		return replay.Report{}, ctx.Err()
+		return verify.Report{}, ctx.Err()
 	case <-patience.C:
-		return replay.Report{}, domain.Refuse(domain.CodeUnavailable,
+		return verify.Report{}, domain.Refuse(domain.CodeUnavailable,
 			"this server is verifying for others already; try again when Retry-After says").
 			With(detailResetAt, v.now().Add(verificationPause).UTC())
 	}

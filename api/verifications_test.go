@@ -9,28 +9,28 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/replay"
+	"github.com/sentryagent/agentidp/replay/verify"
 )
 
 // verifying is a verification that ends when the test lets it.
 type verifying struct {
 	*verifications
 	begun   chan verified // one for each that has begun
-	release chan replay.Report
+	release chan verify.Report
 }
 
 func newVerifying(t *testing.T) *verifying {
 	t.Helper()
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	v := &verifying{begun: make(chan verified, 100), release: make(chan replay.Report)}
-	v.verifications = newVerifications(replay.NewVerifier(nil, replay.VerifierOptions{}), func() time.Time { return now })
-	v.verifications.verify = func(ctx context.Context, of verified) (replay.Report, error) {
+	v := &verifying{begun: make(chan verified, 100), release: make(chan verify.Report)}
+	v.verifications = newVerifications(verify.New(nil, verify.Options{}), func() time.Time { return now })
+	v.verifications.verify = func(ctx context.Context, of verified) (verify.Report, error) {
 		v.begun <- of
 		select {
 		case report := <-v.release:
 			return report, nil
 		case <-ctx.Done():
-			return replay.Report{}, ctx.Err()
+			return verify.Report{}, ctx.Err()
 		}
 	}
 	return v
@@ -60,7 +60,7 @@ func (v *verifying) waiting(t *testing.T, of verified, want int) {
 }
 
 func ofTenant() verified {
-	return verified{scope: replay.Scope{Organization: domain.OrganizationID{UUID: uuid.New()}}}
+	return verified{scope: verify.Scope{Organization: domain.OrganizationID{UUID: uuid.New()}}}
 }
 
 func TestVerificationsOfOneOrganizationAreShared(t *testing.T) {
@@ -71,7 +71,7 @@ func TestVerificationsOfOneOrganizationAreShared(t *testing.T) {
 		answers = append(answers, v.ask(t.Context(), tenant))
 	}
 	v.waiting(t, tenant, 20)
-	v.release <- replay.Report{Checked: 7}
+	v.release <- verify.Report{Checked: 7}
 	for _, answer := range answers {
 		if err := <-answer; err != nil {
 			t.Error(err)
@@ -81,7 +81,7 @@ func TestVerificationsOfOneOrganizationAreShared(t *testing.T) {
 		t.Errorf("%d verifications for 20 requests, want 1", len(v.begun))
 	}
 	again := v.ask(t.Context(), tenant)
-	v.release <- replay.Report{Checked: 8}
+	v.release <- verify.Report{Checked: 8}
 	if err := <-again; err != nil || len(v.begun) != 2 {
 		t.Errorf("asked again: %v and %d verifications, want another: the ledger may have been altered since", err, len(v.begun))
 	}
@@ -97,12 +97,12 @@ func TestOneOrganizationVerifiesOneThingAtATime(t *testing.T) {
 	if err := <-v.ask(t.Context(), since); !errors.Is(err, &domain.Error{Code: codeRateLimit}) {
 		t.Errorf("another part meanwhile: %v, want to be asked to come again", err)
 	}
-	v.release <- replay.Report{}
+	v.release <- verify.Report{}
 	if err := <-all; err != nil {
 		t.Error(err)
 	}
 	later := v.ask(t.Context(), since)
-	v.release <- replay.Report{}
+	v.release <- verify.Report{}
 	if err := <-later; err != nil {
 		t.Errorf("afterwards: %v", err)
 	}
@@ -121,7 +121,7 @@ func TestVerificationsOfManyOrganizationsTakeTurns(t *testing.T) {
 	whole := v.ask(t.Context(), verified{}) // has a turn of its own
 	<-v.begun
 	for range 3 {
-		v.release <- replay.Report{}
+		v.release <- verify.Report{}
 	}
 	for _, answer := range []<-chan error{first, second, whole} {
 		if err := <-answer; err != nil {
@@ -142,7 +142,7 @@ func TestVerificationsThatNobodyWaitsForEnd(t *testing.T) {
 	if err := <-impatient; !errors.Is(err, context.Canceled) {
 		t.Errorf("who hung up: %v", err)
 	}
-	v.release <- replay.Report{}
+	v.release <- verify.Report{}
 	if err := <-patient; err != nil {
 		t.Errorf("who stayed: %v", err)
 	}
@@ -156,8 +156,8 @@ func TestVerificationsThatNobodyWaitsForEnd(t *testing.T) {
 	one, two := v.ask(t.Context(), ofTenant()), v.ask(t.Context(), ofTenant())
 	<-v.begun
 	<-v.begun
-	v.release <- replay.Report{}
-	v.release <- replay.Report{}
+	v.release <- verify.Report{}
+	v.release <- verify.Report{}
 	if err := errors.Join(<-one, <-two); err != nil {
 		t.Error(err)
 	}

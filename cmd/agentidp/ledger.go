@@ -14,7 +14,8 @@ import (
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/projections/transparency"
-	"github.com/sentryagent/agentidp/replay"
+	"github.com/sentryagent/agentidp/replay/bundle"
+	"github.com/sentryagent/agentidp/replay/move"
 )
 
 func (c *cli) ledgerCommand() *cobra.Command {
@@ -75,11 +76,11 @@ func isFinding(err error) bool {
 	var unchecked uncheckedError
 	var broken brokenError
 	var refused *transparency.RefusedError
-	var difference *replay.Difference
+	var difference *move.Difference
 	var chain *eventstore.Break
 	var absent absentError
 	return !errors.As(err, &unchecked) && (errors.As(err, &broken) || errors.As(err, &refused) || errors.As(err, &difference) ||
-		errors.As(err, &chain) || errors.As(err, &absent) || errors.Is(err, replay.ErrProof) || errors.Is(err, replay.ErrNoExtension) || errors.Is(err, transparency.ErrNotLogged))
+		errors.As(err, &chain) || errors.As(err, &absent) || errors.Is(err, bundle.ErrProof) || errors.Is(err, move.ErrNoExtension) || errors.Is(err, transparency.ErrNotLogged))
 }
 
 // openLedger opens the ledger of the configuration and finds which log is meant.

@@ -11,7 +11,7 @@ import (
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/projections"
-	"github.com/sentryagent/agentidp/replay"
+	"github.com/sentryagent/agentidp/replay/move"
 )
 
 func (c *cli) ledgerAdoptCommand() *cobra.Command {
@@ -86,7 +86,7 @@ func (c *cli) ledgerAdopt(cmd *cobra.Command, acceptLoss, asJSON bool) error {
 func adoptVerdict(err error) error {
 	var broken *eventstore.Break
 	switch {
-	case errors.Is(err, replay.ErrNoExtension):
+	case errors.Is(err, move.ErrNoExtension):
 		return fmt.Errorf("%w; where its newest events are lost for good, docs/runbooks/lost-events.md tells about --accept-loss", err)
 	case errors.As(err, &broken):
 		return err

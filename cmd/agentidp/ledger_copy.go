@@ -14,7 +14,7 @@ import (
 	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/internal/config"
-	"github.com/sentryagent/agentidp/replay"
+	"github.com/sentryagent/agentidp/replay/move"
 )
 
 // The environment variables that stand in for the flags: what is on a command
@@ -103,7 +103,7 @@ func ledgerCopy(cmd *cobra.Command, o copyOptions) error {
 	}
 	defer target.Close()
 	shown := newCopyMeter(cmd.ErrOrStderr(), o.follow)
-	copier := replay.Copier{From: source, To: target, Progress: shown.report}
+	copier := move.Copier{From: source, To: target, Progress: shown.report}
 	if o.follow {
 		copier.Follow = ctx.Done()
 		var stop context.CancelFunc
@@ -135,7 +135,7 @@ func untilSecondSignal(ctx context.Context) (context.Context, context.CancelFunc
 // copyVerdict is an error of a copy for the exit code: that the ledgers are not
 // the same, or that it is not known.
 func copyVerdict(err error) error {
-	var difference *replay.Difference
+	var difference *move.Difference
 	var broken *eventstore.Break
 	switch {
 	case err == nil, errors.As(err, &difference), errors.As(err, &broken):

@@ -11,21 +11,21 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"github.com/sentryagent/agentidp/eventstore"
-	"github.com/sentryagent/agentidp/replay"
+	"github.com/sentryagent/agentidp/replay/move"
 )
 
 // shownCopy is the form for scripts.
 type shownCopy struct {
-	From          string             `json:"from"`
-	To            string             `json:"to"`
-	Proven        bool               `json:"proven"`
-	Complete      bool               `json:"complete"`
-	Copied        int64              `json:"copiedCount"`
-	Events        int64              `json:"treeSize"`
-	RootHash      string             `json:"rootHash"`
-	Organizations []shownLog         `json:"organizations"`
-	Difference    *replay.Difference `json:"difference"`
-	Break         *eventstore.Break  `json:"break"`
+	From          string            `json:"from"`
+	To            string            `json:"to"`
+	Proven        bool              `json:"proven"`
+	Complete      bool              `json:"complete"`
+	Copied        int64             `json:"copiedCount"`
+	Events        int64             `json:"treeSize"`
+	RootHash      string            `json:"rootHash"`
+	Organizations []shownLog        `json:"organizations"`
+	Difference    *move.Difference  `json:"difference"`
+	Break         *eventstore.Break `json:"break"`
 }
 
 // shownLog is the log of an organization.
@@ -36,7 +36,7 @@ type shownLog struct {
 }
 
 // tellCopy prints how a copy ended. The error is for the exit code.
-func tellCopy(w io.Writer, shown shownCopy, report replay.CopyReport, ended error, json bool) (err error) {
+func tellCopy(w io.Writer, shown shownCopy, report move.CopyReport, ended error, json bool) (err error) {
 	shown.Proven, shown.Complete, shown.Copied, shown.Events = report.Proven, report.Complete, report.Copied, report.Events
 	shown.RootHash = base64.StdEncoding.EncodeToString(report.Root[:])
 	shown.Organizations = make([]shownLog, len(report.Organizations))
@@ -65,17 +65,17 @@ type copyMeter struct {
 	bar      *progressbar.ProgressBar // nil where there is no terminal, and once it is done
 	follow   bool
 	caughtUp bool
-	stage    replay.CopyStage
+	stage    move.CopyStage
 	began    time.Time
 }
 
 func newCopyMeter(w io.Writer, follow bool) *copyMeter {
-	return &copyMeter{w: w, bar: newBar(w, string(replay.StageComparing), 1), follow: follow, began: time.Now()}
+	return &copyMeter{w: w, bar: newBar(w, string(move.StageComparing), 1), follow: follow, began: time.Now()}
 }
 
 // report is called by one goroutine.
-func (m *copyMeter) report(p replay.CopyProgress) {
-	if p.Stage == replay.StageFollowing && !m.caughtUp {
+func (m *copyMeter) report(p move.CopyProgress) {
+	if p.Stage == move.StageFollowing && !m.caughtUp {
 		m.caughtUp = true
 		m.done()
 		fmt.Fprintf(m.w, "following: the target has everything up to position %d after %s; Ctrl-C ends it\n", p.Position, time.Since(m.began).Round(time.Second))

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/replay"
+	"github.com/sentryagent/agentidp/replay/bundle"
 )
 
 func (c *cli) ledgerExportCommand() *cobra.Command {
@@ -65,7 +65,7 @@ func (c *cli) ledgerExport(cmd *cobra.Command, o exportOptions) error {
 	bar := newProgress(cmd.ErrOrStderr(), "exporting", int64(head))
 	defer bar.done()
 	exporter := ledger.Exporter(identity, bar.add)
-	var manifest replay.Manifest
+	var manifest bundle.Manifest
 	export := func(ctx context.Context, w io.Writer) (err error) {
 		manifest, err = exporter.Export(ctx, w, domain.OrganizationID{UUID: id})
 		return err

@@ -12,7 +12,7 @@ import (
 
 	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/projections/transparency"
-	"github.com/sentryagent/agentidp/replay"
+	"github.com/sentryagent/agentidp/replay/bundle"
 )
 
 func (c *cli) ledgerProveCommand() *cobra.Command {
@@ -80,7 +80,7 @@ func prove(ctx context.Context, ledger *app.Ledger, log uuid.UUID, verifierKey s
 	case state.Position < event.Position:
 		return nil, fmt.Errorf("event %s is not in its log yet: start a server, or wait until the one that runs has caught up", id)
 	}
-	return replay.Prove(ctx, logs, log, verifierKey, event.Position, event.Record)
+	return bundle.Prove(ctx, logs, log, verifierKey, event.Position, event.Record)
 }
 
 // shownProof is the form for scripts.
@@ -110,9 +110,9 @@ func verifyProof(cmd *cobra.Command, o verifyOptions, path string, file io.Reade
 	if err != nil {
 		return uncheckedError{err}
 	}
-	proven, err := replay.VerifyProof(content, o.key)
+	proven, err := bundle.VerifyProof(content, o.key)
 	switch {
-	case errors.Is(err, replay.ErrProof):
+	case errors.Is(err, bundle.ErrProof):
 		return fmt.Errorf("%s: %w", path, err)
 	case err != nil:
 		return uncheckedError{fmt.Errorf("%s: %w", path, err)}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/sentryagent/agentidp/replay"
+	"github.com/sentryagent/agentidp/replay/verify"
 )
 
 // shownReport is the form for scripts.
@@ -26,7 +26,7 @@ type shownReport struct {
 	Extends     []shownExtended `json:"extends"`       // checkpoints that were kept and that the events agree with
 	Tokens      bool            `json:"tokensChecked"` // against the credentials they were issued under
 	Unproven    string          `json:"unproven,omitempty"`
-	Break       *replay.Finding `json:"break"`
+	Break       *verify.Finding `json:"break"`
 
 	live, incremental bool
 	unsignedTail      bool // is accepted
@@ -48,7 +48,7 @@ type shownExtended struct {
 
 // tell prints what was found. The error is the finding, or what is not proven,
 // for the exit code.
-func tell(w io.Writer, shown shownReport, report replay.Report, against []keptCheckpoint, json bool) (err error) {
+func tell(w io.Writer, shown shownReport, report verify.Report, against []keptCheckpoint, json bool) (err error) {
 	shown.fill(report, against)
 	switch {
 	case json:
@@ -68,7 +68,7 @@ func tell(w io.Writer, shown shownReport, report replay.Report, against []keptCh
 }
 
 // fill takes over what was found, and judges it.
-func (shown *shownReport) fill(report replay.Report, against []keptCheckpoint) {
+func (shown *shownReport) fill(report verify.Report, against []keptCheckpoint) {
 	shown.Checked, shown.Signed, shown.Break, shown.Tokens = report.Checked, report.Signed(), report.Break, report.Tokens
 	shown.TreeSize, shown.RootHash = report.TreeSize, base64.StdEncoding.EncodeToString(report.Root[:])
 	if c := report.Checkpoint; c != nil {
@@ -102,7 +102,7 @@ func (s shownReport) unproven() string {
 }
 
 // brokenError is a ledger that is not intact; what is wrong has been printed.
-type brokenError struct{ kind replay.Kind }
+type brokenError struct{ kind verify.Kind }
 
 func (e brokenError) Error() string {
 	return fmt.Sprintf("BROKEN: %s; docs/runbooks/broken-chain.md says what to do", e.kind)
@@ -147,7 +147,7 @@ func (s shownReport) tokens() string {
 	return "not checked: whether tokens were issued under credentials that their agents had. There are too many credentials to remember"
 }
 
-func describe(f *replay.Finding) string {
+func describe(f *verify.Finding) string {
 	text := fmt.Sprintf("%s\n%s\n\n", f.Kind, f.Detail)
 	line := func(name string, value any) { text += fmt.Sprintf("  %-14s%v\n", name, value) }
 	line("index", f.Index)

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/replay"
+	"github.com/sentryagent/agentidp/replay/history"
 )
 
 func (c *cli) ledgerStateCommand() *cobra.Command {
@@ -56,9 +56,9 @@ type stateOptions struct {
 	bundle string
 	proof  verifyOptions // of the bundle
 
-	kind   replay.ThingKind
+	kind   history.ThingKind
 	id     uuid.UUID
-	moment replay.Moment
+	moment history.Moment
 }
 
 func (o *stateOptions) check(args []string) (err error) {
@@ -70,13 +70,13 @@ func (o *stateOptions) check(args []string) (err error) {
 	case o.bundle == "" && (o.proof.key != "" || len(o.proof.against) > 0 || o.proof.unsignedTail):
 		return usageError{errors.New("--key, --against and --unsigned-tail go with --bundle")}
 	}
-	if o.kind, err = replay.ParseThingKind(args[0]); err != nil {
+	if o.kind, err = history.ParseThingKind(args[0]); err != nil {
 		return usageError{err}
 	}
 	if o.id, err = uuid.Parse(args[1]); err != nil {
 		return usageError{errors.New("the id must be a UUID")}
 	}
-	if o.moment, err = replay.ParseMoment(o.at); err != nil || o.bundle == "" {
+	if o.moment, err = history.ParseMoment(o.at); err != nil || o.bundle == "" {
 		return answered(err)
 	}
 	return o.proof.check([]string{o.bundle})
@@ -89,15 +89,15 @@ func (c *cli) ledgerState(cmd *cobra.Command, o stateOptions) error {
 		return err
 	}
 	defer ledger.Close()
-	history := replay.NewHistory(ledger.Store, ledger.Queries(), time.Now)
-	state, err := stateIn(ctx, history, o)
+	past := history.New(ledger.Store, ledger.Queries(), time.Now)
+	state, err := stateIn(ctx, past, o)
 	switch {
 	case err != nil:
 		return err
 	case o.proof.json:
 		return printJSON(cmd.OutOrStdout(), state)
 	}
-	return printState(cmd.OutOrStdout(), state, namesIn(ctx, history))
+	return printState(cmd.OutOrStdout(), state, namesIn(ctx, past))
 }
 
 // bundleState tells what was so by a bundle, if that is proven.
@@ -112,7 +112,7 @@ func bundleState(cmd *cobra.Command, o stateOptions) error {
 	if err != nil {
 		return err
 	}
-	history, report, err := bundle.History(ctx, bundle.options)
+	past, report, err := bundle.History(ctx, bundle.options)
 	bundle.bar.done()
 	if err != nil {
 		return bundle.unchecked(err)
@@ -120,7 +120,7 @@ func bundleState(cmd *cobra.Command, o stateOptions) error {
 	if bundle.shown.fill(report, bundle.against); !bundle.shown.Verified {
 		return tell(cmd.OutOrStdout(), bundle.shown, report, bundle.against, o.proof.json)
 	}
-	state, err := stateIn(ctx, history, o)
+	state, err := stateIn(ctx, past, o)
 	var absent absentError
 	switch tenant := bundle.Manifest.Organization; {
 	case errors.As(err, &absent) && tenant != nil:
@@ -130,7 +130,7 @@ func bundleState(cmd *cobra.Command, o stateOptions) error {
 	case o.proof.json:
 		return printJSON(cmd.OutOrStdout(), provenState(state, bundle.shown))
 	}
-	if err := printState(cmd.OutOrStdout(), state, namesIn(ctx, history)); err != nil {
+	if err := printState(cmd.OutOrStdout(), state, namesIn(ctx, past)); err != nil {
 		return err
 	}
 	_, err = io.WriteString(cmd.OutOrStdout(), "\n"+bundle.shown.text())
@@ -140,26 +140,26 @@ func bundleState(cmd *cobra.Command, o stateOptions) error {
 // provenState is a state with what proves it.
 func provenState(state any, by shownReport) any {
 	switch s := state.(type) {
-	case replay.AgentState:
+	case history.AgentState:
 		return struct {
-			replay.AgentState
+			history.AgentState
 			Bundle shownReport `json:"bundle"`
 		}{s, by}
-	case replay.State:
+	case history.State:
 		return struct {
-			replay.State
+			history.State
 			Bundle shownReport `json:"bundle"`
 		}{s, by}
 	}
 	return state
 }
 
-// stateIn is what a history tells: a [replay.AgentState] or a [replay.State].
-func stateIn(ctx context.Context, history *replay.History, o stateOptions) (state any, err error) {
-	if o.kind == replay.AgentThing {
-		state, err = history.Agent(ctx, domain.Caller{Scopes: domain.AllScopes()}, domain.AgentID{UUID: o.id}, o.moment)
+// stateIn is what a history tells: a [history.AgentState] or a [history.State].
+func stateIn(ctx context.Context, past *history.History, o stateOptions) (state any, err error) {
+	if o.kind == history.AgentThing {
+		state, err = past.Agent(ctx, domain.Caller{Scopes: domain.AllScopes()}, domain.AgentID{UUID: o.id}, o.moment)
 	} else {
-		state, err = history.Of(ctx, o.kind, o.id, o.moment)
+		state, err = past.Of(ctx, o.kind, o.id, o.moment)
 	}
 	var refusal *domain.Error
 	switch {
@@ -175,7 +175,7 @@ func stateIn(ctx context.Context, history *replay.History, o stateOptions) (stat
 
 // namesIn is what agents are called: by e-mail. Each is looked up once, and one
 // that cannot be found goes by its id.
-func namesIn(ctx context.Context, h *replay.History) func(agent string) string {
+func namesIn(ctx context.Context, h *history.History) func(agent string) string {
 	known := map[string]string{}
 	return func(agent string) string {
 		name, is := known[agent]

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sentryagent/agentidp/eventstore"
-	"github.com/sentryagent/agentidp/replay"
+	"github.com/sentryagent/agentidp/replay/history"
 )
 
 const (
@@ -26,7 +26,7 @@ const (
 func printState(w io.Writer, state any, name func(agent string) string) error {
 	p := &statePrinter{name: name}
 	switch s := state.(type) {
-	case replay.AgentState:
+	case history.AgentState:
 		p.moment(s.At)
 		p.conclusion(s)
 		p.thing(s.Agent, "")
@@ -42,7 +42,7 @@ func printState(w io.Writer, state any, name func(agent string) string) error {
 			p.line("")
 			p.line("%d older delegations are not shown", more)
 		}
-	case replay.State:
+	case history.State:
 		p.moment(s.At)
 		p.thing(s.Subject, "")
 		for _, part := range s.Parts {
@@ -62,7 +62,7 @@ func (p *statePrinter) line(format string, args ...any) {
 	fmt.Fprintf(&p.text, format+"\n", args...)
 }
 
-func (p *statePrinter) moment(at replay.At) {
+func (p *statePrinter) moment(at history.At) {
 	upTo := ""
 	if at.Position > 0 {
 		upTo = fmt.Sprintf(", with the ledger up to position %d", at.Position)
@@ -70,7 +70,7 @@ func (p *statePrinter) moment(at replay.At) {
 	p.line("As it was at %s%s", at.Time.Format(timeLayout), upTo)
 }
 
-func (p *statePrinter) conclusion(s replay.AgentState) {
+func (p *statePrinter) conclusion(s history.AgentState) {
 	p.line("")
 	if s.Tokens.Possible {
 		p.value("It could get tokens, with the scopes: ", fmt.Sprint(s.Tokens.Scopes))
@@ -90,14 +90,14 @@ func (p *statePrinter) conclusion(s replay.AgentState) {
 
 // thing tells the facts about one thing below the events that made them so, in the
 // order of the ledger.
-func (p *statePrinter) thing(t replay.Thing, more string) {
+func (p *statePrinter) thing(t history.Thing, more string) {
 	p.line("")
 	p.line("%s %s%s", t.Kind, t.ID, more)
 	facts, width := slices.Clone(t.Facts), 0
 	for _, f := range facts {
 		width = max(width, len(f.Name))
 	}
-	slices.SortStableFunc(facts, func(a, b replay.Fact) int { return int(a.Event.Revision - b.Event.Revision) })
+	slices.SortStableFunc(facts, func(a, b history.Fact) int { return int(a.Event.Revision - b.Event.Revision) })
 	for i, f := range facts {
 		if i == 0 || f.Event.EventID != facts[i-1].Event.EventID {
 			p.event("  ", f.Event)
@@ -106,14 +106,14 @@ func (p *statePrinter) thing(t replay.Thing, more string) {
 	}
 }
 
-func (p *statePrinter) reasons(reasons []replay.Reason) {
+func (p *statePrinter) reasons(reasons []history.Reason) {
 	for _, r := range reasons {
 		p.value("  because ", r.Message)
 		p.event("    ", r.Event)
 	}
 }
 
-func (p *statePrinter) event(indent string, e replay.EventRef) {
+func (p *statePrinter) event(indent string, e history.EventRef) {
 	what := e.Type
 	if e.Position > 0 {
 		what += fmt.Sprintf(", position %d", e.Position)

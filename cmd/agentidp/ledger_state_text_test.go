@@ -10,7 +10,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
-	"github.com/sentryagent/agentidp/replay"
+	"github.com/sentryagent/agentidp/replay/history"
 )
 
 // The answer comes first, an event is named once, its actor by name, nothing is cut
@@ -19,22 +19,22 @@ func TestStateIsWrittenForPeople(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 23, 7, 21, 0, 0, time.UTC)
 	operator := uuid.New()
-	event := func(revision int64, kind string, actor eventstore.Actor) replay.EventRef {
-		return replay.EventRef{EventID: uuid.New(), Type: kind, Time: at, Position: eventstore.Position(revision + 20), Revision: revision, Actor: actor}
+	event := func(revision int64, kind string, actor eventstore.Actor) history.EventRef {
+		return history.EventRef{EventID: uuid.New(), Type: kind, Time: at, Position: eventstore.Position(revision + 20), Revision: revision, Actor: actor}
 	}
 	created := event(0, "agent.created", eventstore.Actor{Kind: "agent", ID: operator.String()})
 	updated := event(3, "agent.updated", eventstore.Actor{Kind: "system", ID: "agentidp"})
-	agent := replay.Thing{Kind: replay.AgentThing, ID: uuid.New(), Facts: replay.Facts{
+	agent := history.Thing{Kind: history.AgentThing, ID: uuid.New(), Facts: history.Facts{
 		{Name: "email", Value: "b@acme.test", Event: created},
 		{Name: "description", Value: strings.Repeat("many words ", 30) + "the end", Event: updated},
 		{Name: "metadata", Value: strings.Repeat("x", 250), Event: created},
 		{Name: "status", Value: "active", Event: created},
 	}}
 	var text strings.Builder
-	err := printState(&text, replay.AgentState{
-		At: replay.At{Time: at, Position: 25}, Agent: agent,
-		Organization: replay.Thing{Kind: replay.OrganizationThing, ID: uuid.New()},
-		Tokens:       replay.Tokens{Possible: true, Scopes: domain.AllScopes()},
+	err := printState(&text, history.AgentState{
+		At: history.At{Time: at, Position: 25}, Agent: agent,
+		Organization: history.Thing{Kind: history.OrganizationThing, ID: uuid.New()},
+		Tokens:       history.Tokens{Possible: true, Scopes: domain.AllScopes()},
 	}, func(agent string) string {
 		if agent == operator.String() {
 			return "operator@acme.test"

@@ -14,7 +14,8 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/internal/pg"
-	"github.com/sentryagent/agentidp/replay"
+	"github.com/sentryagent/agentidp/replay/bundle"
+	"github.com/sentryagent/agentidp/replay/verify"
 )
 
 func (c *cli) ledgerVerifyCommand() *cobra.Command {
@@ -132,11 +133,11 @@ func (c *cli) verifyLive(cmd *cobra.Command, o verifyOptions) error {
 	bar := newProgress(cmd.ErrOrStderr(), "verifying", total)
 	defer bar.done()
 	verifier := ledger.Verifier(identity, checkpointsOf(against), bar.add)
-	var report replay.Report
+	var report verify.Report
 	if o.incremental {
 		report, err = verifier.ReportNew(ctx)
 	} else {
-		report, err = verifier.Verify(ctx, replay.Scope{Organization: domain.OrganizationID{UUID: id}})
+		report, err = verifier.Verify(ctx, verify.Scope{Organization: domain.OrganizationID{UUID: id}})
 	}
 	bar.done()
 	if err != nil {
@@ -172,7 +173,7 @@ func verifyFile(cmd *cobra.Command, o verifyOptions, path string) error {
 	if err != nil {
 		return uncheckedError{fmt.Errorf("%s: %w", path, err)}
 	}
-	if replay.IsProof(start[:n]) {
+	if bundle.IsProof(start[:n]) {
 		return verifyProof(cmd, o, path, file)
 	}
 	return verifyBundle(cmd.Context(), cmd, o, path, file)
@@ -221,39 +222,39 @@ func verifyBundle(ctx context.Context, cmd *cobra.Command, o verifyOptions, path
 
 // openedBundle is a bundle with what it is to be proven by.
 type openedBundle struct {
-	*replay.Bundle
+	*bundle.Bundle
 	path    string
-	options replay.BundleOptions
+	options bundle.Options
 	against []keptCheckpoint
 	shown   shownReport
 	bar     progress
 }
 
 func openBundle(cmd *cobra.Command, o verifyOptions, path string, file *os.File) (*openedBundle, error) {
-	bundle, err := replay.OpenBundle(file)
+	opened, err := bundle.Open(file)
 	if err != nil {
 		return nil, uncheckedError{fmt.Errorf("%s: %w", path, err)}
 	}
 	key := o.key
 	if key == "" {
-		key = bundle.VerifierKey()
+		key = opened.VerifierKey()
 	}
 	against, err := readCheckpoints(o.against, key)
 	if err != nil {
 		return nil, err
 	}
-	bar := newProgress(cmd.ErrOrStderr(), "verifying", bundle.Manifest.Events)
+	bar := newProgress(cmd.ErrOrStderr(), "verifying", opened.Manifest.Events)
 	return &openedBundle{
-		Bundle: bundle, path: path, against: against, bar: bar,
-		options: replay.BundleOptions{VerifierKey: key, Against: checkpointsOf(against), Progress: bar.add},
-		shown:   shownReport{Origin: bundle.Manifest.Origin, VerifierKey: key, Pinned: o.key != "", unsignedTail: o.unsignedTail},
+		Bundle: opened, path: path, against: against, bar: bar,
+		options: bundle.Options{VerifierKey: key, Against: checkpointsOf(against), Progress: bar.add},
+		shown:   shownReport{Origin: opened.Manifest.Origin, VerifierKey: key, Pinned: o.key != "", unsignedTail: o.unsignedTail},
 	}, nil
 }
 
 // unchecked says that it could not be verified, and what to do.
 func (b *openedBundle) unchecked(err error) error {
 	err = fmt.Errorf("%s: %w", b.path, err)
-	if id := b.Manifest.Organization; id != nil && b.shown.Pinned && !errors.Is(err, replay.ErrBundle) {
+	if id := b.Manifest.Organization; id != nil && b.shown.Pinned && !errors.Is(err, bundle.ErrDamaged) {
 		err = fmt.Errorf("%w\nThe log of an organization has a key of its own: agentidp ledger checkpoint --key KEY --organization %s", err, id)
 	}
 	return uncheckedError{err}
@@ -261,12 +262,12 @@ func (b *openedBundle) unchecked(err error) error {
 
 // keptCheckpoint is a checkpoint and the file that it was kept in.
 type keptCheckpoint struct {
-	replay.Checkpoint
+	verify.Checkpoint
 	path string
 }
 
-func checkpointsOf(kept []keptCheckpoint) []replay.Checkpoint {
-	all := make([]replay.Checkpoint, len(kept))
+func checkpointsOf(kept []keptCheckpoint) []verify.Checkpoint {
+	all := make([]verify.Checkpoint, len(kept))
 	for i := range kept {
 		all[i] = kept[i].Checkpoint
 	}
@@ -280,7 +281,7 @@ func readCheckpoints(paths []string, key string) (kept []keptCheckpoint, err err
 		if err != nil {
 			return nil, uncheckedError{err}
 		}
-		c, err := replay.ReadCheckpoint(bytes.TrimLeft(content, "\n"), key)
+		c, err := verify.ReadCheckpoint(bytes.TrimLeft(content, "\n"), key)
 		if err != nil {
 			return nil, uncheckedError{fmt.Errorf("%s: %w; --key says which key you pinned", path, err)}
 		}

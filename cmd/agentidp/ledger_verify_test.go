@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/sentryagent/agentidp/internal/pgtest"
-	"github.com/sentryagent/agentidp/replay"
+	"github.com/sentryagent/agentidp/replay/verify"
 )
 
 // auditor is a world with something in its ledger, and files of an auditor's own.
@@ -70,7 +70,7 @@ func report(t *testing.T, r result) (shown shownReport) {
 	var body struct {
 		shownReport
 		Break *struct {
-			Kind    replay.Kind
+			Kind    verify.Kind
 			EventID *string
 		} `json:"break"`
 	}
@@ -78,7 +78,7 @@ func report(t *testing.T, r result) (shown shownReport) {
 		t.Fatalf("%v: %s%s", err, r.stdout, r.stderr)
 	}
 	if body.Break != nil {
-		body.shownReport.Break = &replay.Finding{Kind: body.Break.Kind}
+		body.shownReport.Break = &verify.Finding{Kind: body.Break.Kind}
 	}
 	return body.shownReport
 }
@@ -204,7 +204,7 @@ func TestABrokenLedgerIsExitCode1(t *testing.T) {
 		if !strings.HasPrefix(r.stdout, "altered_event\n") || !strings.Contains(r.stderr, "BROKEN: altered_event") {
 			t.Errorf("%s: %q, %q", name, r.stdout, r.stderr)
 		}
-		if shown := report(t, a.must(t, exitFailed, append([]string{"verify", "--json"}, args...)...)); shown.Verified || shown.Break == nil || shown.Break.Kind != replay.AlteredEvent {
+		if shown := report(t, a.must(t, exitFailed, append([]string{"verify", "--json"}, args...)...)); shown.Verified || shown.Break == nil || shown.Break.Kind != verify.AlteredEvent {
 			t.Errorf("%s: %+v", name, shown)
 		}
 	}

@@ -22,7 +22,8 @@ import (
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/projections/transparency"
-	"github.com/sentryagent/agentidp/replay"
+	"github.com/sentryagent/agentidp/replay/bundle"
+	"github.com/sentryagent/agentidp/replay/verify"
 )
 
 // proving measures verification by the transparency log: of the running ledger,
@@ -43,9 +44,9 @@ func (b *bench) proving(ctx context.Context, l *ledger, hashed float64) error {
 	if _, err := signer.SignAll(ctx); err != nil {
 		return err
 	}
-	verifier := replay.NewVerifier(l.store, replay.VerifierOptions{Logs: transparency.NewLogs(l.pool), VerifierKey: signer.VerifierKey, Pool: l.pool})
+	verifier := verify.New(l.store, verify.Options{Logs: transparency.NewLogs(l.pool), VerifierKey: signer.VerifierKey, Pool: l.pool})
 	events := thousands(float64(b.events))
-	full, err := b.timed(func() (replay.Report, error) { return verifier.ReportNew(ctx) })
+	full, err := b.timed(func() (verify.Report, error) { return verifier.ReportNew(ctx) })
 	if err != nil {
 		return err
 	}
@@ -60,7 +61,7 @@ func (b *bench) proving(ctx context.Context, l *ledger, hashed float64) error {
 	if err := logEvents(ctx, l, eventstore.Position(b.events)); err != nil {
 		return err
 	}
-	fresh, err := b.timed(func() (replay.Report, error) { return verifier.ReportNew(ctx) })
+	fresh, err := b.timed(func() (verify.Report, error) { return verifier.ReportNew(ctx) })
 	if err != nil || fresh.checked != news {
 		return fmt.Errorf("verified %d new events of %d: %w", fresh.checked, news, err)
 	}
@@ -77,7 +78,7 @@ func (b *bench) offline(ctx context.Context, l *ledger, signer *transparency.Sig
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close(), os.Remove(path)) }()
-	exporter := &replay.Exporter{Store: l.store, Logs: transparency.NewLogs(l.pool), VerifierKey: signer.VerifierKey}
+	exporter := &bundle.Exporter{Store: l.store, Logs: transparency.NewLogs(l.pool), VerifierKey: signer.VerifierKey}
 	begin := time.Now()
 	manifest, err := exporter.Export(ctx, file, domain.OrganizationID{})
 	if err != nil {
@@ -91,11 +92,11 @@ func (b *bench) offline(ctx context.Context, l *ledger, signer *transparency.Sig
 		return err
 	}
 	hashed := float64(lines) / time.Since(begin).Seconds()
-	bundle, err := replay.OpenBundle(file)
+	opened, err := bundle.Open(file)
 	if err != nil {
 		return err
 	}
-	offline, err := b.timed(func() (replay.Report, error) { return bundle.Verify(ctx, replay.BundleOptions{}) })
+	offline, err := b.timed(func() (verify.Report, error) { return opened.Verify(ctx, bundle.Options{}) })
 	if err != nil {
 		return err
 	}
@@ -114,11 +115,11 @@ type verification struct {
 
 func (v verification) rate() float64 { return float64(v.checked) / v.took.Seconds() }
 
-func (b *bench) timed(verify func() (replay.Report, error)) (v verification, err error) {
+func (b *bench) timed(prove func() (verify.Report, error)) (v verification, err error) {
 	debug.FreeOSMemory() // so that the watch sees the verifier's own
 	stop := v.memory.watch()
 	begin := time.Now()
-	report, err := verify()
+	report, err := prove()
 	v.took, v.checked = time.Since(begin), report.Checked
 	stop()
 	if err == nil && report.Break != nil {

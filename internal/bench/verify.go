@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/sentryagent/agentidp/eventstore"
-	"github.com/sentryagent/agentidp/replay"
+	"github.com/sentryagent/agentidp/replay/verify"
 )
 
 const mebibyte = 1 << 20
@@ -38,7 +38,7 @@ func (b *bench) verifying(ctx context.Context) error {
 		debug.FreeOSMemory() // so that the watch sees the verifier's own
 		stop := memory.watch()
 		begin = time.Now()
-		report, err := replay.NewVerifier(l.store, replay.VerifierOptions{}).Verify(ctx, replay.Scope{})
+		report, err := verify.New(l.store, verify.Options{}).Verify(ctx, verify.Scope{})
 		verified += time.Since(begin)
 		stop()
 		if err != nil {

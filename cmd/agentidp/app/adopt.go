@@ -11,7 +11,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/projections/transparency"
-	"github.com/sentryagent/agentidp/replay"
+	"github.com/sentryagent/agentidp/replay/move"
 )
 
 // AdoptProgress is told where an adoption is; both may be called often.
@@ -31,7 +31,7 @@ var ErrAdopted = errors.New("the database belongs to this ledger already")
 //
 // No server may run meanwhile, nor starts one before it is done. One that was
 // stopped or killed is called again. The error is [ErrAdopted],
-// [projections.ErrRunning], one of [replay.Extends], or that it could not be done.
+// [projections.ErrRunning], one of [move.Extends], or that it could not be done.
 func (l *Ledger) Adopt(ctx context.Context, progress AdoptProgress) ([]projections.Rebuilt, error) {
 	return l.adopt(ctx, progress, holdPositions, func(ctx context.Context, _ *eventstore.LostError) error {
 		moved, err := l.anchor().Moved(ctx)
@@ -39,13 +39,13 @@ func (l *Ledger) Adopt(ctx context.Context, progress AdoptProgress) ([]projectio
 			return err
 		}
 		if !moved {
-			return fmt.Errorf("%w: it is where it was, and lacks events that it had", replay.ErrNoExtension)
+			return fmt.Errorf("%w: it is where it was, and lacks events that it had", move.ErrNoExtension)
 		}
 		known, err := transparency.NewLogs(l.Pool).State(ctx, transparency.Whole)
 		if err != nil {
 			return err
 		}
-		return replay.Extends(ctx, l.Store, known.Tree, progress.Proven)
+		return move.Extends(ctx, l.Store, known.Tree, progress.Proven)
 	})
 }
 

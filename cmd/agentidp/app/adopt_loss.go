@@ -12,7 +12,7 @@ import (
 	"github.com/sentryagent/agentidp/ledger"
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/projections/transparency"
-	"github.com/sentryagent/agentidp/replay"
+	"github.com/sentryagent/agentidp/replay/move"
 )
 
 // ErrSameOrigin: LEDGER_ORIGIN is still the name that what is lost was signed under.
@@ -31,7 +31,7 @@ func (l *Ledger) AdoptWithLoss(ctx context.Context, progress AdoptProgress) (dom
 		if former == l.c.LedgerOrigin {
 			return ErrSameOrigin
 		}
-		remains, err := replay.Remaining(ctx, l.Store, transparency.NewLogs(l.Pool), progress.Proven)
+		remains, err := move.Remaining(ctx, l.Store, transparency.NewLogs(l.Pool), progress.Proven)
 		if err != nil {
 			return err
 		}

@@ -31,7 +31,7 @@ import (
 	"github.com/sentryagent/agentidp/migrations"
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/projections/transparency"
-	"github.com/sentryagent/agentidp/replay"
+	"github.com/sentryagent/agentidp/replay/history"
 )
 
 // App is a server that is ready to serve: everything is connected and loaded,
@@ -177,7 +177,7 @@ func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Pol
 	}
 	verifier := newVerifier(a.pool, a.store, transparency.NewLogs(a.pool), signer.Identity(), c, nil, nil)
 	server, err := api.New(api.Parts{
-		Verifier: verifier, History: replay.NewHistory(a.store, a.queries, a.now),
+		Verifier: verifier, History: history.New(a.store, a.queries, a.now),
 		Ledger: a.ledger, EventStore: reached(a.store, c), Idempotency: idempotency, Assertions: assertions, Queries: a.queries, Progress: progress, Revocations: revocations,
 		Directory: directory, Logs: transparency.NewLogs(a.pool), Signer: signer, Witnesses: witnesses, Limiter: limiter,
 		Keys: keys, Policy: rules, Redis: a.redis, Registry: a.registry, Logger: logger, Controls: a.controls,

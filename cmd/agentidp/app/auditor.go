@@ -17,7 +17,8 @@ import (
 	"github.com/sentryagent/agentidp/migrations"
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/projections/transparency"
-	"github.com/sentryagent/agentidp/replay"
+	"github.com/sentryagent/agentidp/replay/bundle"
+	"github.com/sentryagent/agentidp/replay/verify"
 )
 
 // Ledger is a ledger that is looked at without a server. Close it.
@@ -132,20 +133,20 @@ func (l *Ledger) signer() (*transparency.Signer, error) {
 
 // Verifier verifies it, by what is signed as identity, what the signer remembers
 // and what somebody kept elsewhere.
-func (l *Ledger) Verifier(identity transparency.Identity, against []replay.Checkpoint, progress func(events int)) *replay.Verifier {
+func (l *Ledger) Verifier(identity transparency.Identity, against []verify.Checkpoint, progress func(events int)) *verify.Verifier {
 	return newVerifier(l.Pool, l.Store, l.Logs(), identity, l.c, against, progress)
 }
 
-func newVerifier(pool *pgxpool.Pool, store eventstore.Store, logs *transparency.Logs, identity transparency.Identity, c config.Config, against []replay.Checkpoint, progress func(events int)) *replay.Verifier {
-	return replay.NewVerifier(store, replay.VerifierOptions{
+func newVerifier(pool *pgxpool.Pool, store eventstore.Store, logs *transparency.Logs, identity transparency.Identity, c config.Config, against []verify.Checkpoint, progress func(events int)) *verify.Verifier {
+	return verify.New(store, verify.Options{
 		Logs: logs, VerifierKey: identity.VerifierKey, Remembered: transparency.OpenMemory(c.CheckpointFile).Load,
 		Against: against, Pool: pool, Progress: progress,
 	})
 }
 
 // Exporter exports it.
-func (l *Ledger) Exporter(identity transparency.Identity, progress func(events int)) *replay.Exporter {
-	return &replay.Exporter{Store: l.Store, Logs: l.Logs(), VerifierKey: identity.VerifierKey, Progress: progress}
+func (l *Ledger) Exporter(identity transparency.Identity, progress func(events int)) *bundle.Exporter {
+	return &bundle.Exporter{Store: l.Store, Logs: l.Logs(), VerifierKey: identity.VerifierKey, Progress: progress}
 }
 
 // VerifySnapshots holds the states that servers decide from against the ledger;

@@ -13,11 +13,11 @@ import (
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/projections/transparency"
 	"github.com/sentryagent/agentidp/reactors/jobs"
-	"github.com/sentryagent/agentidp/replay"
+	"github.com/sentryagent/agentidp/replay/verify"
 )
 
 // scheduler is what the server does by itself, once over all nodes.
-func (a *App) scheduler(queries *projections.Queries, verifier *replay.Verifier, signer *transparency.Signer, keys *keyring.Keyring,
+func (a *App) scheduler(queries *projections.Queries, verifier *verify.Verifier, signer *transparency.Signer, keys *keyring.Keyring,
 	server *api.Server,
 ) *jobs.Scheduler {
 	c := a.config
@@ -47,15 +47,15 @@ func (a *App) scheduler(queries *projections.Queries, verifier *replay.Verifier,
 func (a *App) interferences(ctx context.Context) (told []string, err error) {
 	found, err := eventstore.Interferences(ctx, a.store, 0)
 	for _, i := range found {
-		told = append(told, replay.FindingOf(i).Error())
+		told = append(told, verify.FindingOf(i).Error())
 	}
 	return told, err
 }
 
 // allEvents proves the ledger from its beginning.
-func allEvents(verifier *replay.Verifier) jobs.Verification {
+func allEvents(verifier *verify.Verifier) jobs.Verification {
 	return func(ctx context.Context) (checked int64, broken, err error) {
-		report, err := verifier.Verify(ctx, replay.Scope{})
+		report, err := verifier.Verify(ctx, verify.Scope{})
 		if report.Break != nil {
 			broken = report.Break
 		}
@@ -64,7 +64,7 @@ func allEvents(verifier *replay.Verifier) jobs.Verification {
 }
 
 // newEvents proves what has come since the last time.
-func newEvents(verifier *replay.Verifier) jobs.Verification {
+func newEvents(verifier *verify.Verifier) jobs.Verification {
 	return func(ctx context.Context) (checked int64, broken, err error) {
 		checked, found, err := verifier.VerifyNew(ctx)
 		if found != nil {
