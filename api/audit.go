@@ -47,7 +47,7 @@ func (s *Server) listAuditEvents(c *gin.Context) {
 func (s *Server) auditFilter(c *gin.Context, organization domain.OrganizationID) (projections.AuditFilter, error) {
 	filter := projections.AuditFilter{
 		Action:  domain.Type(c.Query("action")),
-		Outcome: projections.Outcome(c.Query("outcome")),
+		Outcome: domain.AuditOutcome(c.Query("outcome")),
 		Page:    pageOf(c),
 		Cursor:  c.Query("cursor"),
 	}

@@ -59,20 +59,6 @@ func (d Delegation) usableAt(at time.Time) bool {
 	return d.Exists() && d.RevokedAt.IsZero() && at.Before(d.ExpiresAt)
 }
 
-// EndedWith is the credential whose delegations an event ends, zero when it
-// ends none. It ends those that were made before it in the ledger.
-func EndedWith(e Event) CredentialID {
-	switch e := e.(type) {
-	case CredentialRevoked:
-		return e.CredentialID
-	case CredentialRotated:
-		if !e.DelegationsKept {
-			return e.CredentialID
-		}
-	}
-	return CredentialID{}
-}
-
 // EndsWith reports whether the end of its credential ends the delegation. The end
 // is at a revision of the delegator's stream, and later says whether it stands
 // after the delegation's own beginning in the ledger: where it does not, both were
@@ -100,7 +86,7 @@ func (d Delegation) Evolve(e Event, at time.Time) Delegation {
 		if d.RevokedAt.IsZero() {
 			d.RevokedAt = at
 		}
-	case CredentialRevoked, CredentialRotated:
+	default:
 		if ended := EndedWith(e); !ended.IsZero() && ended == d.CredentialID && d.usableAt(at) {
 			d.RevokedAt = at
 		}

@@ -19,6 +19,9 @@
 //   - Delegation: authority that one agent, the delegator, has lent another, the
 //     delegatee; one link of a chain where it was lent on.
 //   - Scope: a permission. An agent has allowed scopes; a token has some of them.
+//   - Catalogue: one row for each event type, which says what such an event is
+//     about ([About]), what it changes ([Changes]), how the audit trail shows it
+//     ([Audited]) and which tokens it ends ([EndingOf]).
 //   - Upcaster: one step from an event's old schema to the next.
 //
 // Start with agent.go; catalogue.go lists every event there is.

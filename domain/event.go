@@ -18,12 +18,19 @@ type Event interface {
 	EventType() Type
 }
 
-// kind is what the catalogue knows of one event type.
+// kind is what the catalogue knows of one event type: its row.
 type kind struct {
 	schema int // the shape written today
 	decode func(data []byte) (Event, error)
 	// upcasters[n] turns data of schema n into data of schema n+1.
 	upcasters map[int]upcaster
+
+	about   func(Event) Subject
+	changes Noun         // see [Changes]
+	audit   AuditOutcome // or unaudited
+	ends    Ending       // the most that an event of the type does to tokens
+	// refine says what of that a single event does; nil where each does all.
+	refine func(e Event, all Ending) Ending
 }
 
 type upcaster func(data json.RawMessage) (json.RawMessage, error)
@@ -59,7 +66,7 @@ func Decode(eventType Type, schema int, data json.RawMessage) (Event, error) {
 	return decode(catalogue, eventType, schema, data)
 }
 
-func decode(kinds map[Type]kind, eventType Type, schema int, data json.RawMessage) (Event, error) {
+func decode(kinds map[Type]*kind, eventType Type, schema int, data json.RawMessage) (Event, error) {
 	k, known := kinds[eventType]
 	if !known || schema < 1 || schema > k.schema {
 		return nil, &UnknownEventError{Type: eventType, Schema: schema}
@@ -86,7 +93,7 @@ func decode(kinds map[Type]kind, eventType Type, schema int, data json.RawMessag
 // be brought up to today's. Call it before serving.
 func CheckCatalogue() error { return checkCatalogue(catalogue) }
 
-func checkCatalogue(kinds map[Type]kind) error {
+func checkCatalogue(kinds map[Type]*kind) error {
 	for _, name := range slices.Sorted(maps.Keys(kinds)) {
 		k := kinds[name]
 		for schema := 1; schema < k.schema; schema++ {

@@ -36,8 +36,8 @@ func greetedV2ToV3(data json.RawMessage) (json.RawMessage, error) {
 	return json.Marshal(greeted{Name: v2.Name, Moods: []string{v2.Mood}})
 }
 
-func greetings(steps map[int]upcaster) map[Type]kind {
-	return map[Type]kind{"robot.greeted": {schema: 3, decode: decodeAs[greeted], upcasters: steps}}
+func greetings(steps map[int]upcaster) map[Type]*kind {
+	return map[Type]*kind{"robot.greeted": {schema: 3, decode: decodeAs[greeted], upcasters: steps}}
 }
 
 func allSteps() map[int]upcaster { return map[int]upcaster{1: greetedV1ToV2, 2: greetedV2ToV3} }
@@ -114,14 +114,11 @@ func TestRaisedDataIsHeldToTodaysShape(t *testing.T) {
 	}
 }
 
-func TestCatalogueIsComplete(t *testing.T) {
+func TestEveryUpcasterLeadsSomewhere(t *testing.T) {
 	if err := CheckCatalogue(); err != nil {
 		t.Error(err)
 	}
 	for eventType, k := range catalogue {
-		if k.schema < 1 || k.decode == nil {
-			t.Errorf("%s: schema %d, decodes: %v", eventType, k.schema, k.decode != nil)
-		}
 		for from := range k.upcasters {
 			if from < 1 || from >= k.schema {
 				t.Errorf("%s: the upcaster from schema %d leads nowhere", eventType, from)

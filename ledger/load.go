@@ -103,8 +103,7 @@ func apply[S aggregate[S]](v versioned[S], event eventstore.Event) (versioned[S]
 // evolved is the state after an event, without what is dead of it.
 func evolved[S aggregate[S]](state S, fact domain.Event, at time.Time) S {
 	state = state.Evolve(fact, at)
-	switch fact.(type) {
-	case domain.CredentialRevoked, domain.CredentialExpired:
+	if domain.Changes(fact) == domain.CredentialNoun {
 		if agent, ok := any(state).(interface{ WithoutDead() S }); ok {
 			return agent.WithoutDead()
 		}

@@ -19,7 +19,7 @@ import (
 func Activity() Projection {
 	return Projection{
 		Name: "activity", Version: 1, Tables: []string{"agent_activity", "token_usage"},
-		Types: []domain.Type{"token.issued"}, Pace: 100 * time.Millisecond, Apply: applyActivity,
+		Types: []domain.Type{domain.TokenIssued{}.EventType()}, Pace: 100 * time.Millisecond, Apply: applyActivity,
 		Bulk: &Bulk{Apply: sumActivity},
 	}
 }

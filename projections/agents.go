@@ -18,7 +18,7 @@ import (
 func Agents() Projection {
 	return Projection{
 		Name: "agents", Version: 1, Core: true, Tables: []string{"agents"}, Apply: applyAgents,
-		Types: []domain.Type{"agent.created", "agent.updated", "agent.suspended", "agent.reactivated", "agent.decommissioned"},
+		Types: domain.TypesChanging(domain.AgentNoun),
 	}
 }
 
@@ -33,13 +33,13 @@ type agentRow struct {
 }
 
 func applyAgents(ctx context.Context, tx pgx.Tx, events []Event) error {
-	rows, err := loadAgents(ctx, tx, column(events, func(e Event) pgtype.UUID { return dbID(agentOf(e.Fact).UUID) }))
+	rows, err := loadAgents(ctx, tx, column(events, func(e Event) pgtype.UUID { return dbID(domain.About(e.Fact).Agent.UUID) }))
 	if err != nil {
 		return err
 	}
 	changed := make(map[domain.AgentID]*agentRow)
 	for _, e := range events {
-		id := agentOf(e.Fact)
+		id := domain.About(e.Fact).Agent
 		row := rows[id]
 		if row == nil {
 			if _, isFirst := e.Fact.(domain.AgentCreated); !isFirst {

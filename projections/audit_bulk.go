@@ -7,6 +7,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/sentryagent/agentidp/domain"
 )
 
 var auditColumns = []string{
@@ -44,15 +46,16 @@ type auditCount struct {
 	organization uuid.UUID
 	day          int64
 	action       string
-	outcome      Outcome
+	outcome      domain.AuditOutcome
 }
 
 // auditSource gives the rows of events to COPY, and counts them on the way.
 type auditSource struct {
-	rest   []Event
-	counts tally[auditCount]
-	now    *Event
-	row    [13]any
+	rest    []Event
+	counts  tally[auditCount]
+	now     *Event
+	outcome domain.AuditOutcome // of now
+	row     [13]any
 
 	authority lentAuthority
 }
@@ -63,7 +66,8 @@ var _ pgx.CopyFromSource = (*auditSource)(nil)
 func (s *auditSource) Next() bool {
 	for len(s.rest) > 0 {
 		s.now, s.rest = &s.rest[0], s.rest[1:]
-		if audited(s.now.Fact) {
+		var shown bool
+		if s.outcome, shown = domain.Audited(s.now.Fact); shown {
 			return true
 		}
 	}
@@ -72,12 +76,12 @@ func (s *auditSource) Next() bool {
 
 // Values implements [pgx.CopyFromSource].
 func (s *auditSource) Values() ([]any, error) {
-	e, outcome := s.now, outcomeOf(s.now.Fact)
-	s.counts.count(auditCount{e.Organization, dayNumber(e.Time), e.Type, outcome}, e.Position)
+	e := s.now
+	s.counts.count(auditCount{e.Organization, dayNumber(e.Time), e.Type, s.outcome}, e.Position)
 	lent := s.authority.of(*e)
 	s.row = [13]any{
-		int64(e.Position), e.Revision, e.Time, dbID(e.ID), dbID(e.Organization), dbID(agentOf(e.Fact).UUID),
-		e.Type, string(outcome), e.Stream,
+		int64(e.Position), e.Revision, e.Time, dbID(e.ID), dbID(e.Organization), dbID(domain.About(e.Fact).Agent.UUID),
+		e.Type, string(s.outcome), e.Stream,
 		e.Actor.Kind, actorOf(*e), dbID(lent.subject.UUID), dbID(lent.delegation.UUID),
 	}
 	return s.row[:], nil

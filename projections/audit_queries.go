@@ -19,7 +19,7 @@ type AuditEvent struct {
 	EventID        uuid.UUID
 	Timestamp      time.Time
 	Action         domain.Type
-	Outcome        Outcome
+	Outcome        domain.AuditOutcome
 	AgentID        domain.AgentID        // zero when about none
 	OrganizationID domain.OrganizationID // zero when nobody's
 	Actor          eventstore.Actor
@@ -133,7 +133,7 @@ type AuditFilter struct {
 	ActorKind  string
 	OnBehalfOf domain.AgentID
 	Action     domain.Type
-	Outcome    Outcome
+	Outcome    domain.AuditOutcome
 	From, To   time.Time // both included
 	NotBefore  time.Time // the tenant's retention
 
@@ -243,7 +243,7 @@ func (f AuditFilter) subject(c *conditions, tenant Tenant) {
 		c.add("a.outcome = ?", string(f.Outcome))
 	}
 	const common = "token.issued"
-	if f.Action != "" && f.Action != common || f.Outcome == Failure {
+	if f.Action != "" && f.Action != common || f.Outcome == domain.AuditFailure {
 		c.add("a.action <> '" + common + "'") // true anyway, and what the indexes of the rare ones ask for
 	}
 }

@@ -144,7 +144,7 @@ func TestAuditTrailTellsWhatHappened(t *testing.T) {
 		break
 	}
 	if diff := cmp.Diff(projections.AuditEvent{
-		EventID: generated.ID, Timestamp: generated.Time, Action: "credential.generated", Outcome: projections.Success,
+		EventID: generated.ID, Timestamp: generated.Time, Action: "credential.generated", Outcome: domain.AuditSuccess,
 		AgentID: agent, OrganizationID: organization, Actor: generated.Actor, Request: generated.Request,
 		Stream: stream, Revision: 1, Position: appended.Position(), PreviousHash: first, Hash: appended.Hash,
 	}, got); diff != "" {
@@ -176,7 +176,7 @@ func TestAuditTrailTellsWhatHappened(t *testing.T) {
 		{tenant, projections.AuditFilter{AgentID: agent}, all},
 		{tenant, projections.AuditFilter{AgentID: newAgentID()}, ""},
 		{tenant, projections.AuditFilter{Action: "agent.created"}, "agent.created/success"},
-		{tenant, projections.AuditFilter{Outcome: projections.Failure}, "auth.failed/failure"},
+		{tenant, projections.AuditFilter{Outcome: domain.AuditFailure}, "auth.failed/failure"},
 		{tenant, projections.AuditFilter{From: march, To: march.AddDate(0, 0, 1)}, "credential.generated/success"},
 		{tenant, projections.AuditFilter{NotBefore: time.Now().Add(-time.Hour)}, "auth.failed/failure agent.created/success"},
 		{projections.AllOrganizations, projections.AuditFilter{}, "auth.failed/failure " + all},

@@ -48,7 +48,7 @@ func TestTotalsAreWhatCountingGives(t *testing.T) {
 		f := projections.AuditFilter{
 			From: moment.Draw(rt, "from"), To: moment.Draw(rt, "to"), NotBefore: moment.Draw(rt, "notBefore"),
 			Action:  rapid.SampledFrom([]domain.Type{"", "agent.suspended", "auth.failed"}).Draw(rt, "action"),
-			Outcome: rapid.SampledFrom([]projections.Outcome{"", projections.Success, projections.Failure}).Draw(rt, "outcome"),
+			Outcome: rapid.SampledFrom([]domain.AuditOutcome{"", domain.AuditSuccess, domain.AuditFailure}).Draw(rt, "outcome"),
 		}
 		tenant, all := projections.InOrganization(organizations[0]), rapid.Bool().Draw(rt, "all")
 		if all {
@@ -60,7 +60,7 @@ func TestTotalsAreWhatCountingGives(t *testing.T) {
 			case !all && h.organization != organizations[0],
 				!f.From.IsZero() && h.at.Before(f.From), !f.NotBefore.IsZero() && h.at.Before(f.NotBefore),
 				!f.To.IsZero() && h.at.After(f.To), f.Action != "" && f.Action != h.action,
-				f.Outcome == projections.Failure && !failed, f.Outcome == projections.Success && failed:
+				f.Outcome == domain.AuditFailure && !failed, f.Outcome == domain.AuditSuccess && failed:
 			default:
 				want++
 			}

@@ -19,7 +19,7 @@ import (
 func Credentials() Projection {
 	return Projection{
 		Name: "credentials", Version: 1, Core: true, Tables: []string{"credentials"}, Apply: applyCredentials,
-		Types: []domain.Type{"credential.generated", "credential.rotated", "credential.revoked", "credential.expired"},
+		Types: domain.TypesChanging(domain.CredentialNoun),
 	}
 }
 
@@ -29,13 +29,13 @@ type credentialRow struct {
 }
 
 func applyCredentials(ctx context.Context, tx pgx.Tx, events []Event) error {
-	rows, err := loadCredentials(ctx, tx, column(events, func(e Event) pgtype.UUID { return dbID(credentialOf(e.Fact).UUID) }))
+	rows, err := loadCredentials(ctx, tx, column(events, func(e Event) pgtype.UUID { return dbID(domain.About(e.Fact).Credential.UUID) }))
 	if err != nil {
 		return err
 	}
 	changed := make(map[domain.CredentialID]*credentialRow)
 	for _, e := range events {
-		id := credentialOf(e.Fact)
+		id := domain.About(e.Fact).Credential
 		row := rows[id]
 		if row == nil {
 			first, isFirst := e.Fact.(domain.CredentialGenerated)
@@ -66,21 +66,6 @@ func (c *Credential) evolve(e Event) {
 	now := agent.Evolve(e.Fact, e.Time).Credentials[0]
 	c.ID, c.Kind, c.Status, c.PublicKey = now.ID, now.Kind, now.Status, now.PublicKey
 	c.CreatedAt, c.RotatedAt, c.RevokedAt, c.ExpiresAt = now.CreatedAt, now.RotatedAt, now.RevokedAt, now.ExpiresAt
-}
-
-// credentialOf is the credential that an event is about.
-func credentialOf(fact domain.Event) domain.CredentialID {
-	switch f := fact.(type) {
-	case domain.CredentialGenerated:
-		return f.CredentialID
-	case domain.CredentialRotated:
-		return f.CredentialID
-	case domain.CredentialRevoked:
-		return f.CredentialID
-	case domain.CredentialExpired:
-		return f.CredentialID
-	}
-	return domain.CredentialID{}
 }
 
 const selectCredentialRows = `SELECT ` + credentialColumns + ` FROM credentials WHERE credential_id = ANY($1)`

@@ -19,7 +19,8 @@ import (
 func Delegations() Projection {
 	return Projection{
 		Name: "delegations", Version: 2, Core: true, Tables: []string{"delegations", "ended_credentials"}, Apply: applyDelegations,
-		Types: []domain.Type{"delegation.created", "delegation.revoked", "credential.rotated", "credential.revoked"},
+		// A delegation may end with the credential that it was made with.
+		Types: slices.Concat(domain.TypesChanging(domain.DelegationNoun), domain.TypesEnding(domain.CredentialNoun)),
 	}
 }
 
@@ -45,7 +46,7 @@ func applyDelegations(ctx context.Context, tx pgx.Tx, events []Event) error {
 	}
 	changed := make(map[domain.DelegationID]*delegationRow)
 	for _, e := range events {
-		if id := delegationOf(e.Fact); id.IsZero() {
+		if id := domain.About(e.Fact).Delegation; id.IsZero() {
 			ends.note(e)
 			for _, row := range madeWith[domain.EndedWith(e.Fact)] {
 				if ended := row.Evolve(e.Fact, e.Time); row.created < e.Position && ended.RevokedAt != row.RevokedAt && row.take(e) {
@@ -76,7 +77,7 @@ func applyDelegations(ctx context.Context, tx pgx.Tx, events []Event) error {
 // changedRow is the row of the delegation that an event is about, an empty one
 // where the event is its first.
 func changedRow(rows map[domain.DelegationID]*delegationRow, e Event) (*delegationRow, error) {
-	id := delegationOf(e.Fact)
+	id := domain.About(e.Fact).Delegation
 	row := rows[id]
 	if row == nil {
 		if _, isFirst := e.Fact.(domain.DelegationCreated); !isFirst {
@@ -88,17 +89,6 @@ func changedRow(rows map[domain.DelegationID]*delegationRow, e Event) (*delegati
 	return row, nil
 }
 
-// delegationOf is the delegation that an event is about.
-func delegationOf(fact domain.Event) domain.DelegationID {
-	switch f := fact.(type) {
-	case domain.DelegationCreated:
-		return f.DelegationID
-	case domain.DelegationRevoked:
-		return f.DelegationID
-	}
-	return domain.DelegationID{}
-}
-
 const selectDelegationRows = `SELECT ` + delegationColumns + ` FROM delegations d
 	WHERE chain_id = ANY($1) OR credential_id = ANY($2) AND revoked_at IS NULL AND expires_at > $3`
 
@@ -106,7 +96,7 @@ const selectDelegationRows = `SELECT ` + delegationColumns + ` FROM delegations 
 // that they may end with a credential.
 func loadDelegations(ctx context.Context, tx pgx.Tx, events []Event) (map[domain.DelegationID]*delegationRow, error) {
 	rows, err := tx.Query(ctx, selectDelegationRows,
-		column(events, func(e Event) pgtype.UUID { return dbID(delegationOf(e.Fact).UUID) }),
+		column(events, func(e Event) pgtype.UUID { return dbID(domain.About(e.Fact).Delegation.UUID) }),
 		column(events, func(e Event) pgtype.UUID { return dbID(domain.EndedWith(e.Fact).UUID) }),
 		slices.MinFunc(events, func(a, b Event) int { return a.Time.Compare(b.Time) }).Time)
 	if err != nil {

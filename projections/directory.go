@@ -33,8 +33,7 @@ func NewDirectory() *Directory {
 // on them.
 func (d *Directory) Fold() Fold {
 	return Fold{
-		Types: []domain.Type{"organization.created", "organization.updated", "organization.suspended",
-			"organization.reactivated", "organization.deleted", "tier.changed"},
+		Types: domain.TypesChanging(domain.OrganizationNoun),
 		Apply: d.apply, Save: d.save, Restore: d.restore,
 	}
 }
@@ -56,10 +55,10 @@ func (d *Directory) Size() int {
 }
 
 func (d *Directory) apply(e Event) {
-	id := organizationOf(e.Fact)
-	if id.IsZero() {
+	if domain.Changes(e.Fact) != domain.OrganizationNoun {
 		return
 	}
+	id := domain.About(e.Fact).Organization
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	o := d.organizations[id].Evolve(e.Fact, e.Time)

@@ -19,9 +19,7 @@ func Organizations() Projection {
 	return Projection{
 		Name: "organizations", Version: 2, Core: true,
 		Tables: []string{"organizations", "organization_members"}, Apply: applyOrganizations,
-		Types: []domain.Type{"organization.created", "organization.updated", "organization.suspended",
-			"organization.reactivated", "organization.deleted", "organization.member_added",
-			"organization.member_role_changed", "organization.member_removed", "tier.changed"},
+		Types: domain.TypesChanging(domain.OrganizationNoun, domain.MemberNoun),
 	}
 }
 
@@ -37,14 +35,14 @@ type memberRow struct {
 }
 
 func applyOrganizations(ctx context.Context, tx pgx.Tx, events []Event) error {
-	rows, err := loadOrganizations(ctx, tx, column(events, func(e Event) pgtype.UUID { return dbID(organizationOf(e.Fact).UUID) }))
+	rows, err := loadOrganizations(ctx, tx, column(events, func(e Event) pgtype.UUID { return dbID(domain.About(e.Fact).Organization.UUID) }))
 	if err != nil {
 		return err
 	}
 	changed := make(map[domain.OrganizationID]*organizationRow)
 	var members []memberRow
 	for _, e := range events {
-		id := organizationOf(e.Fact)
+		id := domain.About(e.Fact).Organization
 		row := rows[id]
 		if row == nil {
 			if _, isFirst := e.Fact.(domain.OrganizationCreated); !isFirst {
@@ -58,8 +56,7 @@ func applyOrganizations(ctx context.Context, tx pgx.Tx, events []Event) error {
 		}
 		row.organization = row.organization.Evolve(e.Fact, e.Time)
 		changed[id] = row
-		switch e.Fact.(type) {
-		case domain.MemberAdded, domain.MemberRoleChanged, domain.MemberRemoved:
+		if domain.Changes(e.Fact) == domain.MemberNoun {
 			members = append(members, memberRow{e.Fact, e.Position, e.Time})
 		}
 	}
@@ -67,31 +64,6 @@ func applyOrganizations(ctx context.Context, tx pgx.Tx, events []Event) error {
 		return err
 	}
 	return storeMembers(ctx, tx, members)
-}
-
-// organizationOf is the organization that an event is about.
-func organizationOf(fact domain.Event) domain.OrganizationID {
-	switch f := fact.(type) {
-	case domain.OrganizationCreated:
-		return f.OrganizationID
-	case domain.OrganizationUpdated:
-		return f.OrganizationID
-	case domain.OrganizationSuspended:
-		return f.OrganizationID
-	case domain.OrganizationReactivated:
-		return f.OrganizationID
-	case domain.OrganizationDeleted:
-		return f.OrganizationID
-	case domain.MemberAdded:
-		return f.OrganizationID
-	case domain.MemberRoleChanged:
-		return f.OrganizationID
-	case domain.MemberRemoved:
-		return f.OrganizationID
-	case domain.TierChanged:
-		return f.OrganizationID
-	}
-	return domain.OrganizationID{}
 }
 
 const selectOrganizationRows = `SELECT ` + organizationColumns + ` FROM organizations WHERE organization_id = ANY($1)`

@@ -101,23 +101,19 @@ type SyncObservation struct {
 // RevocationsSize is how much the index holds.
 type RevocationsSize struct{ Agents, Credentials, Organizations, Tokens, Delegations int }
 
-var revocationFilter = eventstore.Filter{Types: []string{
-	"agent.suspended", "agent.reactivated", "agent.decommissioned", "agent.updated",
-	"credential.rotated", "credential.revoked", "token.revoked",
-	"organization.suspended", "organization.reactivated", "organization.deleted",
-	"delegation.created", "delegation.revoked",
-}}
-
-// filter selects what the index and those that ride along want.
+// filter selects what ends tokens, the delegations that tokens may rest on, and
+// what those that ride along want.
 func (o RevocationsOptions) filter() eventstore.Filter {
-	types := slices.Clone(revocationFilter.Types)
+	wanted := append(domain.TypesEnding(domain.TokenOwners()...), domain.TypesChanging(domain.DelegationNoun)...)
 	for _, fold := range o.Also {
-		for _, t := range fold.Types {
-			types = append(types, string(t))
-		}
+		wanted = append(wanted, fold.Types...)
 	}
-	slices.Sort(types)
-	return eventstore.Filter{Types: slices.Compact(types)}
+	slices.Sort(wanted)
+	var filter eventstore.Filter
+	for _, t := range slices.Compact(wanted) {
+		filter.Types = append(filter.Types, string(t))
+	}
+	return filter
 }
 
 // NewRevocations makes an index that knows of nothing until the first Sync.

@@ -78,25 +78,29 @@ func (r *Revocations) checkChain(id domain.DelegationID, basis eventstore.Positi
 	return DelegationEnded
 }
 
-// applyDelegation takes an event of a delegation. The caller holds r.mu.
-func (r *Revocations) applyDelegation(fact domain.Event, at eventstore.Position) {
-	switch f := fact.(type) {
-	case domain.DelegationCreated:
-		if !r.options.Now().Before(f.ExpiresAt) {
-			return
-		}
-		l := link{Delegator: f.DelegatorID, Delegatee: f.DelegateeID, Organization: f.OrganizationID, ExpiresAt: f.ExpiresAt, Made: at, Seen: f.CredentialRevision}
-		if f.ParentID != nil {
-			l.Parent = *f.ParentID
-		}
-		if f.CredentialID != nil {
-			l.Credential = *f.CredentialID
-		}
-		r.delegations[f.DelegationID] = l
-	case domain.DelegationRevoked:
-		if l, known := r.delegations[f.DelegationID]; known {
-			l.Revoked = true
-			r.delegations[f.DelegationID] = l
-		}
+// addLink takes a delegation that was made, unless it has expired. The caller
+// holds r.mu.
+func (r *Revocations) addLink(made domain.DelegationCreated, at eventstore.Position) {
+	if !r.options.Now().Before(made.ExpiresAt) {
+		return
+	}
+	l := link{
+		Delegator: made.DelegatorID, Delegatee: made.DelegateeID, Organization: made.OrganizationID,
+		ExpiresAt: made.ExpiresAt, Made: at, Seen: made.CredentialRevision,
+	}
+	if made.ParentID != nil {
+		l.Parent = *made.ParentID
+	}
+	if made.CredentialID != nil {
+		l.Credential = *made.CredentialID
+	}
+	r.delegations[made.DelegationID] = l
+}
+
+// endLink ends a delegation, where it has not expired. The caller holds r.mu.
+func (r *Revocations) endLink(id domain.DelegationID) {
+	if l, known := r.delegations[id]; known {
+		l.Revoked = true
+		r.delegations[id] = l
 	}
 }

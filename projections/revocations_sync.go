@@ -196,45 +196,42 @@ func (r *Revocations) restoreOnce(ctx context.Context) error {
 func (r *Revocations) apply(e Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	now := fate{Cut: e.Position, At: e.Time}
-	dead := now
-	dead.Dead = true
-	switch f := e.Fact.(type) {
-	case domain.AgentSuspended:
-		note(r, r.agents, f.AgentID, dead)
-	case domain.AgentReactivated:
-		note(r, r.agents, f.AgentID, now)
-	case domain.AgentDecommissioned:
-		note(r, r.agents, f.AgentID, dead)
-	case domain.AgentUpdated:
-		if f.ScopesReduced {
-			now.Dead = r.agents[f.AgentID].Dead
-			note(r, r.agents, f.AgentID, now)
+	about, ending := domain.About(e.Fact), domain.EndingOf(e.Fact)
+	switch ending.Tokens {
+	case domain.AgentNoun:
+		note(r, r.agents, about.Agent, r.agents[about.Agent].after(e, ending))
+	case domain.CredentialNoun:
+		f := r.credentials[about.Credential].after(e, ending)
+		if !ending.DelegationsKept {
+			f.Lent, f.LentRevision = e.Position, e.Revision
 		}
-	case domain.CredentialRotated:
-		known := r.credentials[f.CredentialID]
-		now.Dead, now.Lent, now.LentRevision = known.Dead, known.Lent, known.LentRevision
-		if !f.DelegationsKept {
-			now.Lent, now.LentRevision = e.Position, e.Revision
+		note(r, r.credentials, about.Credential, f)
+	case domain.TokenNoun:
+		if r.options.Now().Before(ending.Expiry) {
+			r.tokens[about.Token] = ending.Expiry
 		}
-		note(r, r.credentials, f.CredentialID, now)
-	case domain.CredentialRevoked:
-		dead.Lent, dead.LentRevision = e.Position, e.Revision
-		note(r, r.credentials, f.CredentialID, dead)
-	case domain.TokenRevoked:
-		if r.options.Now().Before(f.ExpiresAt) {
-			r.tokens[f.TokenID] = f.ExpiresAt
-		}
-	case domain.OrganizationSuspended:
-		r.organizations[f.OrganizationID] = dead
-	case domain.OrganizationReactivated:
-		r.organizations[f.OrganizationID] = now
-	case domain.OrganizationDeleted:
-		r.organizations[f.OrganizationID] = dead
-	case domain.DelegationCreated, domain.DelegationRevoked:
-		r.applyDelegation(f, e.Position)
+	case domain.OrganizationNoun:
+		r.organizations[about.Organization] = r.organizations[about.Organization].after(e, ending)
+	case domain.DelegationNoun:
+		r.endLink(about.Delegation)
+	}
+	if made, is := e.Fact.(domain.DelegationCreated); is {
+		r.addLink(made, e.Position)
 	}
 	r.applied = e.Position
+}
+
+// after is what has become of an owner of tokens with an event that ends them.
+func (f fate) after(e Event, ending domain.Ending) fate {
+	f.Cut, f.At = e.Position, e.Time
+	switch ending.Owner {
+	case domain.ShutOut:
+		f.Dead = true
+	case domain.LetIn:
+		f.Dead = false
+	case domain.AsBefore:
+	}
+	return f
 }
 
 // note keeps a fate, unless it is too long past to matter.

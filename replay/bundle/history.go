@@ -58,7 +58,12 @@ type placed struct {
 }
 
 // foundBy are the events that say where else to look.
-var foundBy = []string{"credential.generated", "delegation.created"}
+var (
+	credentialGenerated = string(domain.CredentialGenerated{}.EventType())
+	delegationCreated   = string(domain.DelegationCreated{}.EventType())
+
+	foundBy = []string{credentialGenerated, delegationCreated}
+)
 
 // learn reads all events, in their order, and remembers in which members they are.
 func (c *bundleContents) learn(ctx context.Context) iter.Seq2[[]verify.Inspected, error] {
@@ -197,11 +202,11 @@ func (c *bundleContents) Head(context.Context) (eventstore.Position, error) {
 
 // Credential finds whose a credential is, and nothing else of it.
 func (c *bundleContents) Credential(ctx context.Context, _ projections.Tenant, id domain.CredentialID) (projections.Credential, error) {
-	for e, err := range c.in(ctx, c.types["credential.generated"]) {
+	for e, err := range c.in(ctx, c.types[credentialGenerated]) {
 		if err != nil {
 			return projections.Credential{}, err
 		}
-		if e.Type != "credential.generated" {
+		if e.Type != credentialGenerated {
 			continue
 		}
 		fact, err := history.FactOf(e)
@@ -218,12 +223,12 @@ func (c *bundleContents) Credential(ctx context.Context, _ projections.Tenant, i
 // DelegationsOf is as of [projections.Queries], and knows the bundle to its end.
 func (c *bundleContents) DelegationsOf(ctx context.Context, _ projections.Tenant, f projections.PartIn) (projections.DelegationIDs, error) {
 	var found projections.DelegationIDs
-	for e, err := range c.in(ctx, c.types["delegation.created"]) {
+	for e, err := range c.in(ctx, c.types[delegationCreated]) {
 		if err != nil {
 			return found, err
 		}
 		later := f.Position > 0 && e.Position > f.Position || !f.CreatedBy.IsZero() && e.RecordedAt.After(f.CreatedBy)
-		if e.Type != "delegation.created" || later {
+		if e.Type != delegationCreated || later {
 			continue
 		}
 		created, err := history.DelegationIn(e)

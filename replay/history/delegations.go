@@ -151,7 +151,8 @@ func (h *History) delegationsWith(ctx context.Context, agent domain.Agent, at in
 		return nil, 0, err
 	}
 	ids, total := known.IDs, known.Total
-	filter := eventstore.Filter{Types: []string{"delegation.created"}, Organization: agent.OrganizationID.UUID}
+	made := domain.DelegationCreated{}.EventType()
+	filter := eventstore.Filter{Types: []string{string(made)}, Organization: agent.OrganizationID.UUID}
 	for event, err := range h.source.Events.ReadAll(ctx, known.Position, filter) {
 		if err != nil {
 			return nil, 0, fmt.Errorf("read delegations after position %d: %w", known.Position, err)

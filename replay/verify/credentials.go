@@ -1,6 +1,8 @@
 package verify
 
 import (
+	"slices"
+
 	"github.com/google/uuid"
 
 	"github.com/sentryagent/agentidp/domain"
@@ -24,31 +26,39 @@ const (
 	issuesToken
 )
 
+var (
+	tokenIssued      = string(domain.TokenIssued{}.EventType())
+	ofCredentialLife = domain.TypesChanging(domain.CredentialNoun)
+)
+
 // deedOf reads it from an event that has been looked at. What cannot be read
 // does nothing: no server can apply it either.
 func deedOf(e *eventstore.Event, r *eventstore.Reading) (d deed) {
-	switch e.Type {
-	case "token.issued":
+	switch {
+	case e.Type == tokenIssued:
 		if r.Schema == 1 {
 			if agent, credential, plain := domain.IssuedUnder(r.Data); plain {
 				return deed{kind: issuesToken, agent: agent, credential: credential}
 			}
 		}
-	case "credential.generated", "credential.revoked":
-	default:
+	case !slices.Contains(ofCredentialLife, domain.Type(e.Type)):
 		return d
 	}
 	fact, err := domain.Decode(domain.Type(e.Type), r.Schema, r.Data)
 	if err != nil {
 		return d
 	}
+	about := domain.About(fact)
+	d.agent, d.credential = about.Agent, about.Credential
 	switch f := fact.(type) {
-	case domain.CredentialGenerated:
-		return deed{kind: generatesCredential, agent: f.AgentID, credential: f.CredentialID}
-	case domain.CredentialRevoked:
-		return deed{kind: revokesCredential, agent: f.AgentID, credential: f.CredentialID}
 	case domain.TokenIssued:
-		return deed{kind: issuesToken, agent: f.AgentID, credential: f.CredentialID, lent: f.Delegation != nil}
+		d.kind, d.lent = issuesToken, f.Delegation != nil
+	case domain.CredentialGenerated:
+		d.kind = generatesCredential
+	default:
+		if ending := domain.EndingOf(fact); ending.Tokens == domain.CredentialNoun && ending.Owner == domain.ShutOut {
+			d.kind = revokesCredential
+		}
 	}
 	return d
 }

@@ -1,0 +1,112 @@
+package projections_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/eventstore/memory"
+	"github.com/sentryagent/agentidp/projections"
+)
+
+// goldenNoon is when what the golden records speak of expires.
+var goldenNoon = time.Date(2026, time.November, 23, 12, 0, 0, 0, time.UTC)
+
+// goldenRecords are the facts that the domain keeps of an event type.
+func goldenRecords(t *testing.T, name domain.Type) map[string]domain.Event {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("..", "domain", "testdata", "golden", string(name)+".1.*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%s has no golden record (%v)", name, err)
+	}
+	records := make(map[string]domain.Event)
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if records[filepath.Base(file)], err = domain.Decode(name, 1, data); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+	}
+	return records
+}
+
+// Every event that says it ends tokens does so in the index that requests are
+// checked against, and no other event does.
+func TestTheEventsThatEndTokensAreThoseThatSayIt(t *testing.T) {
+	t.Parallel()
+	mayEnd := domain.TypesEnding(domain.TokenOwners()...)
+	for _, name := range domain.Types() {
+		ended := 0
+		for file, fact := range goldenRecords(t, name) {
+			says := domain.EndingOf(fact).Tokens != domain.Nothing
+			verdict := verdictAfter(t, fact)
+			if (verdict != projections.Alive) != says {
+				t.Errorf("%s: tokens of what it is about are %q afterwards, and it says that it ends them: %v", file, verdict, says)
+			}
+			if verdict != projections.Alive {
+				ended++
+			}
+		}
+		if may := slices.Contains(mayEnd, name); (ended > 0) != may {
+			t.Errorf("%s: %d of its golden records end tokens; its row says that it ends some: %v", name, ended, may)
+		}
+	}
+}
+
+// verdictAfter is what the index says after a fact of a token that was issued
+// before it: to the agent, under the credential, in the organization and by the
+// delegation that the fact is about, and with its id.
+func verdictAfter(t *testing.T, fact domain.Event) projections.Verdict {
+	t.Helper()
+	store, about := memory.New(), domain.About(fact)
+	index := projections.NewRevocations(store, projections.RevocationsOptions{
+		Now: func() time.Time { return goldenNoon.Add(-time.Hour) },
+	})
+	token := projections.TokenRef{
+		TokenID: about.Token, AgentID: about.Agent, CredentialID: about.Credential, OrganizationID: about.Organization, ExpiresAt: goldenNoon,
+	}
+	if _, first := fact.(domain.DelegationCreated); !first && !about.Delegation.IsZero() {
+		link := delegated(about.Organization, about.Agent, newAgentID())
+		link.DelegationID, link.ExpiresAt = about.Delegation, goldenNoon
+		record(t, store, newStream(), about.Organization, link)
+		token.Delegation, token.AgentID = link.DelegationID, link.DelegateeID
+	}
+	token.Position = record(t, store, newStream(), about.Organization, issued(token.AgentID, token.CredentialID))
+	token.Basis = token.Position
+	check := func() projections.Verdict {
+		if err := index.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return index.Check(token)
+	}
+	if verdict := check(); verdict != projections.Alive {
+		t.Fatalf("before %s: %q", fact.EventType(), verdict)
+	}
+	record(t, store, newStream(), about.Organization, fact)
+	return check()
+}
+
+// A command waits for the core read models that want its events, so each event
+// that changes the registry is wanted by one.
+func TestWhatChangesTheRegistryIsInAReadModel(t *testing.T) {
+	t.Parallel()
+	for _, name := range domain.Types() {
+		var wantedBy []string
+		for _, p := range projections.All() {
+			if p.Core && p.Wants(name) {
+				wantedBy = append(wantedBy, p.Name)
+			}
+		}
+		for file, fact := range goldenRecords(t, name) {
+			if changes := domain.Changes(fact); (changes != domain.Nothing) != (len(wantedBy) > 0) {
+				t.Errorf("%s changes noun %d; core read models that want it: %s", file, changes, strings.Join(wantedBy, ", "))
+			}
+		}
+	}
+}
