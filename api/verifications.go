@@ -51,7 +51,7 @@ func newVerifications(verifier *verify.Verifier, now func() time.Time) *verifica
 	return &verifications{
 		verify: func(ctx context.Context, of verified) (verify.Report, error) {
 			if of.incremental {
-				return verifier.ReportNew(ctx)
+				return verifier.VerifyNew(ctx)
 			}
 			return verifier.Verify(ctx, of.scope)
 		},

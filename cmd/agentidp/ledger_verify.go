@@ -135,7 +135,9 @@ func (c *cli) verifyLive(cmd *cobra.Command, o verifyOptions) error {
 	verifier := ledger.Verifier(identity, checkpointsOf(against), bar.add)
 	var report verify.Report
 	if o.incremental {
-		report, err = verifier.ReportNew(ctx)
+		if report, err = verifier.VerifyNew(ctx); err == nil {
+			err = verifier.Remember(ctx, report)
+		}
 	} else {
 		report, err = verifier.Verify(ctx, verify.Scope{Organization: domain.OrganizationID{UUID: id}})
 	}

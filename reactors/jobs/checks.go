@@ -10,18 +10,9 @@ import (
 )
 
 // CheckKeys looks whether what is encrypted at rest can be read with the keys
-// there are. Fault is what is wrong; err says that it could not look.
-func CheckKeys(interval time.Duration, check func(context.Context) (fault, err error)) Job {
-	return Job{Name: KeyCheck, Interval: interval, Run: func(ctx context.Context) (Result, error) {
-		fault, err := check(ctx)
-		if err != nil {
-			return Result{}, err
-		}
-		if fault != nil {
-			return Result{Failed: true, Detail: fault.Error()}, nil
-		}
-		return Result{Detail: "every sealed key opens under the master key"}, nil
-	}}
+// there are.
+func CheckKeys(interval time.Duration, check Judge) Job {
+	return judging(KeyCheck, interval, "every sealed key opens under the master key", check)
 }
 
 // CheckGuards looks whether the database still refuses what it should: triggers

@@ -144,10 +144,11 @@ func TestVerificationAndKeyJobsTellFaultsFromFailures(t *testing.T) {
 		"intact": {}, "broken": {fault: broken, failed: true}, "away": {err: away},
 	} {
 		t.Run(name, func(t *testing.T) {
+			judge := func(context.Context) (jobs.Verdict, error) {
+				return jobs.Verdict{Count: 7, Fault: test.fault}, test.err
+			}
 			for _, job := range []jobs.Job{
-				jobs.VerifyNew(time.Hour, func(context.Context) (int64, error, error) { return 7, test.fault, test.err }),
-				jobs.VerifyAll(time.Hour, func(context.Context) (int64, error, error) { return 7, test.fault, test.err }),
-				jobs.CheckKeys(time.Hour, func(context.Context) (error, error) { return test.fault, test.err }),
+				jobs.VerifyNew(time.Hour, judge), jobs.VerifyAll(time.Hour, judge), jobs.SignCheckpoints(time.Hour, judge), jobs.CheckKeys(time.Hour, judge),
 			} {
 				got, err := job.Run(t.Context())
 				if got.Failed != test.failed || !errors.Is(err, test.err) || test.failed && got.Detail != broken.Error() {

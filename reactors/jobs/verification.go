@@ -1,9 +1,6 @@
 package jobs
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 // The names of the jobs.
 const (
@@ -18,47 +15,19 @@ const (
 	StoreStreams     = "event_store_streams"
 )
 
-// Verification proves events of the ledger and says how many it looked at.
-// Broken is what does not hold, nil when everything does; err says that it
-// could not look.
-type Verification func(ctx context.Context) (checked int64, broken, err error)
-
-// VerifyNew proves what has come since the last time.
-func VerifyNew(interval time.Duration, verify Verification) Job {
-	return verification(VerifyNewEvents, interval, verify)
+// VerifyNew proves the events of the ledger that have come since the last time, and
+// counts them.
+func VerifyNew(interval time.Duration, verify Judge) Job {
+	return judging(VerifyNewEvents, interval, "the ledger holds", verify)
 }
 
-// VerifyAll proves the ledger from its beginning.
-func VerifyAll(interval time.Duration, verify Verification) Job {
-	return verification(VerifyAllEvents, interval, verify)
+// VerifyAll proves the ledger from its beginning, and counts its events.
+func VerifyAll(interval time.Duration, verify Judge) Job {
+	return judging(VerifyAllEvents, interval, "the ledger holds", verify)
 }
 
-func verification(name string, interval time.Duration, verify Verification) Job {
-	return Job{Name: name, Interval: interval, Run: func(ctx context.Context) (Result, error) {
-		checked, broken, err := verify(ctx)
-		if err != nil {
-			return Result{}, err
-		}
-		result := Result{Count: checked, Detail: "the ledger holds"}
-		if broken != nil {
-			result.Failed, result.Detail = true, broken.Error()
-		}
-		return result, nil
-	}}
-}
-
-// SignCheckpoints has the logs of the ledger signed that have grown. Refused is
-// why some were not: they do not extend what was signed before.
-func SignCheckpoints(interval time.Duration, sign func(ctx context.Context) (signed int, refused, err error)) Job {
-	return Job{Name: Checkpoint, Interval: interval, Run: func(ctx context.Context) (Result, error) {
-		signed, refused, err := sign(ctx)
-		if err != nil {
-			return Result{}, err
-		}
-		result := Result{Count: int64(signed), Detail: "the logs are signed as they are"}
-		if refused != nil {
-			result.Failed, result.Detail = true, refused.Error()
-		}
-		return result, nil
-	}}
+// SignCheckpoints has the logs of the ledger signed that have grown, and counts
+// them. The fault is that some do not extend what was signed before.
+func SignCheckpoints(interval time.Duration, sign Judge) Job {
+	return judging(Checkpoint, interval, "the logs are signed as they are", sign)
 }

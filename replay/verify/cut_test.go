@@ -33,7 +33,7 @@ func TestAVerificationThatIsCutOffFindsNothing(t *testing.T) {
 			return v.Verify(ctx, verify.Scope{Organization: id})
 		},
 		"incremental": func(ctx context.Context, v *verify.Verifier, _ domain.OrganizationID) (verify.Report, error) {
-			return v.ReportNew(ctx)
+			return verifyNew(ctx, v)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

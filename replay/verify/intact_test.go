@@ -145,7 +145,7 @@ func TestALedgerBeingWrittenAtFullSpeedVerifies(t *testing.T) {
 	for ; ctx.Err() == nil && (verified < 5 || added < 100); verified++ {
 		report, err := a.Verifier(a.Outside()).Verify(ctx, verify.Scope{})
 		mustHold(t, ctx, report, err)
-		fresh, err := a.Verifier(a.Outside()).ReportNew(ctx)
+		fresh, err := verifyNew(ctx, a.Verifier(a.Outside()))
 		mustHold(t, ctx, fresh, err)
 		one, err := a.Verifier().Verify(ctx, verify.Scope{Organization: domain.OrganizationID{UUID: a.Events[9_000].Organization}})
 		mustHold(t, ctx, one, err)
@@ -182,14 +182,29 @@ func followAndSign(ctx context.Context, t *testing.T, a *replaytest.Archive) {
 	}
 }
 
+// verifyNew verifies what is new and remembers how far it came.
+func verifyNew(ctx context.Context, v *verify.Verifier) (verify.Report, error) {
+	report, err := v.VerifyNew(ctx)
+	if err == nil {
+		err = v.Remember(ctx, report)
+	}
+	return report, err
+}
+
 func TestVerifyingWhatIsNewTakesNoMore(t *testing.T) {
 	t.Parallel()
 	a := replaytest.NewArchive(t)
+	for range 2 {
+		report, err := a.Verifier(a.Outside()).VerifyNew(t.Context())
+		if at := verifiedAt(t, a); err != nil || report.Checked != replaytest.BookedEvents || at != 0 {
+			t.Fatalf("checked %d, %v, and remembered %d; want all checked and nothing remembered", report.Checked, err, at)
+		}
+	}
 	verify := func(want int64) {
 		t.Helper()
-		checked, broken, err := a.Verifier(a.Outside()).VerifyNew(t.Context())
-		if err != nil || broken != nil || checked != want {
-			t.Fatalf("checked %d, found %s, %v; want %d and nothing", checked, replaytest.Describe(broken), err, want)
+		report, err := verifyNew(t.Context(), a.Verifier(a.Outside()))
+		if err != nil || report.Break != nil || report.Checked != want {
+			t.Fatalf("checked %d, found %s, %v; want %d and nothing", report.Checked, replaytest.Describe(report.Break), err, want)
 		}
 	}
 	verify(replaytest.BookedEvents)
@@ -217,28 +232,26 @@ func TestVerifyingWhatIsNewFindsWhatVerifyingAllFinds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a := replaytest.NewArchive(t)
-			if _, broken, err := a.Verifier().VerifyNew(t.Context()); err != nil || broken != nil {
-				t.Fatal(replaytest.Describe(broken), err)
-			}
+			report, err := verifyNew(t.Context(), a.Verifier())
+			mustHold(t, t.Context(), report, err)
 			h := replaytest.Harms[name]
 			index := h.Do(t, a)
 			a.FitLog(t)
-			_, broken, err := a.Verifier(a.Outside()).VerifyNew(t.Context())
-			if err != nil {
+			if report, err = verifyNew(t.Context(), a.Verifier(a.Outside())); err != nil {
 				t.Fatal(err)
 			}
-			h.Expect(t, a, broken, index, true)
+			h.Expect(t, a, report.Break, index, true)
 		})
 	}
 	t.Run("a new event altered", func(t *testing.T) {
 		t.Parallel()
 		a := replaytest.NewArchive(t)
-		if _, broken, err := a.Verifier().VerifyNew(t.Context()); err != nil || broken != nil {
-			t.Fatal(replaytest.Describe(broken), err)
-		}
+		report, err := verifyNew(t.Context(), a.Verifier())
+		mustHold(t, t.Context(), report, err)
 		a.WriteOn(t, 20)
 		a.Exec(t, `UPDATE events SET record = set_byte(record, 400, get_byte(record, 400) # 1) WHERE position = $1`, replaytest.BookedEvents+10)
-		_, broken, err := a.Verifier().VerifyNew(t.Context())
+		report, err = verifyNew(t.Context(), a.Verifier())
+		broken := report.Break
 		if err != nil || broken == nil || broken.Kind != verify.AlteredEvent || broken.Index != replaytest.BookedEvents+9 {
 			t.Errorf("found %s, %v; want event %d altered", replaytest.Describe(broken), err, replaytest.BookedEvents+9)
 		}

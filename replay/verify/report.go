@@ -18,6 +18,9 @@ type Report struct {
 	// names. They are not where the events do not come from the beginning, or where
 	// a bundle has too many credentials to remember.
 	Tokens bool
+
+	reached verified // for [Verifier.Remember]; without a tree: no place that counts
+	all     bool     // from the beginning, so that it counts though what is kept came further
 }
 
 // Signed is how many of the events a checkpoint covers; those after them are

@@ -37,8 +37,8 @@ type Options struct {
 	Remembered func() (map[string]transparency.Remembered, error)
 	// Against are others that were kept of the log that is verified.
 	Against []Checkpoint
-	// Pool is where [Verifier.VerifyNew] keeps how far it has come. Without it
-	// every time is the first.
+	// Pool is where [Verifier.Remember] keeps how far [Verifier.VerifyNew] has come.
+	// Without it every time is the first.
 	Pool *pgxpool.Pool
 	// Progress is told how many events have been looked at since the last time.
 	Progress func(events int)

@@ -11,19 +11,12 @@ import (
 	"github.com/sentryagent/agentidp/projections/transparency"
 )
 
-// VerifyNew proves what has come since it last did, in a time proportional to
-// that, and that the log still has the root it had then. What it cannot make
-// sense of it leaves to a verification of all; so what it finds is what
-// [Verifier.Verify] finds. Only when everything holds does it remember how far it
-// came. An event that is altered after it was verified is not seen again here:
-// that is what [Verifier.Verify] is for.
-func (v *Verifier) VerifyNew(ctx context.Context) (checked int64, broken *Finding, err error) {
-	report, err := v.ReportNew(ctx)
-	return report.Checked, report.Break, err
-}
-
-// ReportNew is [Verifier.VerifyNew] with everything that it found.
-func (v *Verifier) ReportNew(ctx context.Context) (Report, error) {
+// VerifyNew proves what has come since the place that [Verifier.Remember] keeps, in
+// a time proportional to that, and that the log still has the root it had then.
+// What it cannot make sense of it leaves to a verification of all; so what it finds
+// is what [Verifier.Verify] finds. An event that is altered after it was verified
+// is not seen again here: that is what [Verifier.Verify] is for. It writes nothing.
+func (v *Verifier) VerifyNew(ctx context.Context) (Report, error) {
 	from, err := loadVerified(ctx, v.options.Pool)
 	if err != nil {
 		return Report{}, fmt.Errorf("verify what is new: %w", err)
@@ -43,23 +36,27 @@ func (v *Verifier) ReportNew(ctx context.Context) (Report, error) {
 	if report.Break, err = v.interfered(ctx, p, from.position, true); err != nil {
 		return Report{}, fmt.Errorf("verify what is new: %w", err)
 	}
-	if p.whole != nil && report.Break == nil {
-		reached, fromBeginning := verified{p.wholeAt, p.whole}, from.tree.Size() == 0
-		if err := reached.store(ctx, v.options.Pool, fromBeginning); err != nil {
-			return Report{}, err
-		}
-	}
+	report.reached, report.all = verified{p.wholeAt, p.whole}, from.tree.Size() == 0
 	return report, nil
+}
+
+// Remember has the next [Verifier.VerifyNew] begin where the one ended that made
+// the report. Where something was found it keeps nothing.
+func (v *Verifier) Remember(ctx context.Context, report Report) error {
+	if report.Break != nil || report.reached.tree == nil {
+		return nil
+	}
+	return report.reached.store(ctx, v.options.Pool, report.all)
 }
 
 // verifyAll is for when what was remembered does not fit, which may be because
 // of what was remembered.
 func (v *Verifier) verifyAll(ctx context.Context) (Report, error) {
 	report, p, err := v.verify(ctx, Scope{})
-	if err != nil || report.Break != nil || p.whole == nil {
-		return report, err
+	if err == nil {
+		report.reached, report.all = verified{p.wholeAt, p.whole}, true
 	}
-	return report, verified{p.wholeAt, p.whole}.store(ctx, v.options.Pool, true)
+	return report, err
 }
 
 // resume goes on from a verified place. It does not hold also where that place

@@ -12,6 +12,7 @@ import (
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/keyring"
 	"github.com/sentryagent/agentidp/projections/transparency"
+	"github.com/sentryagent/agentidp/reactors/jobs"
 )
 
 // Signer is the signer of checkpoints as configured.
@@ -23,7 +24,7 @@ func Signer(pool *pgxpool.Pool, store eventstore.Store, master *keyring.MasterKe
 
 // signCheckpoints is the job that signs what has grown. A refusal is no trouble
 // that passes: somebody has to look.
-func signCheckpoints(signer *transparency.Signer, registry prometheus.Registerer) func(context.Context) (signed int, refused, err error) {
+func signCheckpoints(signer *transparency.Signer, registry prometheus.Registerer) jobs.Judge {
 	size := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "agentidp_checkpoint_tree_size", Help: "Entries in the newest checkpoint of the whole ledger that this node signed.",
 	})
@@ -31,7 +32,7 @@ func signCheckpoints(signer *transparency.Signer, registry prometheus.Registerer
 		Name: "agentidp_checkpoints_refused_total", Help: "Times that logs were not signed because they do not extend what was signed before.",
 	})
 	registry.MustRegister(size, refusals)
-	return func(ctx context.Context) (signed int, refused, err error) {
+	return func(ctx context.Context) (jobs.Verdict, error) {
 		all, err := signer.SignAll(ctx)
 		for _, c := range all {
 			if c.Log == transparency.Whole {
@@ -41,8 +42,8 @@ func signCheckpoints(signer *transparency.Signer, registry prometheus.Registerer
 		var refusal *transparency.RefusedError
 		if errors.As(err, &refusal) {
 			refusals.Inc()
-			return len(all), err, nil
+			return jobs.Verdict{Count: int64(len(all)), Fault: err}, nil
 		}
-		return len(all), nil, err
+		return jobs.Verdict{Count: int64(len(all))}, err
 	}
 }

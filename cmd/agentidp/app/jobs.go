@@ -22,12 +22,13 @@ func (a *App) scheduler(queries *projections.Queries, verifier *verify.Verifier,
 ) *jobs.Scheduler {
 	c := a.config
 	list := []jobs.Job{
-		jobs.VerifyNew(c.VerifyNewInterval, newEvents(verifier)),
-		jobs.VerifyAll(c.VerifyAllInterval, allEvents(verifier)),
+		jobs.VerifyNew(c.VerifyNewInterval, verifyNew(verifier)),
+		jobs.VerifyAll(c.VerifyAllInterval, verifyAll(verifier)),
 		jobs.SignCheckpoints(c.CheckpointInterval, signCheckpoints(signer, a.registry)),
 		jobs.ExpireCredentials(c.CredentialScanInterval, queries, a.ledger, a.now),
-		jobs.CheckKeys(c.ControlCheckInterval, func(ctx context.Context) (fault, err error) {
-			return keys.Check(ctx, a.pool, c.MasterKeyFile)
+		jobs.CheckKeys(c.ControlCheckInterval, func(ctx context.Context) (jobs.Verdict, error) {
+			fault, err := keys.Check(ctx, a.pool, c.MasterKeyFile)
+			return jobs.Verdict{Fault: fault}, err
 		}),
 		jobs.CheckGuards(min(c.ControlCheckInterval, guardInterval), func(ctx context.Context) ([]string, error) {
 			return migrations.Unguarded(ctx, a.pool)
@@ -52,26 +53,31 @@ func (a *App) interferences(ctx context.Context) (told []string, err error) {
 	return told, err
 }
 
-// allEvents proves the ledger from its beginning.
-func allEvents(verifier *verify.Verifier) jobs.Verification {
-	return func(ctx context.Context) (checked int64, broken, err error) {
+// verifyAll proves the ledger from its beginning.
+func verifyAll(verifier *verify.Verifier) jobs.Judge {
+	return func(ctx context.Context) (jobs.Verdict, error) {
 		report, err := verifier.Verify(ctx, verify.Scope{})
-		if report.Break != nil {
-			broken = report.Break
-		}
-		return report.Checked, broken, err
+		return verdict(report), err
 	}
 }
 
-// newEvents proves what has come since the last time.
-func newEvents(verifier *verify.Verifier) jobs.Verification {
-	return func(ctx context.Context) (checked int64, broken, err error) {
-		checked, found, err := verifier.VerifyNew(ctx)
-		if found != nil {
-			broken = found
+// verifyNew proves what has come since the last time, and remembers how far it came.
+func verifyNew(verifier *verify.Verifier) jobs.Judge {
+	return func(ctx context.Context) (jobs.Verdict, error) {
+		report, err := verifier.VerifyNew(ctx)
+		if err == nil {
+			err = verifier.Remember(ctx, report)
 		}
-		return checked, broken, err
+		return verdict(report), err
 	}
+}
+
+func verdict(report verify.Report) jobs.Verdict {
+	v := jobs.Verdict{Count: report.Checked}
+	if report.Break != nil {
+		v.Fault = report.Break
+	}
+	return v
 }
 
 // signingSince is when the oldest key came into use that signs.
