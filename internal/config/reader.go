@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/joho/godotenv"
 )
@@ -78,10 +77,6 @@ func (r *reader) integer(name string, fallback, least, most int) int {
 		return fallback
 	}
 	return n
-}
-
-func (r *reader) milliseconds(name string, fallback, least, most int) time.Duration {
-	return time.Duration(r.integer(name, fallback, least, most)) * time.Millisecond
 }
 
 // oneOf compares without regard to case and answers the spelling given here; the first choice is the default.

@@ -8,28 +8,15 @@ import (
 
 // LogValue shows what a start-up log needs; of the service URLs it shows scheme, host and path alone.
 func (c Config) LogValue() slog.Value {
-	return slog.GroupValue(
-		slog.String("database", withoutSecrets(c.DatabaseURL)),
-		slog.String("redis", withoutSecrets(c.RedisURL)),
-		slog.Int("db_pool_max", c.DBPoolMax),
-		slog.String("listen_host", c.ListenHost),
-		slog.Int("port", c.Port),
-		slog.String("metrics_host", c.MetricsHost),
-		slog.Int("metrics_port", c.MetricsPort),
-		slog.String("public_url", c.PublicURL),
-		slog.String("oidc_issuer", c.OIDCIssuer),
-		slog.String("did_web_domain", c.DIDWebDomain),
-		slog.String("jwt_signing_alg", c.JWTSigningAlg),
-		slog.String("master_key_file", c.MasterKeyFile),
-		slog.String("ledger_origin", c.LedgerOrigin),
-		slog.String("checkpoint_file", c.CheckpointFile),
-		slog.String("policy_dir", c.PolicyDir),
-		slog.String("eventstore", c.EventStore),
-		slog.String("esdb", ofEventStore(c.ESDBURL)),
-		slog.Int("rate_limit_max_requests", c.RateLimitMaxRequests),
-		slog.Bool("tier_enforcement", c.TierEnforcement),
-		slog.String("log_level", c.LogLevel.String()),
-	)
+	var shown []slog.Attr
+	for _, section := range sections {
+		for _, setting := range section.settings {
+			if setting.log != "" {
+				shown = append(shown, slog.Any(setting.log, setting.show(c)))
+			}
+		}
+	}
+	return slog.GroupValue(shown...)
 }
 
 // String is LogValue as one line of name=value.
