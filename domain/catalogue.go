@@ -165,8 +165,8 @@ func Types() []Type {
 	return slices.Sorted(maps.Keys(catalogue))
 }
 
-// typesWhere lists the events whose rows say one of the wanted values, sorted.
-func typesWhere[V comparable](says func(*kind) V, wanted []V) []Type {
+// typesWhere lists the events whose rows say one of the wanted nouns, sorted.
+func typesWhere(wanted []Noun, says func(*kind) Noun) []Type {
 	names := make([]Type, 0, len(catalogue))
 	for name, k := range catalogue {
 		if slices.Contains(wanted, says(k)) {

@@ -47,7 +47,7 @@ func EndingOf(e Event) Ending {
 
 // TypesEnding lists the events that may end tokens of these owners, sorted.
 func TypesEnding(owners ...Noun) []Type {
-	return typesWhere(func(k *kind) Noun { return k.ends.Tokens }, owners)
+	return typesWhere(owners, func(k *kind) Noun { return k.ends.Tokens })
 }
 
 // TokenOwners are the nouns that [Ending.Tokens] can be, but for [Nothing].

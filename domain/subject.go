@@ -32,8 +32,8 @@ func About(e Event) Subject {
 	return Subject{}
 }
 
-// Changes says which thing of the registry reads otherwise after an event:
-// [Nothing] where readers of the registry see no difference.
+// Changes says what of the registry looks different after an event, [Nothing]
+// where nothing does.
 func Changes(e Event) Noun {
 	if k := catalogue[e.EventType()]; k != nil {
 		return k.changes
@@ -43,7 +43,7 @@ func Changes(e Event) Noun {
 
 // TypesChanging lists the events that change things of these nouns, sorted.
 func TypesChanging(nouns ...Noun) []Type {
-	return typesWhere(func(k *kind) Noun { return k.changes }, nouns)
+	return typesWhere(nouns, func(k *kind) Noun { return k.changes })
 }
 
 // about makes a row's accessor from one that knows the event's type.

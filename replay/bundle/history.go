@@ -57,11 +57,11 @@ type placed struct {
 	position eventstore.Position
 }
 
-// foundBy are the events that say where else to look.
 var (
 	credentialGenerated = string(domain.CredentialGenerated{}.EventType())
 	delegationCreated   = string(domain.DelegationCreated{}.EventType())
 
+	// foundBy are the events that say where else to look.
 	foundBy = []string{credentialGenerated, delegationCreated}
 )
 

@@ -28,7 +28,7 @@ const (
 
 var (
 	tokenIssued      = string(domain.TokenIssued{}.EventType())
-	ofCredentialLife = domain.TypesChanging(domain.CredentialNoun)
+	credentialEvents = domain.TypesChanging(domain.CredentialNoun)
 )
 
 // deedOf reads it from an event that has been looked at. What cannot be read
@@ -41,7 +41,7 @@ func deedOf(e *eventstore.Event, r *eventstore.Reading) (d deed) {
 				return deed{kind: issuesToken, agent: agent, credential: credential}
 			}
 		}
-	case !slices.Contains(ofCredentialLife, domain.Type(e.Type)):
+	case !slices.Contains(credentialEvents, domain.Type(e.Type)):
 		return d
 	}
 	fact, err := domain.Decode(domain.Type(e.Type), r.Schema, r.Data)
