@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/google/uuid"
 
@@ -14,33 +13,37 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/esdb/wire"
 )
 
+// maxWrite is how large an append may be. The server's own bound is one MiB.
+const maxWrite = 1<<20 - 4<<10
+
 // errStale: what is remembered of the stream does not do for a decision.
 var errStale = errors.New("the stream has to be looked at")
 
-// decision is one write in the making: the appends of a stream, checked and
-// sealed one after another, each on what those before it make of the stream.
+// decision is an append in the making: checked and sealed on what its stream is now.
 type decision struct {
-	store  *Store
-	ctx    context.Context
-	conn   wire.Conn
-	stream string
-	fresh  bool // at was read for this decision
+	store    *Store
+	ctx      context.Context
+	conn     wire.Conn
+	stream   string
+	expected eventstore.ExpectedRevision
+	drafts   []eventstore.Draft
+	fresh    bool // at was read for this decision
 
-	at       head // of the stream, with the rows
-	met      map[uuid.UUID]eventstore.Event
-	outcomes []outcome // of the appends, in order
+	at  head                           // of the stream, with the rows
+	met map[uuid.UUID]eventstore.Event // that have been looked for
 
 	rows      []eventstore.Event // to write
 	proposals []wire.Proposal    // the rows as they go to the server
-	size      int                // of the proposals
-	owners    []int              // whose each row is: an index into outcomes
+
+	result  eventstore.Appended
+	refused error // whatever the server says
 }
 
 // begin finds the head of the stream, and whether it is to be written to.
-func (d *decision) begin(first *pending) error {
+func (d *decision) begin() error {
 	d.met = make(map[uuid.UUID]eventstore.Event)
 	barred, vouched := d.store.barred.is(d.stream)
-	if !d.fresh && d.remembered(first) {
+	if !d.fresh && d.remembered() {
 		if barred || d.at.revision < 0 && !vouched {
 			return d.store.inspect(d.ctx, d.conn, d.stream)
 		}
@@ -63,12 +66,12 @@ func (d *decision) begin(first *pending) error {
 
 // remembered takes the head as it was when the store last saw it. For an append that
 // expects no stream none is taken for granted.
-func (d *decision) remembered(first *pending) bool {
+func (d *decision) remembered() bool {
 	at, known := d.store.heads.get(d.stream)
 	if d.at = at; !known {
 		d.at.revision = -1
 	}
-	return known || !first.expected.IsAny() && first.expected.Revision() < 0
+	return known || !d.expected.IsAny() && d.expected.Revision() < 0
 }
 
 // find asks for the head.
@@ -86,63 +89,46 @@ func (d *decision) find() error {
 	return nil
 }
 
-// decide adds the outcome of an append, and its rows if it has any. It does not
-// fit when the write would become too large with it.
-func (d *decision) decide(p *pending) (fits bool, err error) {
-	if err := d.look(p); err != nil {
-		return false, err
+// decide takes the append for made before, refuses it, or seals its rows.
+func (d *decision) decide() error {
+	if err := d.look(); err != nil {
+		return err
 	}
-	first, repeated, err := eventstore.Admit(d.stream, d.at.revision, p.expected, p.drafts, d.lookup)
-	if repeated && slices.Contains(first.Positions, 0) {
-		return false, nil // of what is in this write; the next one will know where
-	}
+	first, repeated, err := eventstore.Admit(d.stream, d.at.revision, d.expected, d.drafts, func(id uuid.UUID) (eventstore.Event, bool) {
+		e, ok := d.met[id]
+		return e, ok
+	})
 	if repeated || err != nil {
-		d.outcomes = append(d.outcomes, outcome{first, err})
-		return true, nil
+		d.result, d.refused = first, err
+		return nil
 	}
-	at, rows, proposals, size, err := d.seal(p)
-	if err == nil && size > maxWrite {
-		err = fmt.Errorf("%w: %d bytes in one append, the server takes %d", eventstore.ErrTooLarge, size, maxWrite)
-	}
-	if err != nil {
-		d.outcomes = append(d.outcomes, outcome{err: err})
-		return true, nil
-	}
-	if d.size+size > maxWrite {
-		return false, nil
-	}
-	for i := range rows {
-		d.met[rows[i].ID] = rows[i]
-		d.owners = append(d.owners, len(d.outcomes))
-	}
-	d.rows, d.proposals = append(d.rows, rows...), append(d.proposals, proposals...)
-	d.at, d.size = at, d.size+size
-	d.outcomes = append(d.outcomes, outcome{result: eventstore.Appended{Revision: at.revision, Hash: at.hash}})
-	return true, nil
+	d.refused = d.seal()
+	return nil
 }
 
-func (d *decision) seal(p *pending) (at head, rows []eventstore.Event, proposals []wire.Proposal, total int, err error) {
-	at = d.at
-	for i := range p.drafts {
-		e, err := eventstore.SealEvent(p.drafts[i], d.stream, at.revision+1, at.hash)
+// seal makes the rows. The error says why the append cannot be made.
+func (d *decision) seal() error {
+	at, total := d.at, 0
+	rows, proposals := make([]eventstore.Event, 0, len(d.drafts)), make([]wire.Proposal, 0, len(d.drafts))
+	for i := range d.drafts {
+		e, err := eventstore.SealEvent(d.drafts[i], d.stream, at.revision+1, at.hash)
 		if err != nil {
-			return at, nil, nil, 0, err
+			return err
 		}
 		proposed, err := proposal(&e)
 		if err != nil {
-			return at, nil, nil, 0, err
+			return err
 		}
 		at = head{e.Revision, e.Hash}
 		rows, proposals = append(rows, e), append(proposals, proposed)
 		total += size(&proposed)
 	}
-	return at, rows, proposals, total, nil
-}
-
-// lookup finds an event among those of this write and those looked for.
-func (d *decision) lookup(id uuid.UUID) (eventstore.Event, bool) {
-	e, ok := d.met[id]
-	return e, ok
+	if total > maxWrite {
+		return fmt.Errorf("%w: %d bytes in one append, the server takes %d", eventstore.ErrTooLarge, total, maxWrite)
+	}
+	d.at, d.rows, d.proposals = at, rows, proposals
+	d.result = eventstore.Appended{Revision: at.revision, Hash: at.hash}
+	return nil
 }
 
 // place gives the rows their positions. The server tells that of the last one,
@@ -163,9 +149,8 @@ func (d *decision) place(written wire.Position) error {
 			d.rows[i].Position = eventstore.Position(r.Position.Commit)
 		}
 	}
-	for i, owner := range d.owners {
-		result := &d.outcomes[owner].result
-		result.Positions = append(result.Positions, d.rows[i].Position)
+	for i := range d.rows {
+		d.result.Positions = append(d.result.Positions, d.rows[i].Position)
 	}
 	return nil
 }

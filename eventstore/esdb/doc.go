@@ -18,13 +18,12 @@
 //
 // # Appending
 //
-// Each stream that is being written has a lane ([Store.Append], lanes.go). What
-// waits in a lane is decided one after another and sealed on the newest event
-// of the stream, whose revision and hash are remembered, and goes out as one
-// write at that explicit revision. So the appends of one process to one stream
-// do not conflict and share their round trips, and streams do not wait for each
-// other. When the server says that the stream is elsewhere, another node has
-// written: the stream is looked at and everything is decided anew.
+// The appends of one process to one stream take turns ([Store.Append], turns.go), so
+// they do not conflict, and streams do not wait for each other. Who shares one append
+// among many commands is the ledger. An append is sealed on the newest event of the
+// stream, whose revision and hash are remembered, and written at that explicit revision.
+// When the server says that the stream is elsewhere, another node has written: the
+// stream is looked at and the append is decided again.
 //
 // Nothing is written to a stream that shows less than it has, because somebody
 // deleted it or told the server to hide its events (barred.go).

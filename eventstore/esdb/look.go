@@ -8,42 +8,42 @@ import (
 	"github.com/sentryagent/agentidp/eventstore"
 )
 
-// look finds the events that may decide about an append: those that have the
+// look finds the events that may decide about the append: those that have the
 // ids of its own. Where one is known it reads where all of them would be: the index
 // comes to know them one after another, and may know half of them now.
-func (d *decision) look(p *pending) error {
-	for i := range p.drafts {
-		if _, met := d.met[p.drafts[i].ID]; met {
+func (d *decision) look() error {
+	for i := range d.drafts {
+		if _, met := d.met[d.drafts[i].ID]; met {
 			continue
 		}
-		if at, known := d.store.index.get(p.drafts[i].ID); known {
+		if at, known := d.store.index.get(d.drafts[i].ID); known {
 			first := max(0, at.revision-int64(i))
-			if err := d.meet(at.stream, first, int(at.revision-first)+len(p.drafts)-i); err != nil {
+			if err := d.meet(at.stream, first, int(at.revision-first)+len(d.drafts)-i); err != nil {
 				return err
 			}
 		}
 	}
 	switch {
-	case p.expected.IsAny():
+	case d.expected.IsAny():
 		// Appends of this store are in the index; others have been made before
 		// the stream was looked at, and newer ones make the write fail.
-		if !d.fresh && d.covered(p) {
+		if !d.fresh && d.covered() {
 			return nil
 		}
-		return d.search(p)
-	case p.expected.Revision() == d.at.revision:
+		return d.search()
+	case d.expected.Revision() == d.at.revision:
 		return nil
 	case !d.fresh:
 		return errStale
-	case p.expected.Revision() < d.at.revision-int64(len(d.rows)):
-		return d.meet(d.stream, p.expected.Revision()+1, len(p.drafts))
+	case d.expected.Revision() < d.at.revision:
+		return d.meet(d.stream, d.expected.Revision()+1, len(d.drafts))
 	}
 	return nil
 }
 
-func (d *decision) covered(p *pending) bool {
-	for i := range p.drafts {
-		if !d.store.index.covers(&p.drafts[i]) {
+func (d *decision) covered() bool {
+	for i := range d.drafts {
+		if !d.store.index.covers(&d.drafts[i]) {
 			return false
 		}
 	}
@@ -66,12 +66,12 @@ func (d *decision) meet(stream string, from int64, count int) error {
 
 // search looks for the events of an append in its stream, from the newest back
 // to those that are older than its ids.
-func (d *decision) search(p *pending) error {
-	wanted := make(map[uuid.UUID]bool, len(p.drafts))
+func (d *decision) search() error {
+	wanted := make(map[uuid.UUID]bool, len(d.drafts))
 	var since time.Time // nothing wanted has been recorded before
-	for i := range p.drafts {
-		wanted[p.drafts[i].ID] = true
-		if made := madeAt(&p.drafts[i]); i == 0 || made.Before(since) {
+	for i := range d.drafts {
+		wanted[d.drafts[i].ID] = true
+		if made := madeAt(&d.drafts[i]); i == 0 || made.Before(since) {
 			since = made
 		}
 	}
@@ -88,7 +88,7 @@ func (d *decision) search(p *pending) error {
 			}
 			if wanted[e.ID] {
 				d.met[e.ID] = e
-				d.store.index.add(e) // the next decision on this stream may not look
+				d.store.index.add(e) // the next decision may take the index for complete
 				delete(wanted, e.ID)
 			}
 			if len(wanted) == 0 || e.RecordedAt.Before(since.Add(-skew)) {

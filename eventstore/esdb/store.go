@@ -56,7 +56,7 @@ type Store struct {
 	tail       *tail
 	index      *index
 	heads      *heads
-	lanes      *lanes
+	turns      *turns
 	places     places
 	watch      watch
 	reading    atomic.Pointer[longRead]
@@ -86,7 +86,7 @@ func New(url string, options Options) (*Store, error) {
 // server.
 func NewOn(dialer wire.Dialer, options Options) *Store {
 	options = options.withDefaults()
-	s := &Store{options: options, tail: newTail(), index: newIndex(), heads: newHeads(), barred: newBarred(), lanes: newLanes(), pages: make(chan struct{}, maxPages)}
+	s := &Store{options: options, tail: newTail(), index: newIndex(), heads: newHeads(), barred: newBarred(), turns: newTurns(), pages: make(chan struct{}, maxPages)}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.supervisor, s.long = newSupervisor(s.ctx, dialer, options), newSupervisor(s.ctx, dialer, options)
 	// A node that is silent is left by either, each by what it hears itself: the
@@ -134,7 +134,7 @@ func (s *Store) State() State {
 // [eventstore.ErrUnavailable], ends all subscriptions and gives back the
 // connections.
 func (s *Store) Close() {
-	answer(s.lanes.close(), errClosed)
+	s.turns.close()
 	s.stop()
 	s.done.Wait()
 	given := make(chan struct{})

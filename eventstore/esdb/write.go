@@ -22,32 +22,28 @@ func (s *Store) check(stream string, events []eventstore.Draft) error {
 	return eventstore.CheckDrafts(stream, events)
 }
 
-// write brings a batch of appends to its end, in as few writes as its size
-// allows, and tells the callers. A write that has met a lost connection, a
-// change of leader or an event of another node is decided anew on the stream as
+// write brings an append to its end. A write that has met a lost connection, a
+// change of leader or an event of another node is decided again on the stream as
 // it is then: what had been stored before the answer was lost is found there.
-func (s *Store) write(stream string, batch []*pending) {
+func (s *Store) write(stream string, expected eventstore.ExpectedRevision, drafts []eventstore.Draft) (eventstore.Appended, error) {
 	begin := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), s.options.Timeout) // not the store's: Close waits
 	defer cancel()
-	for fresh := false; len(batch) > 0; {
-		d, err := s.attempt(ctx, stream, batch, fresh)
+	for fresh := false; ; fresh = true {
+		d, err := s.attempt(ctx, stream, expected, drafts, fresh)
 		if err == nil {
 			s.heads.set(stream, d.at)
 			s.index.add(d.rows...)
-			if len(d.rows) > 0 {
-				s.tail.appended(d.rows[len(d.rows)-1].Position)
-				s.Expect(d.rows[len(d.rows)-1].Position)
+			seen := eventstore.AppendObservation{Events: len(d.rows)}
+			if n := len(d.rows); n > 0 {
+				newest := d.rows[n-1].Position
+				s.tail.appended(newest)
+				s.Expect(newest)
+				seen.Position = uint64(newest)
 			}
-			s.observe(d, begin)
-			for i, p := range batch[:len(d.outcomes)] {
-				p.outcome = d.outcomes[i]
-				close(p.done)
-			}
-			batch, begin, fresh = batch[len(d.outcomes):], time.Now(), false
-			continue
+			s.observe(seen, begin)
+			return d.result, d.refused
 		}
-		fresh = true
 		s.heads.forget(stream)
 		if s.again(ctx, err) {
 			continue
@@ -56,11 +52,8 @@ func (s *Store) write(stream string, batch []*pending) {
 			err = fmt.Errorf("%w: no answer within %s: %w", eventstore.ErrUnavailable, s.options.Timeout, err)
 		}
 		err = translate(context.Background(), "append", err)
-		if s.options.Observe != nil {
-			s.options.Observe(eventstore.AppendObservation{Batch: len(batch), Duration: time.Since(begin), Err: err})
-		}
-		answer(batch, err)
-		return
+		s.observe(eventstore.AppendObservation{Err: err}, begin)
+		return eventstore.Appended{}, err
 	}
 }
 
@@ -93,41 +86,31 @@ func (s *Store) again(ctx context.Context, err error) bool {
 	return false
 }
 
-// observe comes before the callers are told, so that they find it counted.
-func (s *Store) observe(d *decision, begin time.Time) {
+// observe comes before the caller is told, so that it finds its append counted.
+func (s *Store) observe(seen eventstore.AppendObservation, begin time.Time) {
 	if s.options.Observe == nil {
 		return
 	}
-	seen := eventstore.AppendObservation{Batch: len(d.outcomes), Events: len(d.rows), Duration: time.Since(begin)}
-	if len(d.rows) > 0 {
-		seen.Position = uint64(d.rows[len(d.rows)-1].Position)
-	}
+	seen.Batch, seen.Duration = 1, time.Since(begin)
 	s.options.Observe(seen)
 }
 
-// attempt decides what of a batch fits into one write and makes it. What it
-// remembers of the stream may be wrong unless fresh is set; the server tells.
-func (s *Store) attempt(ctx context.Context, stream string, batch []*pending, fresh bool) (*decision, error) {
+// attempt decides about an append and writes what it has to. What it remembers of the
+// stream may be wrong unless fresh is set; the server tells.
+func (s *Store) attempt(
+	ctx context.Context, stream string, expected eventstore.ExpectedRevision, drafts []eventstore.Draft, fresh bool,
+) (*decision, error) {
 	c, err := s.supervisor.acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
-	d := &decision{store: s, ctx: ctx, conn: c, stream: stream, fresh: fresh}
-	if err := d.begin(batch[0]); err != nil {
+	d := &decision{store: s, ctx: ctx, conn: c, stream: stream, expected: expected, drafts: drafts, fresh: fresh}
+	if err := d.begin(); err != nil {
 		return nil, err
 	}
 	base := d.at.revision
-	for _, p := range batch {
-		fits, err := d.decide(p)
-		if err != nil {
-			return nil, err
-		}
-		if !fits {
-			break
-		}
-	}
-	if len(d.rows) == 0 {
-		return d, nil
+	if err := d.decide(); err != nil || len(d.rows) == 0 {
+		return d, err
 	}
 	sent, looked := time.Now(), s.tail.glimpse().looked
 	written, err := c.Append(ctx, s.options.Prefix+stream, base, d.proposals)
