@@ -40,12 +40,14 @@ var direction = map[string][]string{
 	"replay/move":       {"projections", "eventstore", "internal/wait"},
 	"replay/replaytest": {"replay/verify", "projections", "eventstore", "domain", "migrations", "internal/pgtest"},
 
-	"cmd":   everything, // where it is all put together
+	// Where it is all put together.
+	"cmd": {"api", "domain", "eventstore", "internal", "ledger", "migrations", "projections", "reactors", "replay"},
+
 	"tools": everything, // no part of the product
+	"test":  everything, // nor this: it attacks the whole of it
 
 	"internal":         {},         // has no meaning to the field, so it knows nothing of it
 	"internal/bench":   everything, // measures the whole product
-	"internal/chaos":   everything, // attacks the whole product
 	"internal/pgtest":  {"internal", "migrations"},
 	"internal/lease":   {"internal/pg"}, // who of several processes may: nothing of the field in it
 	"internal/pg":      {},
@@ -235,6 +237,8 @@ func TestTheTableForbids(t *testing.T) {
 		may      bool
 	}{
 		{"cmd/agentidp", "eventstore/postgres", true},
+		{"cmd/agentidp", "test/chaos", false},
+		{"test/chaos", "ledger", true},
 		{"api", "ledger", true},
 		{"api/policy", "domain", true},
 		{"api", "internal/keyring", true},

@@ -7,12 +7,12 @@ import (
 	"time"
 
 	"github.com/sentryagent/agentidp/eventstore"
-	"github.com/sentryagent/agentidp/internal/chaos"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/lease"
 	"github.com/sentryagent/agentidp/internal/realstore"
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/projections/transparency"
+	"github.com/sentryagent/agentidp/test/chaos"
 )
 
 // cluster is some nodes on one ledger, each with its own way to what it needs.

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sentryagent/agentidp/internal/chaos"
+	"github.com/sentryagent/agentidp/test/chaos"
 )
 
 // chaosNode is a server that is started again whenever it ends, as whoever runs

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sentryagent/agentidp/internal/chaos"
+	"github.com/sentryagent/agentidp/test/chaos"
 )
 
 // Three nodes of one ledger are killed, frozen and cut off at random while many

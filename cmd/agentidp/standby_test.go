@@ -8,9 +8,9 @@ import (
 	"net/url"
 	"testing"
 
-	"github.com/sentryagent/agentidp/internal/chaos"
 	"github.com/sentryagent/agentidp/internal/devservices"
 	"github.com/sentryagent/agentidp/internal/pgtest"
+	"github.com/sentryagent/agentidp/test/chaos"
 )
 
 // standbyOf is a streaming standby of the world's PostgreSQL.

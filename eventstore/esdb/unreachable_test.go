@@ -11,7 +11,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/esdb"
 	"github.com/sentryagent/agentidp/eventstore/esdb/wiretest"
 	"github.com/sentryagent/agentidp/eventstore/storetest"
-	"github.com/sentryagent/agentidp/internal/chaos"
+	"github.com/sentryagent/agentidp/test/chaos"
 )
 
 // behindProxies is a way to a cluster that can be cut, node by node.

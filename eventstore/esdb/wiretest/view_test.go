@@ -6,7 +6,7 @@ import (
 	client "github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"google.golang.org/grpc/metadata"
 
-	"github.com/sentryagent/agentidp/internal/chaos"
+	"github.com/sentryagent/agentidp/test/chaos"
 )
 
 // Behind proxies of its own a client can be cut off from all nodes, and nobody

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sentryagent/agentidp/internal/chaos"
+	"github.com/sentryagent/agentidp/test/chaos"
 )
 
 const patience = 20 * time.Second

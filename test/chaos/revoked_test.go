@@ -3,7 +3,7 @@ package chaos_test
 import (
 	"testing"
 
-	"github.com/sentryagent/agentidp/internal/chaos"
+	"github.com/sentryagent/agentidp/test/chaos"
 )
 
 // use is of a token that rests on itself and an agent.

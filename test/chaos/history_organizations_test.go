@@ -6,7 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/internal/chaos"
+	"github.com/sentryagent/agentidp/test/chaos"
 )
 
 func TestBrokenOrganizationsAreFound(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/internal/chaos"
+	"github.com/sentryagent/agentidp/test/chaos"
 )
 
 // Commands that were answered are held against the ledger by their requests.

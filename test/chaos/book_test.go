@@ -8,8 +8,8 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
-	"github.com/sentryagent/agentidp/internal/chaos"
 	"github.com/sentryagent/agentidp/projections/transparency"
+	"github.com/sentryagent/agentidp/test/chaos"
 )
 
 // book is a ledger that is written by hand, whether or not it may be so.

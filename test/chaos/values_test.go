@@ -3,7 +3,7 @@ package chaos_test
 import (
 	"testing"
 
-	"github.com/sentryagent/agentidp/internal/chaos"
+	"github.com/sentryagent/agentidp/test/chaos"
 )
 
 // What is read must be the last that was acknowledged before, or something that
