@@ -103,6 +103,10 @@ test-esdb: bin/withservices ## Ask whether an EventStoreDB can keep a ledger (ES
 test-pg: bin/withservices ## Run what depends on PostgreSQL with each version from 15 to 18 (POSTGRES_VERSIONS="17"), and with PgBouncer
 	@exec bash tools/test-pg.sh
 
+.PHONY: test-rolling
+test-rolling: bin/withservices ## Run servers of an earlier commit (ROLLING_FROM) and of this one together, as during a rolling upgrade
+	@exec bash tools/test-rolling.sh
+
 .PHONY: chaos
 chaos: bin/withservices c-compiler ## Kill, freeze and cut off three nodes under load for CHAOS_DURATION (5m) on each engine, then check every promise
 	@exec $(WITH_SERVICES) env CHAOS_DURATION=$(CHAOS_DURATION) CHAOS_SEED=$(CHAOS_SEED) CHAOS_ENGINE=$(CHAOS_ENGINE) \

@@ -70,6 +70,12 @@ const raceOptions = "atexit_sleep_ms=10"
 // when the test ends, if it has not ended by then.
 func launch(tb testing.TB, environ []string, args ...string) *process {
 	tb.Helper()
+	return launchAs(tb, program, environ, args...)
+}
+
+// launchAs is launch of another program, such as an earlier one of ours.
+func launchAs(tb testing.TB, program string, environ []string, args ...string) *process {
+	tb.Helper()
 	p := &process{cmd: exec.Command(program, args...), done: make(chan struct{})}
 	p.cmd.Dir = tb.TempDir()
 	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.cmd.Dir, "GORACE=" + raceOptions}, environ...)

@@ -8,9 +8,11 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -31,6 +33,7 @@ type world struct {
 	superuserURL string // of the servers' database
 	operator     app.Operator
 	eventStore   *wiretest.Cluster // nil where the ledger is elsewhere
+	servers      *atomic.Int64     // that were launched
 }
 
 // newWorld makes a world on an empty database of the services all tests share.
@@ -55,7 +58,7 @@ func newPrivateWorld(tb testing.TB, settings ...string) (*world, *devservices.Se
 
 func emptyWorld(tb testing.TB, serverURL, ownerURL, redisURL string, settings ...string) *world {
 	tb.Helper()
-	return &world{settings: append([]string{
+	return &world{servers: new(atomic.Int64), settings: append([]string{
 		"DATABASE_URL=" + serverURL,
 		"MIGRATE_DATABASE_URL=" + ownerURL,
 		"REDIS_URL=" + redisURL,
@@ -106,8 +109,17 @@ func (w *world) serveOn(tb testing.TB, port int, settings ...string) *server {
 func (w *world) launchServer(tb testing.TB, port int, settings ...string) *server {
 	tb.Helper()
 	environ := append(append([]string{}, w.settings...), "PORT="+strconv.Itoa(port))
-	p := launch(tb, append(environ, settings...), "serve")
+	p := launchAs(tb, w.nextServer(), append(environ, settings...), "serve")
 	return &server{process: p, client: newClient(tb, "http://127.0.0.1:"+strconv.Itoa(port)), port: port}
+}
+
+// nextServer is the program of the next server. OLD_PROGRAM names that of an earlier
+// release: then every second server is one of those, as during a rolling upgrade.
+func (w *world) nextServer() string {
+	if old := os.Getenv("OLD_PROGRAM"); old != "" && w.servers.Add(1)%2 == 0 {
+		return old
+	}
+	return program
 }
 
 // freePort is a port below those that outgoing connections get: while a server
