@@ -28,6 +28,7 @@ SCAVENGE_ROUNDS ?= 200
 # Tests in virtual time, which look for no race: make test, with its race detector, takes few rounds of them.
 VIRTUAL = ^(TestRounds|TestRoundsFindMistakes|TestScavengeRounds|TestScavengeRoundsFindTheMistake|TestARoundReplays|TestFollowersSeeEveryEventOnce|TestAHeadIsNeverFromThePast|TestABarrierHidesNothing|TestFrozenLeaderRoundsFindTheMistake)$$
 
+export GORACE := suppressions=$(CURDIR)/tools/race-suppressions.txt
 WITH_SERVICES := bin/withservices --
 PROMTOOL := tools/promtool.sh
 GOTESTSUM := bin/gotestsum --format $(if $(filter -v,$(TESTFLAGS)),standard-verbose,pkgname) --format-hide-empty-pkg --hide-summary=skipped \

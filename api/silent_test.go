@@ -40,7 +40,12 @@ func TestASilentEventStoreIsPassedOver(t *testing.T) {
 		} {
 			all.Go(func() {
 				begin := time.Now()
-				if _, err := s.want(r, http.StatusOK, ""); err != nil {
+				_, err := s.want(r, http.StatusOK, "")
+				for err != nil && time.Since(begin) < 30*time.Second { // a busy machine may be told to try again
+					time.Sleep(100 * time.Millisecond)
+					_, err = s.want(r, http.StatusOK, "")
+				}
+				if err != nil {
 					t.Errorf("%s: %v", what, err)
 				}
 				t.Logf("%s took %s", what, time.Since(begin))

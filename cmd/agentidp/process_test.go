@@ -63,7 +63,7 @@ type process struct {
 
 // raceOptions has the race detector not wait a second at the end of each process,
 // as it does for what others might still report.
-const raceOptions = "atexit_sleep_ms=10"
+var raceOptions = strings.TrimSpace(os.Getenv("GORACE") + " atexit_sleep_ms=10")
 
 // launch starts the program in a directory of its own, with the environment
 // given and none of the test's but what finds other programs. It is killed
