@@ -28,9 +28,10 @@ var direction = map[string][]string{
 	"eventstore": {"internal/pg", "internal/wait"},
 	"migrations": {"internal/pg", "internal/wait"},
 
-	"ledger":      {"eventstore", "domain", "internal/wait"},
-	"projections": {"eventstore", "domain", "internal/lease", "internal/pg", "internal/wait"},
-	"reactors":    {"ledger", "eventstore", "domain", "internal/lease", "internal/wait"},
+	"follow":      {"eventstore", "domain"},
+	"ledger":      {"follow", "eventstore", "domain", "internal/wait"},
+	"projections": {"follow", "eventstore", "domain", "internal/lease", "internal/pg", "internal/wait"},
+	"reactors":    {"ledger", "follow", "eventstore", "domain", "internal/lease", "internal/wait"},
 	"api":         {"ledger", "projections", "replay/verify", "replay/history", "domain", "internal"},
 
 	"replay":            {}, // the map of its rooms

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/follow"
 )
 
 // Activity is the projection behind "last seen" and the token counts. Nobody
@@ -42,7 +43,7 @@ const (
 			SET (count, changed_position) = (u.count + excluded.count, excluded.changed_position)`
 )
 
-func applyActivity(ctx context.Context, tx pgx.Tx, events []Event) error {
+func applyActivity(ctx context.Context, tx pgx.Tx, events []follow.Event) error {
 	last, err := lastAuth(events)
 	if err != nil {
 		return err
@@ -50,15 +51,15 @@ func applyActivity(ctx context.Context, tx pgx.Tx, events []Event) error {
 	batch := &pgx.Batch{}
 	queueLastAuth(batch, last)
 	batch.Queue(countIssued,
-		column(events, func(e Event) pgtype.UUID { return dbID(e.Organization) }),
-		column(events, func(e Event) time.Time { return e.Time.UTC() }),
-		column(events, func(e Event) int64 { return int64(e.Position) }))
+		column(events, func(e follow.Event) pgtype.UUID { return dbID(e.Organization) }),
+		column(events, func(e follow.Event) time.Time { return e.Time.UTC() }),
+		column(events, func(e follow.Event) int64 { return int64(e.Position) }))
 	return tx.SendBatch(ctx, batch).Close()
 }
 
 // lastAuth is the last event by which each agent has authenticated.
-func lastAuth(events []Event) (map[domain.AgentID]*Event, error) {
-	last := make(map[domain.AgentID]*Event)
+func lastAuth(events []follow.Event) (map[domain.AgentID]*follow.Event, error) {
+	last := make(map[domain.AgentID]*follow.Event)
 	for i := range events {
 		e := &events[i]
 		issued, ok := e.Fact.(domain.TokenIssued)
@@ -72,7 +73,7 @@ func lastAuth(events []Event) (map[domain.AgentID]*Event, error) {
 	return last, nil
 }
 
-func queueLastAuth(batch *pgx.Batch, last map[domain.AgentID]*Event) {
+func queueLastAuth(batch *pgx.Batch, last map[domain.AgentID]*follow.Event) {
 	agents := slices.Collect(maps.Keys(last))
 	batch.Queue(storeLastAuth,
 		column(agents, func(id domain.AgentID) pgtype.UUID { return dbID(id.UUID) }),

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/follow"
 )
 
 // addIssued is countIssued for what has been counted already.
@@ -20,7 +21,7 @@ const addIssued = `INSERT INTO token_usage AS u (organization_id, day, count, ch
 		SET (count, changed_position) = (u.count + excluded.count, excluded.changed_position)`
 
 // sumActivity is applyActivity for events that are all news: they are counted here.
-func sumActivity(ctx context.Context, tx pgx.Tx, events []Event) error {
+func sumActivity(ctx context.Context, tx pgx.Tx, events []follow.Event) error {
 	last, err := lastAuth(events)
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/follow"
 )
 
 // Agents is the projection behind the agent registry.
@@ -32,8 +33,8 @@ type agentRow struct {
 	agent domain.Agent
 }
 
-func applyAgents(ctx context.Context, tx pgx.Tx, events []Event) error {
-	rows, err := loadAgents(ctx, tx, column(events, func(e Event) pgtype.UUID { return dbID(domain.About(e.Fact).Agent.UUID) }))
+func applyAgents(ctx context.Context, tx pgx.Tx, events []follow.Event) error {
+	rows, err := loadAgents(ctx, tx, column(events, func(e follow.Event) pgtype.UUID { return dbID(domain.About(e.Fact).Agent.UUID) }))
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/follow"
 )
 
 // AuditTrail names the projection that readers of the audit trail wait for,
@@ -33,8 +34,8 @@ const storeAuditRows = `INSERT INTO audit_events
 		$8::text[], $9::text[], $10::text[], $11::uuid[], $12::uuid[], $13::uuid[]) AS e(position)
 	WHERE e.position > (SELECT coalesce(max(position), 0) FROM audit_events)`
 
-func applyAudit(ctx context.Context, tx pgx.Tx, events []Event) error {
-	rows, outcomes := make([]Event, 0, len(events)), make(pgtype.FlatArray[string], 0, len(events))
+func applyAudit(ctx context.Context, tx pgx.Tx, events []follow.Event) error {
+	rows, outcomes := make([]follow.Event, 0, len(events)), make(pgtype.FlatArray[string], 0, len(events))
 	for _, e := range events {
 		if outcome, shown := domain.Audited(e.Fact); shown {
 			rows, outcomes = append(rows, e), append(outcomes, string(outcome))
@@ -48,23 +49,23 @@ func applyAudit(ctx context.Context, tx pgx.Tx, events []Event) error {
 		return err
 	}
 	batch := &pgx.Batch{}
-	position := column(rows, func(e Event) int64 { return int64(e.Position) })
-	action := column(rows, func(e Event) string { return e.Type })
+	position := column(rows, func(e follow.Event) int64 { return int64(e.Position) })
+	action := column(rows, func(e follow.Event) string { return e.Type })
 	batch.Queue(storeAuditRows, position,
-		column(rows, func(e Event) int64 { return e.Revision }),
-		column(rows, func(e Event) time.Time { return e.Time }),
-		column(rows, func(e Event) pgtype.UUID { return dbID(e.ID) }),
-		column(rows, func(e Event) pgtype.UUID { return dbID(e.Organization) }),
-		column(rows, func(e Event) pgtype.UUID { return dbID(domain.About(e.Fact).Agent.UUID) }),
+		column(rows, func(e follow.Event) int64 { return e.Revision }),
+		column(rows, func(e follow.Event) time.Time { return e.Time }),
+		column(rows, func(e follow.Event) pgtype.UUID { return dbID(e.ID) }),
+		column(rows, func(e follow.Event) pgtype.UUID { return dbID(e.Organization) }),
+		column(rows, func(e follow.Event) pgtype.UUID { return dbID(domain.About(e.Fact).Agent.UUID) }),
 		action, outcomes,
-		column(rows, func(e Event) string { return e.Stream }),
-		column(rows, func(e Event) string { return e.Actor.Kind }),
-		column(rows, func(e Event) pgtype.UUID { return actorOf(e) }),
-		column(rows, func(e Event) pgtype.UUID { return dbID(authority.of(e).subject.UUID) }),
-		column(rows, func(e Event) pgtype.UUID { return dbID(authority.of(e).delegation.UUID) }))
+		column(rows, func(e follow.Event) string { return e.Stream }),
+		column(rows, func(e follow.Event) string { return e.Actor.Kind }),
+		column(rows, func(e follow.Event) pgtype.UUID { return actorOf(e) }),
+		column(rows, func(e follow.Event) pgtype.UUID { return dbID(authority.of(e).subject.UUID) }),
+		column(rows, func(e follow.Event) pgtype.UUID { return dbID(authority.of(e).delegation.UUID) }))
 	batch.Queue(countAudited, position,
-		column(rows, func(e Event) pgtype.UUID { return pgtype.UUID{Bytes: e.Organization, Valid: true} }),
-		column(rows, func(e Event) time.Time { return e.Time.UTC() }),
+		column(rows, func(e follow.Event) pgtype.UUID { return pgtype.UUID{Bytes: e.Organization, Valid: true} }),
+		column(rows, func(e follow.Event) time.Time { return e.Time.UTC() }),
 		action, outcomes)
 	return tx.SendBatch(ctx, batch).Close()
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/follow"
 )
 
 // By whose authority something was done follows from the token it was done with:
@@ -27,14 +28,14 @@ type lentAuthority map[uuid.UUID]lent
 
 // of is what an event was done under, zero when under nothing lent. An issuance
 // under a delegation is itself done under that.
-func (a lentAuthority) of(e Event) lent {
+func (a lentAuthority) of(e follow.Event) lent {
 	if issued, under := issuedUnder(e); under {
 		return issued
 	}
 	return a[e.Causation]
 }
 
-func issuedUnder(e Event) (lent, bool) {
+func issuedUnder(e follow.Event) (lent, bool) {
 	issued, ok := e.Fact.(domain.TokenIssued)
 	if !ok || issued.Delegation == nil || issued.Subject == nil {
 		return lent{}, false
@@ -51,9 +52,9 @@ const (
 // authorities stores which of the events issue tokens under a delegation, and
 // gives what the causes of the events were issued under. A cause is earlier in
 // the ledger than what it led to.
-func authorities(ctx context.Context, tx pgx.Tx, events []Event) (lentAuthority, error) {
+func authorities(ctx context.Context, tx pgx.Tx, events []follow.Event) (lentAuthority, error) {
 	known := make(lentAuthority)
-	var issuances []Event
+	var issuances []follow.Event
 	causes := make(map[uuid.UUID]bool)
 	for _, e := range events {
 		if l, under := issuedUnder(e); under {
@@ -66,10 +67,10 @@ func authorities(ctx context.Context, tx pgx.Tx, events []Event) (lentAuthority,
 	}
 	if len(issuances) > 0 {
 		_, err := tx.Exec(ctx, storeDelegatedTokens,
-			column(issuances, func(e Event) pgtype.UUID { return dbID(e.ID) }),
-			column(issuances, func(e Event) pgtype.UUID { return dbID(e.Organization) }),
-			column(issuances, func(e Event) pgtype.UUID { return dbID(known[e.ID].delegation.UUID) }),
-			column(issuances, func(e Event) pgtype.UUID { return dbID(known[e.ID].subject.UUID) }))
+			column(issuances, func(e follow.Event) pgtype.UUID { return dbID(e.ID) }),
+			column(issuances, func(e follow.Event) pgtype.UUID { return dbID(e.Organization) }),
+			column(issuances, func(e follow.Event) pgtype.UUID { return dbID(known[e.ID].delegation.UUID) }),
+			column(issuances, func(e follow.Event) pgtype.UUID { return dbID(known[e.ID].subject.UUID) }))
 		if err != nil {
 			return nil, err
 		}
@@ -98,7 +99,7 @@ func authorities(ctx context.Context, tx pgx.Tx, events []Event) (lentAuthority,
 
 // actorOf is the id of the agent or the trust policy that did something, NULL of
 // others: they have names.
-func actorOf(e Event) pgtype.UUID {
+func actorOf(e follow.Event) pgtype.UUID {
 	id, err := uuid.Parse(e.Actor.ID)
 	if err != nil {
 		return pgtype.UUID{}

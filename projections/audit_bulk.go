@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/follow"
 )
 
 var auditColumns = []string{
@@ -18,7 +19,7 @@ var auditColumns = []string{
 
 // copyAudit is applyAudit for events that are all news: rows go in by COPY, and
 // what has been counted here is added to the counts.
-func copyAudit(ctx context.Context, tx pgx.Tx, events []Event) error {
+func copyAudit(ctx context.Context, tx pgx.Tx, events []follow.Event) error {
 	authority, err := authorities(ctx, tx, events)
 	if err != nil {
 		return err
@@ -51,9 +52,9 @@ type auditCount struct {
 
 // auditSource gives the rows of events to COPY, and counts them on the way.
 type auditSource struct {
-	rest    []Event
+	rest    []follow.Event
 	counts  tally[auditCount]
-	now     *Event
+	now     *follow.Event
 	outcome domain.AuditOutcome // of now
 	row     [13]any
 

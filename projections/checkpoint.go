@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/follow"
 )
 
 // channel is where transactions of core projections announce themselves, as
@@ -82,7 +83,7 @@ func loadCheckpoint(ctx context.Context, pool *pgxpool.Pool, p *Projection) (c c
 // advance applies events (none for an idle advance) and moves the checkpoint
 // from one position to another, in one transaction. It is errFenced when the
 // checkpoint is not at from, and a [poisonError] when the fault is in an event.
-func advance(ctx context.Context, pool *pgxpool.Pool, p *Projection, from, to eventstore.Position, events []Event) error {
+func advance(ctx context.Context, pool *pgxpool.Pool, p *Projection, from, to eventstore.Position, events []follow.Event) error {
 	return inProjectorTx(ctx, pool, p, from, func(ctx context.Context, tx pgx.Tx) error {
 		if len(events) > 0 {
 			if err := applySafely(ctx, tx, p.Apply, events); err != nil {

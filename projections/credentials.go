@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/follow"
 )
 
 // Credentials is the projection behind the lists of credentials. It knows when
@@ -28,8 +29,8 @@ type credentialRow struct {
 	Credential
 }
 
-func applyCredentials(ctx context.Context, tx pgx.Tx, events []Event) error {
-	rows, err := loadCredentials(ctx, tx, column(events, func(e Event) pgtype.UUID { return dbID(domain.About(e.Fact).Credential.UUID) }))
+func applyCredentials(ctx context.Context, tx pgx.Tx, events []follow.Event) error {
+	rows, err := loadCredentials(ctx, tx, column(events, func(e follow.Event) pgtype.UUID { return dbID(domain.About(e.Fact).Credential.UUID) }))
 	if err != nil {
 		return err
 	}
@@ -55,7 +56,7 @@ func applyCredentials(ctx context.Context, tx pgx.Tx, events []Event) error {
 }
 
 // evolve lets the aggregate say what an event makes of the credential.
-func (c *Credential) evolve(e Event) {
+func (c *Credential) evolve(e follow.Event) {
 	var agent domain.Agent
 	if !c.ID.IsZero() {
 		agent.Credentials = []domain.Credential{{

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/follow"
 )
 
 // Delegations is the projection behind the lists of what agents have lent each
@@ -31,7 +32,7 @@ type delegationRow struct {
 	domain.Delegation
 }
 
-func applyDelegations(ctx context.Context, tx pgx.Tx, events []Event) error {
+func applyDelegations(ctx context.Context, tx pgx.Tx, events []follow.Event) error {
 	rows, err := loadDelegations(ctx, tx, events)
 	if err != nil {
 		return err
@@ -76,7 +77,7 @@ func applyDelegations(ctx context.Context, tx pgx.Tx, events []Event) error {
 
 // changedRow is the row of the delegation that an event is about, an empty one
 // where the event is its first.
-func changedRow(rows map[domain.DelegationID]*delegationRow, e Event) (*delegationRow, error) {
+func changedRow(rows map[domain.DelegationID]*delegationRow, e follow.Event) (*delegationRow, error) {
 	id := domain.About(e.Fact).Delegation
 	row := rows[id]
 	if row == nil {
@@ -94,11 +95,11 @@ const selectDelegationRows = `SELECT ` + delegationColumns + ` FROM delegations 
 
 // loadDelegations gives the delegations that the events are about, and those
 // that they may end with a credential.
-func loadDelegations(ctx context.Context, tx pgx.Tx, events []Event) (map[domain.DelegationID]*delegationRow, error) {
+func loadDelegations(ctx context.Context, tx pgx.Tx, events []follow.Event) (map[domain.DelegationID]*delegationRow, error) {
 	rows, err := tx.Query(ctx, selectDelegationRows,
-		column(events, func(e Event) pgtype.UUID { return dbID(domain.About(e.Fact).Delegation.UUID) }),
-		column(events, func(e Event) pgtype.UUID { return dbID(domain.EndedWith(e.Fact).UUID) }),
-		slices.MinFunc(events, func(a, b Event) int { return a.Time.Compare(b.Time) }).Time)
+		column(events, func(e follow.Event) pgtype.UUID { return dbID(domain.About(e.Fact).Delegation.UUID) }),
+		column(events, func(e follow.Event) pgtype.UUID { return dbID(domain.EndedWith(e.Fact).UUID) }),
+		slices.MinFunc(events, func(a, b follow.Event) int { return a.Time.Compare(b.Time) }).Time)
 	if err != nil {
 		return nil, err
 	}

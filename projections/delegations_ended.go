@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/follow"
 )
 
 // credentialEnds has at which revision of its agent's stream a credential ended
@@ -23,7 +24,7 @@ const (
 
 // loadCredentialEnds gives those of the credentials that the events make
 // delegations with.
-func loadCredentialEnds(ctx context.Context, tx pgx.Tx, events []Event) (credentialEnds, error) {
+func loadCredentialEnds(ctx context.Context, tx pgx.Tx, events []follow.Event) (credentialEnds, error) {
 	var ids pgtype.FlatArray[pgtype.UUID]
 	for _, e := range events {
 		if made, ok := e.Fact.(domain.DelegationCreated); ok && made.CredentialRevision > 0 {
@@ -48,7 +49,7 @@ func loadCredentialEnds(ctx context.Context, tx pgx.Tx, events []Event) (credent
 }
 
 // note takes an event that ends what was made with a credential.
-func (c credentialEnds) note(e Event) {
+func (c credentialEnds) note(e follow.Event) {
 	if id := domain.EndedWith(e.Fact); !id.IsZero() {
 		c[id] = max(c[id], e.Revision)
 	}
@@ -56,7 +57,7 @@ func (c credentialEnds) note(e Event) {
 
 // after is a delegation after an event of its own: ended at once where it has just
 // been made with a credential that had ended while it was under way.
-func (c credentialEnds) after(d domain.Delegation, e Event) domain.Delegation {
+func (c credentialEnds) after(d domain.Delegation, e follow.Event) domain.Delegation {
 	d = d.Evolve(e.Fact, e.Time)
 	if _, isFirst := e.Fact.(domain.DelegationCreated); isFirst && d.EndsWith(c[d.CredentialID], false) {
 		d.RevokedAt = d.CreatedAt
@@ -65,8 +66,8 @@ func (c credentialEnds) after(d domain.Delegation, e Event) domain.Delegation {
 }
 
 // storeEnds stores which credentials the events end, each by its newest.
-func storeEnds(ctx context.Context, tx pgx.Tx, events []Event) error {
-	newest := make(map[domain.CredentialID]Event)
+func storeEnds(ctx context.Context, tx pgx.Tx, events []follow.Event) error {
+	newest := make(map[domain.CredentialID]follow.Event)
 	for _, e := range events {
 		if id := domain.EndedWith(e.Fact); !id.IsZero() {
 			newest[id] = e
@@ -75,13 +76,13 @@ func storeEnds(ctx context.Context, tx pgx.Tx, events []Event) error {
 	if len(newest) == 0 {
 		return nil
 	}
-	ended := make([]Event, 0, len(newest))
+	ended := make([]follow.Event, 0, len(newest))
 	for _, e := range newest {
 		ended = append(ended, e)
 	}
 	_, err := tx.Exec(ctx, storeCredentialEnds,
-		column(ended, func(e Event) pgtype.UUID { return dbID(domain.EndedWith(e.Fact).UUID) }),
-		column(ended, func(e Event) pgtype.UUID { return dbID(e.Organization) }),
-		column(ended, func(e Event) int64 { return e.Revision }))
+		column(ended, func(e follow.Event) pgtype.UUID { return dbID(domain.EndedWith(e.Fact).UUID) }),
+		column(ended, func(e follow.Event) pgtype.UUID { return dbID(e.Organization) }),
+		column(ended, func(e follow.Event) int64 { return e.Revision }))
 	return err
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/follow"
 )
 
 // derivation is a copy of a read model that is filled from the ledger beside
@@ -57,8 +58,8 @@ func (d *derivation) wants(eventType string) bool {
 
 // write brings the copy to a position: the events are all that are wanted
 // between it and where the copy is.
-func (d *derivation) write(ctx context.Context, events []Event, to eventstore.Position) error {
-	return divide(events, to, func(events []Event, to eventstore.Position) error {
+func (d *derivation) write(ctx context.Context, events []follow.Event, to eventstore.Position) error {
+	return divide(events, to, func(events []follow.Event, to eventstore.Position) error {
 		ctx, cancel := context.WithTimeout(ctx, txTimeout)
 		defer cancel()
 		err := pgx.BeginTxFunc(ctx, d.conn, d.begin, func(tx pgx.Tx) error {
@@ -79,7 +80,7 @@ func (d *derivation) write(ctx context.Context, events []Event, to eventstore.Po
 }
 
 // took notes what a transaction has written, after its commit.
-func (d *derivation) took(events []Event, to eventstore.Position) {
+func (d *derivation) took(events []follow.Event, to eventstore.Position) {
 	if len(events) > 0 {
 		d.newest = events[len(events)-1].Position
 		d.events += int64(len(events))
@@ -92,7 +93,7 @@ func (d *derivation) took(events []Event, to eventstore.Position) {
 
 // apply writes events that are all news to the copy. It is a [poisonError]
 // when the fault is in one of them.
-func (d *derivation) apply(ctx context.Context, tx pgx.Tx, events []Event) error {
+func (d *derivation) apply(ctx context.Context, tx pgx.Tx, events []follow.Event) error {
 	step, apply := applySize, d.projection.Apply
 	if bulk := d.projection.Bulk; bulk != nil {
 		step, apply = max(len(events), 1), bulk.Apply
@@ -116,7 +117,7 @@ const gap = 2000
 var errTooFar = errors.New("the live read model is too far ahead")
 
 // missing reads what the live read model has, at its position, and the copy lacks.
-func missing(ctx context.Context, store eventstore.Store, d *derivation, live eventstore.Position) (events []Event, err error) {
+func missing(ctx context.Context, store eventstore.Store, d *derivation, live eventstore.Position) (events []follow.Event, err error) {
 	if live <= d.position {
 		return nil, nil
 	}

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/follow"
 )
 
 // Directory knows of every organization what requests are decided by: whether
@@ -54,7 +55,7 @@ func (d *Directory) Size() int {
 	return len(d.organizations)
 }
 
-func (d *Directory) apply(e Event) {
+func (d *Directory) apply(e follow.Event) {
 	if domain.Changes(e.Fact) != domain.OrganizationNoun {
 		return
 	}

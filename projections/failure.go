@@ -10,12 +10,13 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/follow"
 	"github.com/sentryagent/agentidp/internal/pg"
 )
 
 // applySafely calls an Apply and makes a panic an error: it halts one
 // projection, not the server.
-func applySafely(ctx context.Context, tx pgx.Tx, apply func(context.Context, pgx.Tx, []Event) error, events []Event) (err error) {
+func applySafely(ctx context.Context, tx pgx.Tx, apply func(context.Context, pgx.Tx, []follow.Event) error, events []follow.Event) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
@@ -26,7 +27,7 @@ func applySafely(ctx context.Context, tx pgx.Tx, apply func(context.Context, pgx
 
 // divide has events written. When they fail together it finds out which one is
 // to blame: all before it are written.
-func divide(events []Event, to eventstore.Position, write func([]Event, eventstore.Position) error) error {
+func divide(events []follow.Event, to eventstore.Position, write func([]follow.Event, eventstore.Position) error) error {
 	err := write(events, to)
 	var poison *poisonError
 	if !errors.As(err, &poison) || len(events) == 1 {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/follow"
 	"github.com/sentryagent/agentidp/projections"
 )
 
@@ -250,7 +251,7 @@ func TestApplyTwiceEqualsApplyOnce(t *testing.T) {
 		waitAll(t, progress, h.head)
 		once := w.dump(t)
 		for _, p := range projections.All() {
-			var events []projections.Event
+			var events []follow.Event
 			for e, err := range w.store.ReadAll(t.Context(), from, eventstore.Filter{}) {
 				if err != nil {
 					t.Fatal(err)
@@ -274,7 +275,7 @@ func TestApplyTwiceEqualsApplyOnce(t *testing.T) {
 	})
 }
 
-func mustDecode(t testing.TB, e eventstore.Event) projections.Event {
+func mustDecode(t testing.TB, e eventstore.Event) follow.Event {
 	t.Helper()
 	r, err := e.Decode()
 	if err != nil {
@@ -284,5 +285,5 @@ func mustDecode(t testing.TB, e eventstore.Event) projections.Event {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return projections.Event{Record: r, Position: e.Position, Hash: e.Hash, Fact: fact}
+	return follow.Event{Record: r, Position: e.Position, Hash: e.Hash, Fact: fact}
 }

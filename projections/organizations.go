@@ -12,6 +12,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/follow"
 )
 
 // Organizations is the projection behind the tenants and their members.
@@ -34,8 +35,8 @@ type memberRow struct {
 	at       time.Time
 }
 
-func applyOrganizations(ctx context.Context, tx pgx.Tx, events []Event) error {
-	rows, err := loadOrganizations(ctx, tx, column(events, func(e Event) pgtype.UUID { return dbID(domain.About(e.Fact).Organization.UUID) }))
+func applyOrganizations(ctx context.Context, tx pgx.Tx, events []follow.Event) error {
+	rows, err := loadOrganizations(ctx, tx, column(events, func(e follow.Event) pgtype.UUID { return dbID(domain.About(e.Fact).Organization.UUID) }))
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/follow"
 )
 
 const (
@@ -24,8 +25,8 @@ const (
 // chunk is a stretch of the ledger on its way from the store to derivations.
 type chunk struct {
 	raw     []eventstore.Event
-	events  []Event // raw, decoded
-	errs    []error // nil, or why an event could not be decoded
+	events  []follow.Event // raw, decoded
+	errs    []error        // nil, or why an event could not be decoded
 	through eventstore.Position
 	decoded chan struct{} // closed when events and errs are there
 }
@@ -133,15 +134,15 @@ func readChunks(ctx context.Context, store eventstore.Store, list []*derivation,
 // decode decodes the events, if somebody needs the facts.
 func (c *chunk) decode(facts bool) {
 	defer close(c.decoded)
-	c.events, c.errs = make([]Event, len(c.raw)), make([]error, len(c.raw))
+	c.events, c.errs = make([]follow.Event, len(c.raw)), make([]error, len(c.raw))
 	for i := 0; facts && i < len(c.raw); i++ {
-		c.events[i], c.errs[i] = decode(c.raw[i])
+		c.events[i], c.errs[i] = follow.Decode(c.raw[i])
 	}
 }
 
 // follow writes what comes into the inbox until that is closed.
 func (d *derivation) follow(ctx context.Context, inbox <-chan *chunk) error {
-	pending, chunks := make([]Event, 0, writeSize+chunkSize), 0
+	pending, chunks := make([]follow.Event, 0, writeSize+chunkSize), 0
 	to := d.position
 	flush := func() error {
 		if to <= d.position {
@@ -159,7 +160,7 @@ func (d *derivation) follow(ctx context.Context, inbox <-chan *chunk) error {
 			}
 			event, err := c.events[i], c.errs[i]
 			if d.projection.Undecoded {
-				event, err = undecoded(c.raw[i]), nil
+				event, err = follow.Undecoded(c.raw[i]), nil
 			}
 			if err != nil {
 				if err := flush(); err != nil {

@@ -2,7 +2,6 @@ package projections
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/follow"
 )
 
 // Projection folds events into tables of its own.
@@ -37,7 +37,7 @@ type Projection struct {
 	// in ledger order, has no side effects but those in tx, and applying an
 	// event again changes nothing. What it cannot apply it refuses with an
 	// error that is not the database's.
-	Apply func(ctx context.Context, tx pgx.Tx, events []Event) error
+	Apply func(ctx context.Context, tx pgx.Tx, events []follow.Event) error
 
 	// Bulk does in a rebuild what Apply does, where that can be had faster; nil
 	// where not.
@@ -48,7 +48,7 @@ type Projection struct {
 type Bulk struct {
 	// Apply is as [Projection].Apply, but is called with any number of events,
 	// and all of them are news to the tables.
-	Apply func(ctx context.Context, tx pgx.Tx, events []Event) error
+	Apply func(ctx context.Context, tx pgx.Tx, events []follow.Event) error
 	// Bare are the tables that it only adds rows to. It needs none of their
 	// indexes, which are made when the rows are there.
 	Bare []string
@@ -90,51 +90,17 @@ func (p Projection) filter() eventstore.Filter {
 	return f
 }
 
-// Event is an event of the ledger as projections see it.
-type Event struct {
-	eventstore.Record // stream, revision, id, type, organization, actor, time, request, data, previous hash
-	Position          eventstore.Position
-	Hash              eventstore.Hash
-	Fact              domain.Event // the decoded data
-}
-
-// decode reads an event of the ledger. An error means that no build like this
-// one can ever read it.
-func decode(e eventstore.Event) (Event, error) {
-	record, err := e.Decode()
-	if err != nil {
-		return Event{}, err
-	}
-	if record.Type != e.Type {
-		return Event{}, fmt.Errorf("the engine says it is %s, its record %s", e.Type, record.Type)
-	}
-	fact, err := domain.Decode(domain.Type(record.Type), record.Schema, record.Data)
-	if err != nil {
-		return Event{}, err
-	}
-	return Event{Record: record, Position: e.Position, Hash: e.Hash, Fact: fact}, nil
-}
-
-// undecoded is an event without a look into its record, but for its hash.
-func undecoded(e eventstore.Event) Event {
-	draft := eventstore.Draft{ID: e.ID, Type: e.Type, Organization: e.Organization, Time: e.RecordedAt}
-	return Event{
-		Record:   eventstore.Record{Draft: draft, Stream: e.Stream, Revision: e.Revision},
-		Position: e.Position, Hash: eventstore.HashOf(e.Record),
-	}
-}
-
 // decode reads an event as the projection wants it.
-func (p *Projection) decode(e eventstore.Event) (Event, error) {
+func (p *Projection) decode(e eventstore.Event) (follow.Event, error) {
 	if p.Undecoded {
-		return undecoded(e), nil
+		return follow.Undecoded(e), nil
 	}
-	return decode(e)
+	return follow.Decode(e)
 }
 
 // decodeAll reads events up to the first that cannot be read.
-func (p *Projection) decodeAll(events []eventstore.Event) ([]Event, *poisonError) {
-	decoded := make([]Event, 0, len(events))
+func (p *Projection) decodeAll(events []eventstore.Event) ([]follow.Event, *poisonError) {
+	decoded := make([]follow.Event, 0, len(events))
 	for _, e := range events {
 		d, err := p.decode(e)
 		if err != nil {

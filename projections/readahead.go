@@ -5,12 +5,13 @@ import (
 	"time"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/follow"
 	"github.com/sentryagent/agentidp/internal/wait"
 )
 
 // step is a batch of a subscription, decoded.
 type step struct {
-	events   []Event
+	events   []follow.Event
 	poison   *poisonError // the event after them, which cannot be decoded
 	position eventstore.Position
 	head     eventstore.Position

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/follow"
 	"github.com/sentryagent/agentidp/internal/pg"
 	"github.com/sentryagent/agentidp/internal/wait"
 )
@@ -77,7 +78,7 @@ func (r *Rebuilder) trySwitch(ctx context.Context, s *shadow, patience time.Dura
 	ctx, cancel := context.WithTimeout(ctx, txTimeout)
 	defer cancel()
 	p, to := s.projection, s.position
-	var last []Event
+	var last []follow.Event
 	var locked time.Time
 	err = pgx.BeginTxFunc(ctx, s.conn, s.begin, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, lockNext(p.Tables)); err != nil { // before others have to wait for us

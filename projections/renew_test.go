@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/follow"
 	"github.com/sentryagent/agentidp/internal/pgtest"
 	"github.com/sentryagent/agentidp/projections"
 )
@@ -42,7 +43,7 @@ func notes(version int, applied func()) projections.Projection {
 	}
 	return projections.Projection{
 		Name: "notes", Version: version, Core: true, Tables: []string{"notes"},
-		Apply: func(ctx context.Context, tx pgx.Tx, events []projections.Event) error {
+		Apply: func(ctx context.Context, tx pgx.Tx, events []follow.Event) error {
 			applied()
 			batch := &pgx.Batch{}
 			for _, e := range events {

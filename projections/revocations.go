@@ -10,6 +10,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/follow"
 	"github.com/sentryagent/agentidp/internal/wait"
 )
 
@@ -82,7 +83,7 @@ type Fold struct {
 	Types []domain.Type
 	// Apply takes one event of these types, in ledger order, never two at once.
 	// It may be given an event of another type, and must be quick.
-	Apply func(Event)
+	Apply func(follow.Event)
 	// Save gives a copy of what is known, to be encoded as JSON, and Restore takes
 	// it in when nothing is known yet. What came since may be applied once more.
 	Save    func() any

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/follow"
 	"github.com/sentryagent/agentidp/internal/wait"
 )
 
@@ -168,7 +169,7 @@ func (r *Revocations) catchUp(ctx context.Context, ask func(context.Context) (ev
 			if err != nil {
 				return events, err
 			}
-			event, err := decode(stored)
+			event, err := follow.Decode(stored)
 			if err != nil {
 				return events, fmt.Errorf("event at position %d: %w", stored.Position, err)
 			}
@@ -193,7 +194,7 @@ func (r *Revocations) restoreOnce(ctx context.Context) error {
 }
 
 // apply takes one event. Where a read fails later, the next one goes on after it.
-func (r *Revocations) apply(e Event) {
+func (r *Revocations) apply(e follow.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	about, ending := domain.About(e.Fact), domain.EndingOf(e.Fact)
@@ -222,7 +223,7 @@ func (r *Revocations) apply(e Event) {
 }
 
 // after is what has become of an owner of tokens with an event that ends them.
-func (f fate) after(e Event, ending domain.Ending) fate {
+func (f fate) after(e follow.Event, ending domain.Ending) fate {
 	f.Cut, f.At = e.Position, e.Time
 	switch ending.Owner {
 	case domain.ShutOut:

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/follow"
 )
 
 // Read models are written with one statement per table and batch: arrays go
@@ -30,7 +31,7 @@ type place struct {
 }
 
 // take reports whether an event is news to the row, and notes that it is in.
-func (p *place) take(e Event) bool {
+func (p *place) take(e follow.Event) bool {
 	if e.Position <= p.changed {
 		return false
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/follow"
 	"github.com/sentryagent/agentidp/projections"
 )
 
@@ -35,8 +36,8 @@ func (w *world) node(t testing.TB, name string, options projections.RunnerOption
 }
 
 // counting is a projection without tables.
-func counting(name string, apply func([]projections.Event) error) projections.Projection {
-	return projections.Projection{Name: name, Version: 1, Apply: func(_ context.Context, _ pgx.Tx, events []projections.Event) error {
+func counting(name string, apply func([]follow.Event) error) projections.Projection {
+	return projections.Projection{Name: name, Version: 1, Apply: func(_ context.Context, _ pgx.Tx, events []follow.Event) error {
 		return apply(events)
 	}}
 }
@@ -72,7 +73,7 @@ func TestPoisonHaltsOnlyItsProjectionRightBeforeTheEvent(t *testing.T) {
 			w := newWorld(t)
 			organization, log := newOrganizationID(), &logLines{}
 			var before, applied atomic.Int64
-			victim := counting("victim", func(events []projections.Event) error {
+			victim := counting("victim", func(events []follow.Event) error {
 				for _, e := range events {
 					if f, ok := e.Fact.(domain.AgentSuspended); ok && f.Reason == "poison" {
 						return errors.New("I cannot")
@@ -81,7 +82,7 @@ func TestPoisonHaltsOnlyItsProjectionRightBeforeTheEvent(t *testing.T) {
 				before.Add(int64(len(events)))
 				return nil
 			})
-			other := counting("other", func(events []projections.Event) error { applied.Add(int64(len(events))); return nil })
+			other := counting("other", func(events []follow.Event) error { applied.Add(int64(len(events))); return nil })
 			other.Types = []domain.Type{"agent.created"}
 			for range 7 {
 				record(t, w.store, newStream(), organization, created(newAgentID(), organization))
@@ -145,11 +146,11 @@ func TestHaltedProjectionGoesOnInANewerBuild(t *testing.T) {
 	w := newWorld(t)
 	organization := newOrganizationID()
 	last := record(t, w.store, newStream(), organization, created(newAgentID(), organization))
-	old := counting("p", func([]projections.Event) error { panic("what is this?") })
+	old := counting("p", func([]follow.Event) error { panic("what is this?") })
 	w.node(t, "old", projections.RunnerOptions{HaltedRetry: 20 * time.Millisecond}, old)
 	eventually(t, "it halts", func() bool { _, _, state, _ := w.checkpoint(t, "p"); return state == "halted" })
 
-	newer := counting("p", func([]projections.Event) error { return nil })
+	newer := counting("p", func([]follow.Event) error { return nil })
 	w.node(t, "newer", projections.RunnerOptions{}, newer)
 	eventually(t, "it goes on", func() bool {
 		position, failed, state, reason := w.checkpoint(t, "p")
@@ -163,7 +164,7 @@ func TestDatabaseErrorsAreNeverPoison(t *testing.T) {
 	organization, log := newOrganizationID(), &logLines{}
 	last := record(t, w.store, newStream(), organization, created(newAgentID(), organization))
 	var tries atomic.Int64
-	p := projections.Projection{Name: "p", Version: 1, Apply: func(ctx context.Context, tx pgx.Tx, events []projections.Event) error {
+	p := projections.Projection{Name: "p", Version: 1, Apply: func(ctx context.Context, tx pgx.Tx, events []follow.Event) error {
 		var sql string
 		switch tries.Add(1) {
 		case 1:
@@ -193,7 +194,7 @@ func TestOneRunnerIsActiveAndAnotherTakesOver(t *testing.T) {
 	organization := newOrganizationID()
 	var by [2]atomic.Int64
 	node := func(i int) (stop func()) {
-		return w.node(t, fmt.Sprint("node ", i), projections.RunnerOptions{}, counting("p", func(events []projections.Event) error {
+		return w.node(t, fmt.Sprint("node ", i), projections.RunnerOptions{}, counting("p", func(events []follow.Event) error {
 			by[i].Add(int64(len(events)))
 			return nil
 		}))
@@ -223,7 +224,7 @@ func TestOneRunnerIsActiveAndAnotherTakesOver(t *testing.T) {
 	}
 
 	// A node that dies takes its sessions with it.
-	stopThird := w.node(t, "third", projections.RunnerOptions{}, counting("p", func(events []projections.Event) error {
+	stopThird := w.node(t, "third", projections.RunnerOptions{}, counting("p", func(events []follow.Event) error {
 		by[0].Add(int64(len(events)))
 		return nil
 	}))
@@ -248,7 +249,7 @@ func TestMovedCheckpointFencesTheRunner(t *testing.T) {
 	}
 	var applied []eventstore.Position
 	var count atomic.Int64
-	w.node(t, "node", projections.RunnerOptions{}, counting("p", func(events []projections.Event) error {
+	w.node(t, "node", projections.RunnerOptions{}, counting("p", func(events []follow.Event) error {
 		for _, e := range events {
 			applied = append(applied, e.Position)
 		}
@@ -277,7 +278,7 @@ func TestHighWriteLoadCoalesces(t *testing.T) {
 	w := newWorld(t)
 	organization := newOrganizationID()
 	var transactions, events atomic.Int64
-	p := counting("p", func(batch []projections.Event) error {
+	p := counting("p", func(batch []follow.Event) error {
 		transactions.Add(1)
 		events.Add(int64(len(batch)))
 		return nil

@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/sentryagent/agentidp/follow"
 	"github.com/sentryagent/agentidp/projections/transparency"
 )
 
@@ -23,7 +24,7 @@ func Transparency() Projection {
 	}
 }
 
-func applyTransparency(ctx context.Context, tx pgx.Tx, events []Event) error {
+func applyTransparency(ctx context.Context, tx pgx.Tx, events []follow.Event) error {
 	leaves := make([]transparency.Leaf, len(events))
 	for i, e := range events {
 		leaves[i] = transparency.Leaf{Organization: e.Organization, Position: e.Position, Entry: e.Hash}

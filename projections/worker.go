@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/follow"
 	"github.com/sentryagent/agentidp/internal/lease"
 	"github.com/sentryagent/agentidp/internal/wait"
 )
@@ -131,7 +132,7 @@ func (w *worker) take(ctx context.Context, s step) error {
 	}
 	switch {
 	case len(s.events) > 0:
-		advance := func(events []Event, to eventstore.Position) error { return w.advance(ctx, events, to) }
+		advance := func(events []follow.Event, to eventstore.Position) error { return w.advance(ctx, events, to) }
 		if err := divide(s.events, to, advance); err != nil {
 			return w.stop(ctx, err)
 		}
@@ -147,7 +148,7 @@ func (w *worker) take(ctx context.Context, s step) error {
 	return w.reached(s.head)
 }
 
-func (w *worker) advance(ctx context.Context, events []Event, to eventstore.Position) error {
+func (w *worker) advance(ctx context.Context, events []follow.Event, to eventstore.Position) error {
 	if err := advance(ctx, w.runner.pool, w.projection, w.stored, to, events); err != nil {
 		return err
 	}
