@@ -42,7 +42,9 @@ var direction = map[string][]string{
 	"replay/replaytest": {"replay/verify", "projections", "eventstore", "domain", "migrations", "internal/pgtest"},
 
 	// Where it is all put together.
-	"cmd": {"api", "domain", "eventstore", "internal", "ledger", "migrations", "projections", "reactors", "replay"},
+	"server":            {"api", "domain", "eventstore", "internal", "ledger", "migrations", "projections", "reactors", "replay"},
+	"server/servertest": {"server", "eventstore", "internal", "migrations"},
+	"cmd":               {"server", "api", "domain", "eventstore", "internal", "ledger", "migrations", "projections", "replay"},
 
 	"tools": everything, // no part of the product
 	"test":  everything, // nor this: it attacks the whole of it

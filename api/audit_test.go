@@ -15,10 +15,10 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/internal/pgtest"
+	idp "github.com/sentryagent/agentidp/server"
 )
 
 // append puts an event into the ledger past all commands, with a valid chain.
@@ -32,9 +32,9 @@ func (s *scene) append(tb testing.TB, stream string, event eventstore.Draft) {
 }
 
 // openLedger opens the ledger as an auditor does, whichever engine it is on.
-func (s *scene) openLedger(tb testing.TB) *app.Ledger {
+func (s *scene) openLedger(tb testing.TB) *idp.Ledger {
 	tb.Helper()
-	l, err := app.OpenLedger(tb.Context(), s.world.Config(tb))
+	l, err := idp.OpenLedger(tb.Context(), s.world.Config(tb))
 	if err != nil {
 		tb.Fatal(err)
 	}

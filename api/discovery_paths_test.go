@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app/apptest"
+	"github.com/sentryagent/agentidp/server/servertest"
 )
 
 const assertionAlgorithms = "RS256 PS256 ES256 ES384 EdDSA Ed25519"
@@ -14,7 +14,7 @@ const assertionAlgorithms = "RS256 PS256 ES256 ES384 EdDSA Ed25519"
 func TestIssuersWithAPathAreFoundWhereClientsLook(t *testing.T) {
 	t.Parallel()
 	const base = "https://id.example.com"
-	at := newServer(t, apptest.NewWorld(t, "PUBLIC_URL="+base+"/idp", "OIDC_ISSUER="+base+"/t1/x").Serve(t))
+	at := newServer(t, servertest.NewWorld(t, "PUBLIC_URL="+base+"/idp", "OIDC_ISSUER="+base+"/t1/x").Serve(t))
 	for _, path := range []string{
 		"/.well-known/oauth-authorization-server", "/.well-known/oauth-authorization-server/t1/x",
 		"/.well-known/openid-configuration", "/.well-known/openid-configuration/t1/x", "/t1/x/.well-known/openid-configuration",

@@ -11,10 +11,10 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app/apptest"
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/internal/pgtest"
 	"github.com/sentryagent/agentidp/migrations"
+	"github.com/sentryagent/agentidp/server/servertest"
 )
 
 func TestDiscoveryDocumentsAgreeWithTheServer(t *testing.T) {
@@ -174,7 +174,7 @@ func TestWithoutTheDatabaseItIsUnhealthyUntilItIsBack(t *testing.T) {
 	if _, err := migrations.Up(t.Context(), services.OwnerDatabaseURL); err != nil {
 		t.Fatal(err)
 	}
-	s := enter(t, apptest.NewWorld(t, "EVENTSTORE=postgres", "DATABASE_URL="+services.DatabaseURL, "DB_POOL_CONNECTION_TIMEOUT_MS=500"))
+	s := enter(t, servertest.NewWorld(t, "EVENTSTORE=postgres", "DATABASE_URL="+services.DatabaseURL, "DB_POOL_CONNECTION_TIMEOUT_MS=500"))
 	a := s.agent(t, s.organization(t, nil), "agents:read")
 	token := s.token(t, a, "")
 	if err := services.StopPostgres(t.Context()); err != nil {

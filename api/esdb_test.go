@@ -6,14 +6,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app/apptest"
+	"github.com/sentryagent/agentidp/server/servertest"
 )
 
 // With the ledger in an EventStoreDB everything is as it was: what is written
 // is read, revoked is revoked on every node, the trail shows and proves it.
 func TestTheLedgerMayBeInEventStoreDB(t *testing.T) {
 	t.Parallel()
-	cluster, settings := apptest.ESDB(t, 3)
+	cluster, settings := servertest.ESDB(t, 3)
 	s := newScene(t, settings...)
 	n, stranger := s.tenant(t), s.tenant(t)
 	other := s.another(t)

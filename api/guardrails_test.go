@@ -19,15 +19,15 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/internal/keyring"
+	idp "github.com/sentryagent/agentidp/server"
 )
 
 // keyring opens the server's own keys.
 func (s *scene) keyring(tb testing.TB) *keyring.Keyring {
 	tb.Helper()
 	config := s.world.Config(tb)
-	pool, err := app.OpenDatabase(tb.Context(), config)
+	pool, err := idp.OpenDatabase(tb.Context(), config)
 	if err != nil {
 		tb.Fatal(err)
 	}

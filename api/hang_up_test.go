@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app/apptest"
+	"github.com/sentryagent/agentidp/server/servertest"
 )
 
 // loud keeps the lines above WARN.
@@ -80,7 +80,7 @@ func (h *hangingUp) get(ctx context.Context, path string, most int64, longest ti
 func TestClientsThatHangUpAlarmNobody(t *testing.T) {
 	t.Parallel()
 	log := &loud{}
-	world := apptest.NewWorld(t)
+	world := servertest.NewWorld(t)
 	base := world.ServeLogged(t, slog.New(log))
 	s := &scene{
 		server: newServer(t, base), world: world,

@@ -22,8 +22,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sentryagent/agentidp/api"
-	"github.com/sentryagent/agentidp/cmd/agentidp/app/apptest"
 	"github.com/sentryagent/agentidp/internal/pgtest"
+	"github.com/sentryagent/agentidp/server/servertest"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -369,7 +369,7 @@ func texts(objects []map[string]any, field string) []string {
 // scene is a world with a server and its operator, signed in.
 type scene struct {
 	*server
-	world    *apptest.World
+	world    *servertest.World
 	operator string // a token with every scope
 	root     agent  // the operator's agent
 }
@@ -379,7 +379,7 @@ type scene struct {
 func newScene(tb testing.TB, settings ...string) *scene {
 	tb.Helper()
 	port := strconv.Itoa(freePort(tb))
-	world := apptest.NewWorld(tb, append([]string{
+	world := servertest.NewWorld(tb, append([]string{
 		"PUBLIC_URL=http://127.0.0.1:" + port,
 		"MASTER_KEY_FILE=" + filepath.Join(tb.TempDir(), "master.key"),
 	}, settings...)...)
@@ -387,7 +387,7 @@ func newScene(tb testing.TB, settings ...string) *scene {
 }
 
 // enter starts a server of a world and signs the operator in.
-func enter(tb testing.TB, world *apptest.World, settings ...string) *scene {
+func enter(tb testing.TB, world *servertest.World, settings ...string) *scene {
 	tb.Helper()
 	s := &scene{
 		server: newServer(tb, world.Serve(tb, settings...)), world: world,

@@ -12,7 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app/apptest"
+	"github.com/sentryagent/agentidp/server/servertest"
 )
 
 // clock is a time of the test's own, the same for all servers.
@@ -39,7 +39,7 @@ var evening = time.Date(2031, 3, 4, 21, 0, 0, 0, time.UTC)
 func sceneAt(tb testing.TB, settings ...string) (*scene, *clock) {
 	tb.Helper()
 	c := &clock{now: evening}
-	world := apptest.NewWorld(tb, settings...)
+	world := servertest.NewWorld(tb, settings...)
 	s := &scene{
 		server: newServer(tb, world.ServeAt(tb, c.Now)), world: world,
 		root: agent{id: world.Operator.ClientID, secret: world.Operator.ClientSecret, organization: world.Operator.OrganizationID},

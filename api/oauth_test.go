@@ -21,7 +21,7 @@ import (
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app/apptest"
+	"github.com/sentryagent/agentidp/server/servertest"
 )
 
 func tokenForm(pairs ...string) request {
@@ -505,7 +505,7 @@ func TestRevocationIsIdempotentAndOnlyForOnesOwnTokens(t *testing.T) {
 // An attack leaves its trace in the victim's audit trail, but no flood.
 func TestFailedAuthenticationIsRecordedOncePerBurst(t *testing.T) {
 	t.Parallel()
-	world := apptest.NewWorld(t)
+	world := servertest.NewWorld(t)
 	var a agent
 	const attempts = 30
 	t.Run("burst", func(t *testing.T) { // the server stops at its end, and flushes

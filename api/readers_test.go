@@ -8,8 +8,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app/apptest"
 	"github.com/sentryagent/agentidp/internal/config"
+	"github.com/sentryagent/agentidp/server/servertest"
 )
 
 // 500 readers of history of one tenant are served, or told when to come again, on
@@ -22,7 +22,7 @@ func TestManyReadersOfOneTenantStopNobody(t *testing.T) {
 		t.Run(engine, func(t *testing.T) {
 			settings := []string{"EVENTSTORE=" + engine}
 			if engine == config.EventStoreESDB {
-				_, settings = apptest.ESDB(t, 1)
+				_, settings = servertest.ESDB(t, 1)
 			}
 			s := newScene(t, settings...)
 			greedy, other := s.tenant(t), s.tenant(t)

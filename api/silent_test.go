@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app/apptest"
+	"github.com/sentryagent/agentidp/server/servertest"
 )
 
 // The event store's leader falls silent and another is elected: whatever is asked
@@ -17,7 +17,7 @@ import (
 func TestASilentEventStoreIsPassedOver(t *testing.T) {
 	t.Parallel()
 	const patience = 30 * time.Second
-	cluster, settings := apptest.ESDB(t, 3)
+	cluster, settings := servertest.ESDB(t, 3)
 	s := newScene(t, settings...)
 	n := s.tenant(t)
 	form := func(path, token string) request {

@@ -17,8 +17,8 @@ import (
 	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app/apptest"
 	"github.com/sentryagent/agentidp/internal/pgtest"
+	"github.com/sentryagent/agentidp/server/servertest"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -54,8 +54,8 @@ func rules(t *testing.T) ruleFile {
 
 // A rule on a metric that nobody exports is an alert that never comes.
 func TestEveryMetricOfTheAlertsIsExported(t *testing.T) {
-	_, elsewhere := apptest.ESDB(t, 1) // a server with every part there is
-	w := apptest.NewWorld(t, elsewhere...)
+	_, elsewhere := servertest.ESDB(t, 1) // a server with every part there is
+	w := servertest.NewWorld(t, elsewhere...)
 	base := w.Serve(t)
 	refused := ask(t, base, w.Operator.ClientID, "wrong")
 	if got := ask(t, base, w.Operator.ClientID, w.Operator.ClientSecret); refused != http.StatusUnauthorized || got != http.StatusOK {
@@ -92,7 +92,7 @@ func TestEveryMetricOfTheAlertsIsExported(t *testing.T) {
 // with it: a scrape gives every series the labels job and instance, and what had
 // them before has them under another name, which no rule asks for.
 func TestMetricsSurviveAScrape(t *testing.T) {
-	w := apptest.NewWorld(t)
+	w := servertest.NewWorld(t)
 	base := w.Serve(t)
 	ask(t, base, w.Operator.ClientID, w.Operator.ClientSecret)
 	text := scrape(t, base)
@@ -183,7 +183,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 			t.Errorf("docs/metrics.md has %s, which nothing exports", name)
 		}
 	}
-	w := apptest.NewWorld(t)
+	w := servertest.NewWorld(t)
 	base := w.Serve(t)
 	for name := range metrics(t, base) {
 		family := regexp.MustCompile(`_(bucket|sum|count)$`).ReplaceAllString(name, "")

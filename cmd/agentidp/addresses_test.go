@@ -9,7 +9,7 @@ import (
 )
 
 // metricsURL is where a server says that it serves its metrics.
-func (s *server) metricsURL(tb testing.TB) string {
+func (s *node) metricsURL(tb testing.TB) string {
 	tb.Helper()
 	for line := range strings.Lines(s.stderr.String()) {
 		var entry struct{ Msg, Metrics string }
@@ -22,7 +22,7 @@ func (s *server) metricsURL(tb testing.TB) string {
 }
 
 // metrics is what a server tells of itself.
-func (s *server) metrics(tb testing.TB) string {
+func (s *node) metrics(tb testing.TB) string {
 	tb.Helper()
 	answer, err := http.Get(s.metricsURL(tb))
 	if err != nil {
@@ -66,7 +66,7 @@ func TestTrustInProxiesIsWarnedOf(t *testing.T) {
 	wary := w.serve(t, "TRUSTED_PROXIES=10.1.0.0/16,192.0.2.1/32,10.0.0.0/8,fd00::/8,2001:db8:1::/48")
 	trusting := w.serve(t, "TRUSTED_PROXIES=127.0.0.1/32")
 	bare := w.serve(t)
-	for _, s := range []*server{wary, trusting, bare} {
+	for _, s := range []*node{wary, trusting, bare} {
 		for range 2 {
 			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.client.base+"/health/live", nil)
 			if err != nil {
@@ -81,7 +81,7 @@ func TestTrustInProxiesIsWarnedOf(t *testing.T) {
 		}
 	}
 	for _, tc := range []struct {
-		s             *server
+		s             *node
 		wide, unnamed int
 	}{{wary, 2, 0}, {trusting, 0, 0}, {bare, 0, 1}} {
 		log := tc.s.stderr.String()

@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/internal/pgtest"
+	"github.com/sentryagent/agentidp/server"
 )
 
 func TestMigrateAndBootstrapMayBeRepeated(t *testing.T) {
@@ -34,7 +34,7 @@ func TestMigrateAndBootstrapMayBeRepeated(t *testing.T) {
 		t.Errorf("the first bootstrap shows no secret: %+v", made)
 	}
 	again := bootstrapped(t, w)
-	if want := (app.Operator{ClientID: made.ClientID, OrganizationID: made.OrganizationID, BaseURL: made.BaseURL}); again != want {
+	if want := (server.Operator{ClientID: made.ClientID, OrganizationID: made.OrganizationID, BaseURL: made.BaseURL}); again != want {
 		t.Errorf("the second bootstrap: %+v, want %+v", again, want)
 	}
 	another := bootstrapped(t, w, "--new-credential")
@@ -48,10 +48,10 @@ func TestMigrateAndBootstrapMayBeRepeated(t *testing.T) {
 	w.mustHoldInLedger(t, nil)
 }
 
-func bootstrapped(tb testing.TB, w *world, flags ...string) app.Operator {
+func bootstrapped(tb testing.TB, w *world, flags ...string) server.Operator {
 	tb.Helper()
 	r := runToEnd(tb, w.settings, append([]string{"bootstrap"}, flags...)...)
-	var operator app.Operator
+	var operator server.Operator
 	if err := json.Unmarshal([]byte(r.stdout), &operator); err != nil || r.code != exitOK {
 		tb.Fatalf("bootstrap %v: code %d, %v\n%s%s", flags, r.code, err, r.stdout, r.stderr)
 	}

@@ -14,10 +14,10 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/devservices"
 	"github.com/sentryagent/agentidp/internal/pgtest"
+	"github.com/sentryagent/agentidp/server"
 )
 
 // loginURL is the URL of a login on a database of private services.
@@ -296,7 +296,7 @@ func TestDatabaseBehindPgBouncer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		pool, err := app.OpenDatabase(t.Context(), settings)
+		pool, err := server.OpenDatabase(t.Context(), settings)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,9 +16,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/devservices"
+	"github.com/sentryagent/agentidp/server"
 )
 
 const (
@@ -67,11 +67,11 @@ func (d *dev) run(cmd *cobra.Command) error {
 		return err
 	}
 	d.say("bringing the schema up to date")
-	if _, err := app.Migrate(ctx, settings); err != nil {
+	if _, err := server.Migrate(ctx, settings); err != nil {
 		return err
 	}
 	if d.alone { // it may be on another port than the last time
-		if _, err := app.AdoptSettings(ctx, settings); err != nil {
+		if _, err := server.AdoptSettings(ctx, settings); err != nil {
 			return err
 		}
 	}
@@ -86,12 +86,12 @@ func (d *dev) run(cmd *cobra.Command) error {
 	if !d.given("LOG_LEVEL") {
 		logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
-	server, err := app.Start(ctx, settings, productVersion(), logger)
+	started, err := server.Start(ctx, settings, productVersion(), logger)
 	if err != nil {
 		return err
 	}
-	d.welcome(settings, operator, server.MetricsAddress())
-	err = server.Run(ctx)
+	d.welcome(settings, operator, started.MetricsAddress())
+	err = started.Run(ctx)
 	d.say("stopped; the data is kept in " + d.dir)
 	return err
 }
@@ -159,24 +159,24 @@ func (d *dev) byDefault(name, value string) {
 
 // bootstrap keeps the operator's secret for the developer; a secret that is no
 // longer there is replaced by a new one.
-func (d *dev) bootstrap(ctx context.Context, settings config.Config) (app.Operator, error) {
+func (d *dev) bootstrap(ctx context.Context, settings config.Config) (server.Operator, error) {
 	path := filepath.Join(d.dir, operatorFile)
 	kept, readErr := readOperator(path)
-	operator, err := app.Bootstrap(ctx, settings, readErr != nil)
+	operator, err := server.Bootstrap(ctx, settings, readErr != nil)
 	if err != nil {
 		return operator, err
 	}
 	if operator.ClientSecret == "" && kept.ClientID == operator.ClientID {
 		operator.ClientSecret = kept.ClientSecret
 	} else if operator.ClientSecret == "" { // the file is of another database
-		if operator, err = app.Bootstrap(ctx, settings, true); err != nil {
+		if operator, err = server.Bootstrap(ctx, settings, true); err != nil {
 			return operator, err
 		}
 	}
 	return operator, errors.Join(writeOperator(path, operator), d.writeNetrc(settings, operator))
 }
 
-func (d *dev) writeNetrc(settings config.Config, operator app.Operator) error {
+func (d *dev) writeNetrc(settings config.Config, operator server.Operator) error {
 	public, err := url.Parse(settings.PublicURL)
 	if err != nil {
 		return err
@@ -185,8 +185,8 @@ func (d *dev) writeNetrc(settings config.Config, operator app.Operator) error {
 	return writePrivate(filepath.Join(d.dir, netrcFile), []byte(line))
 }
 
-func readOperator(path string) (app.Operator, error) {
-	var operator app.Operator
+func readOperator(path string) (server.Operator, error) {
+	var operator server.Operator
 	text, err := os.ReadFile(path)
 	if err == nil {
 		err = json.Unmarshal(text, &operator)
@@ -197,7 +197,7 @@ func readOperator(path string) (app.Operator, error) {
 	return operator, err
 }
 
-func writeOperator(path string, operator app.Operator) error {
+func writeOperator(path string, operator server.Operator) error {
 	text, err := json.MarshalIndent(operator, "", "  ")
 	if err != nil {
 		return err
@@ -219,7 +219,7 @@ func writePrivate(path string, text []byte) error {
 
 func (d *dev) say(line string) { fmt.Fprintln(d.out, "→", line) }
 
-func (d *dev) welcome(settings config.Config, operator app.Operator, metricsAddress string) {
+func (d *dev) welcome(settings config.Config, operator server.Operator, metricsAddress string) {
 	fmt.Fprintf(d.out, `
 AgentIdP %s is up at %[2]s
 

@@ -3,9 +3,9 @@ package main
 import (
 	"testing"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app/apptest"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/realstore"
+	"github.com/sentryagent/agentidp/server/servertest"
 )
 
 // engines are those that the ledger can be kept in.
@@ -52,7 +52,7 @@ func newWorldOn(tb testing.TB, engine string, settings ...string) *world {
 	if engine == config.EventStorePostgres {
 		return newWorld(tb, settings...)
 	}
-	cluster, where := apptest.ESDB(tb, 3)
+	cluster, where := servertest.ESDB(tb, 3)
 	w := newWorld(tb, append(where, settings...)...)
 	w.eventStore = cluster
 	return w

@@ -181,7 +181,7 @@ func idempotentRegistrationSucceedsOnRetry(t *testing.T, w *world) {
 
 // cutOff kills a server while the last event that work leads to is being written,
 // so that it never is. The first is on record by then.
-func cutOff(t *testing.T, w *world, s *server, first, last string, work func(context.Context)) {
+func cutOff(t *testing.T, w *world, s *node, first, last string, work func(context.Context)) {
 	t.Helper()
 	hold := w.holdPostgres
 	if w.eventStore != nil {

@@ -9,13 +9,13 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/projections/transparency"
 	"github.com/sentryagent/agentidp/replay/bundle"
 	"github.com/sentryagent/agentidp/replay/move"
+	"github.com/sentryagent/agentidp/server"
 )
 
 func (c *cli) ledgerCommand() *cobra.Command {
@@ -84,7 +84,7 @@ func isFinding(err error) bool {
 }
 
 // openLedger opens the ledger of the configuration and finds which log is meant.
-func (c *cli) openLedger(ctx context.Context, organization string) (*app.Ledger, uuid.UUID, error) {
+func (c *cli) openLedger(ctx context.Context, organization string) (*server.Ledger, uuid.UUID, error) {
 	log, err := transparencyLog(organization)
 	if err != nil {
 		return nil, log, err
@@ -93,7 +93,7 @@ func (c *cli) openLedger(ctx context.Context, organization string) (*app.Ledger,
 	if err != nil {
 		return nil, log, err
 	}
-	ledger, err := app.OpenLedgerForReading(ctx, settings)
+	ledger, err := server.OpenLedgerForReading(ctx, settings)
 	if err != nil {
 		return nil, log, uncheckedError{err}
 	}
@@ -101,7 +101,7 @@ func (c *cli) openLedger(ctx context.Context, organization string) (*app.Ledger,
 }
 
 // openSigned is openLedger with the signer of its checkpoints.
-func (c *cli) openSigned(ctx context.Context, organization string) (*app.Ledger, *transparency.Signer, uuid.UUID, error) {
+func (c *cli) openSigned(ctx context.Context, organization string) (*server.Ledger, *transparency.Signer, uuid.UUID, error) {
 	ledger, log, err := c.openLedger(ctx, organization)
 	if err != nil {
 		return nil, nil, log, err
@@ -118,7 +118,7 @@ const pinnedKeyUsage = "the pinned `key` of the ledger, or a file with it; witho
 
 // openKnown is openLedger with what its logs are known by: from the key, or the
 // file with a key, that was pinned; from the master key where none was.
-func (c *cli) openKnown(ctx context.Context, organization, pinned string) (*app.Ledger, transparency.Identity, uuid.UUID, error) {
+func (c *cli) openKnown(ctx context.Context, organization, pinned string) (*server.Ledger, transparency.Identity, uuid.UUID, error) {
 	var identity transparency.Identity
 	if pinned != "" {
 		known, err := identityOf(pinned)
@@ -132,7 +132,7 @@ func (c *cli) openKnown(ctx context.Context, organization, pinned string) (*app.
 		return ledger, identity, log, err
 	}
 	identity, err = ledger.Identity(ctx)
-	if errors.Is(err, app.ErrNoMasterKey) {
+	if errors.Is(err, server.ErrNoMasterKey) {
 		err = fmt.Errorf("%w: name the key that you pinned (--key), or set MASTER_KEY_FILE", err)
 	}
 	if err != nil {

@@ -7,11 +7,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/replay/move"
+	"github.com/sentryagent/agentidp/server"
 )
 
 func (c *cli) ledgerAdoptCommand() *cobra.Command {
@@ -50,14 +50,14 @@ is broken. 2: it could not be done.`,
 }
 
 func (c *cli) ledgerAdopt(cmd *cobra.Command, acceptLoss, asJSON bool) error {
-	r, err := c.openReadSideBy(cmd, app.OpenMovedLedger)
+	r, err := c.openReadSideBy(cmd, server.OpenMovedLedger)
 	if err != nil {
 		return uncheckedError{err}
 	}
 	defer r.Close()
 	meter := newMeter(cmd.ErrOrStderr(), r.logger, "adopt", projections.All())
 	proving := newProgress(cmd.ErrOrStderr(), "proving", -1)
-	progress := app.AdoptProgress{Proven: proving.add, Rebuild: meter.report}
+	progress := server.AdoptProgress{Proven: proving.add, Rebuild: meter.report}
 	var loss domain.EventsLost
 	var rebuilt []projections.Rebuilt
 	if acceptLoss {
@@ -68,7 +68,7 @@ func (c *cli) ledgerAdopt(cmd *cobra.Command, acceptLoss, asJSON bool) error {
 	proving.done()
 	meter.end()
 	switch {
-	case errors.Is(err, app.ErrAdopted):
+	case errors.Is(err, server.ErrAdopted):
 		fmt.Fprintln(cmd.ErrOrStderr(), "Nothing to do: the database belongs to this ledger.")
 	case err != nil:
 		return adoptVerdict(err)
@@ -92,7 +92,7 @@ func adoptVerdict(err error) error {
 		return err
 	case errors.Is(err, context.Canceled):
 		return uncheckedError{errors.New("interrupted: run the same command again to go on")}
-	case errors.Is(err, app.ErrSameOrigin):
+	case errors.Is(err, server.ErrSameOrigin):
 		return uncheckedError{err}
 	case errors.Is(err, projections.ErrRunning):
 		return uncheckedError{fmt.Errorf("%w: stop all servers first", err)}

@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app/apptest"
+	"github.com/sentryagent/agentidp/server/servertest"
 )
 
 // A server that was overlooked when the ledger moved, frozen at that, must not go
@@ -45,7 +45,7 @@ func TestNoOtherLedgerIsAdopted(t *testing.T) {
 		s.wait(t, patience)
 	}
 	other := append(slices.Clone(w.settings), stranger.movedTo(t)[len(stranger.settings):]...)
-	_, nothing := apptest.ESDB(t, 1)
+	_, nothing := servertest.ESDB(t, 1)
 	empty := append(slices.Clone(w.settings), nothing...)
 	for name, settings := range map[string][]string{"another": other, "an empty one": empty} {
 		r := mustLedger(t, settings, exitFailed, "adopt")
@@ -60,7 +60,7 @@ func TestNoOtherLedgerIsAdopted(t *testing.T) {
 // movedTo copies the ledger to an EventStoreDB, and gives the settings for it.
 func (w *world) movedTo(t *testing.T) []string {
 	t.Helper()
-	there, settings := apptest.ESDB(t, 1)
+	there, settings := servertest.ESDB(t, 1)
 	copied(t, runToEnd(t, nil, "ledger", "copy", "--from", w.setting("DATABASE_URL"), "--to", there.URL(), "--json"), exitOK)
 	return append(append(slices.Clone(w.settings), settings...), "LEDGER_ORIGIN=moved.agentidp.test")
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/projections/transparency"
+	"github.com/sentryagent/agentidp/server"
 )
 
 func (c *cli) ledgerCheckpointCommand() *cobra.Command {
@@ -134,7 +134,7 @@ func (o checkpointOptions) print(cmd *cobra.Command, shown shownCheckpoint) (err
 
 // takesWrites refuses a database that no server can work with: there the log lacks
 // what it lacks, and nobody can add it.
-func takesWrites(ctx context.Context, ledger *app.Ledger) error {
+func takesWrites(ctx context.Context, ledger *server.Ledger) error {
 	var readOnly bool
 	err := ledger.Pool.QueryRow(ctx, `SELECT current_setting('transaction_read_only')::boolean`).Scan(&readOnly)
 	if err == nil && readOnly {

@@ -11,10 +11,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/replay/move"
+	"github.com/sentryagent/agentidp/server"
 )
 
 // The environment variables that stand in for the flags: what is on a command
@@ -92,12 +92,12 @@ func (o *copyOptions) complete(environ []string) error {
 
 func ledgerCopy(cmd *cobra.Command, o copyOptions) error {
 	ctx := cmd.Context()
-	source, err := app.OpenLedgerAt(ctx, o.from)
+	source, err := server.OpenLedgerAt(ctx, o.from)
 	if err != nil {
 		return uncheckedError{fmt.Errorf("--from: %w", err)}
 	}
 	defer source.Close()
-	target, err := app.OpenLedgerAt(ctx, o.to)
+	target, err := server.OpenLedgerAt(ctx, o.to)
 	if err != nil {
 		return uncheckedError{fmt.Errorf("--to: %w", err)}
 	}

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app/apptest"
 	"github.com/sentryagent/agentidp/internal/pgtest"
 	"github.com/sentryagent/agentidp/internal/realstore"
+	"github.com/sentryagent/agentidp/server/servertest"
 )
 
 func copied(t *testing.T, r result, code int) (shown shownCopy) {
@@ -34,7 +34,7 @@ func TestALedgerMovesHouseUnderLoadAndBackAgain(t *testing.T) {
 	s := w.serve(t)
 	token := s.mustToken(t, w.operator.ClientID, w.operator.ClientSecret, "admin:orgs audit:read")
 	s.must(t, 200, "GET", "/api/v1/organizations/"+w.operator.OrganizationID+"/checkpoint", token, nil)
-	server, _ := apptest.ESDB(t, 1)
+	server, _ := servertest.ESDB(t, 1)
 	there := realstore.Ledger(server.URL(), "moved")
 	here := w.setting("DATABASE_URL")
 

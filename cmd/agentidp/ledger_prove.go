@@ -10,9 +10,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/projections/transparency"
 	"github.com/sentryagent/agentidp/replay/bundle"
+	"github.com/sentryagent/agentidp/server"
 )
 
 func (c *cli) ledgerProveCommand() *cobra.Command {
@@ -62,7 +62,7 @@ func (c *cli) ledgerProve(cmd *cobra.Command, event, organization, key string) e
 	return err
 }
 
-func prove(ctx context.Context, ledger *app.Ledger, log uuid.UUID, verifierKey string, id uuid.UUID) ([]byte, error) {
+func prove(ctx context.Context, ledger *server.Ledger, log uuid.UUID, verifierKey string, id uuid.UUID) ([]byte, error) {
 	event, found, err := ledger.Event(ctx, id)
 	switch {
 	case err != nil:

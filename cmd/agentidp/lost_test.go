@@ -10,10 +10,10 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app/apptest"
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/eventstore/esdb/model"
 	"github.com/sentryagent/agentidp/eventstore/esdb/wiretest"
+	"github.com/sentryagent/agentidp/server/servertest"
 )
 
 // state is the ledger's store as it was at some time.
@@ -68,7 +68,7 @@ func onAStoreThatIsPutBack(t *testing.T, run func(*testing.T, *world, *wiretest.
 	})
 	t.Run("esdb", func(t *testing.T) {
 		t.Parallel()
-		cluster, settings := apptest.ESDB(t, 1)
+		cluster, settings := servertest.ESDB(t, 1)
 		run(t, newWorld(t, settings...), cluster)
 	})
 }
@@ -234,7 +234,7 @@ func TestWhatWasSignedTellsOfALossThatTheDatabaseDoesNotKnow(t *testing.T) {
 }
 
 // stop ends a server as an operator does.
-func stop(t *testing.T, s *server) {
+func stop(t *testing.T, s *node) {
 	t.Helper()
 	s.signal(t, syscall.SIGTERM)
 	s.wait(t, patience)

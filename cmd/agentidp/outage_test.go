@@ -38,7 +38,7 @@ func TestPostgresRestartedUnderLoadIsSurvived(t *testing.T) {
 }
 
 // mustHaveKnown looks for what the server could not explain.
-func (s *server) mustHaveKnown(tb testing.TB) {
+func (s *node) mustHaveKnown(tb testing.TB) {
 	tb.Helper()
 	for line := range strings.Lines(s.stderr.String()) {
 		if strings.Contains(line, `"msg":"internal error"`) {

@@ -25,7 +25,7 @@ func holders(ctx context.Context, pool *pgxpool.Pool, part string) (pids []int32
 }
 
 // leader starts a server and waits until it holds the leases of the parts.
-func (w *world) leader(tb testing.TB, pool *pgxpool.Pool, parts ...string) (*server, map[string]int32) {
+func (w *world) leader(tb testing.TB, pool *pgxpool.Pool, parts ...string) (*node, map[string]int32) {
 	tb.Helper()
 	s, held := w.serve(tb), map[string]int32{}
 	for _, part := range parts {

@@ -9,9 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/server"
 )
 
 func (c *cli) projectionsCommand() *cobra.Command {
@@ -33,16 +33,16 @@ line makes no sense.`,
 
 // readSide is what the commands on read models work with.
 type readSide struct {
-	*app.Ledger
+	*server.Ledger
 	logger *slog.Logger
 }
 
 // openReadSide connects as a server does. The caller closes it.
 func (c *cli) openReadSide(cmd *cobra.Command) (*readSide, error) {
-	return c.openReadSideBy(cmd, app.OpenLedger)
+	return c.openReadSideBy(cmd, server.OpenLedger)
 }
 
-func (c *cli) openReadSideBy(cmd *cobra.Command, open func(context.Context, config.Config) (*app.Ledger, error)) (*readSide, error) {
+func (c *cli) openReadSideBy(cmd *cobra.Command, open func(context.Context, config.Config) (*server.Ledger, error)) (*readSide, error) {
 	settings, err := c.config()
 	if err != nil {
 		return nil, err

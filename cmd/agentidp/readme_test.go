@@ -12,8 +12,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app"
-	"github.com/sentryagent/agentidp/cmd/agentidp/app/apptest"
+	"github.com/sentryagent/agentidp/server"
+	"github.com/sentryagent/agentidp/server/servertest"
 )
 
 // shellBlock is a fenced block of Markdown that readers are meant to type.
@@ -43,7 +43,7 @@ func typed(t *testing.T, document string, wants ...string) {
 	for _, block := range shellBlock.FindAllSubmatch(text, -1) {
 		script.Write(block[1])
 	}
-	w := apptest.NewWorld(t)
+	w := servertest.NewWorld(t)
 	dir := readersFolder(t, w)
 	shell := exec.CommandContext(t.Context(), "sh", "-eu")
 	shell.Dir, shell.Stdin = dir, strings.NewReader(script.String())
@@ -59,7 +59,7 @@ func typed(t *testing.T, document string, wants ...string) {
 }
 
 // readersFolder is a folder as make run leaves it, for a server that is up.
-func readersFolder(t *testing.T, w *apptest.World) string {
+func readersFolder(t *testing.T, w *servertest.World) string {
 	t.Helper()
 	dir := t.TempDir()
 	private := filepath.Join(dir, ".agentidp")
@@ -73,7 +73,7 @@ func readersFolder(t *testing.T, w *apptest.World) string {
 }
 
 // leaveOperator leaves what readers use of the operator.
-func leaveOperator(t *testing.T, private string, operator app.Operator) {
+func leaveOperator(t *testing.T, private string, operator server.Operator) {
 	t.Helper()
 	text, err := json.MarshalIndent(operator, "", "  ")
 	if err != nil {

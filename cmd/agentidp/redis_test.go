@@ -49,7 +49,7 @@ func redisURLAs(t *testing.T, services *devservices.Services, user *url.Userinfo
 
 // awaitRedis waits until both kinds of health tell of Redis and the limiter what
 // is wanted; the database is healthy all the while.
-func (s *server) awaitRedis(t *testing.T, redisIs, mode string) {
+func (s *node) awaitRedis(t *testing.T, redisIs, mode string) {
 	t.Helper()
 	await(t, fmt.Sprintf("Redis to be %s and limits %s", redisIs, mode), func(ctx context.Context) error {
 		overall := "degraded"
@@ -126,7 +126,7 @@ func awaitRefusals(t *testing.T, client *redis.Client, more int) {
 }
 
 // mustHaveLogged holds how often the server said that Redis was lost, and is back.
-func (s *server) mustHaveLogged(t *testing.T, lost, back int) {
+func (s *node) mustHaveLogged(t *testing.T, lost, back int) {
 	t.Helper()
 	text := s.stderr.String()
 	if l, b := strings.Count(text, redisLost), strings.Count(text, redisBack); l != lost || b != back {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app"
+	"github.com/sentryagent/agentidp/server"
 )
 
 func (c *cli) serveCommand() *cobra.Command {
@@ -27,7 +27,7 @@ database and one Redis: give them the same master key file.`,
 			}
 			logger := newLogger(cmd, settings)
 			logger.Info("starting", "version", productVersion(), slog.Any("config", settings))
-			server, err := app.Start(cmd.Context(), settings, productVersion(), logger)
+			server, err := server.Start(cmd.Context(), settings, productVersion(), logger)
 			if err != nil {
 				return err
 			}
@@ -52,7 +52,7 @@ restore onto another cluster. Running it again does nothing.`,
 			if err != nil {
 				return err
 			}
-			done, err := app.Migrate(cmd.Context(), settings)
+			done, err := server.Migrate(cmd.Context(), settings)
 			for _, name := range done.Applied {
 				fmt.Fprintln(cmd.OutOrStdout(), "applied", name)
 			}
@@ -85,7 +85,7 @@ If the operator itself was lost, another one is made in its place.`,
 			if err != nil {
 				return err
 			}
-			operator, err := app.Bootstrap(cmd.Context(), settings, newCredential)
+			operator, err := server.Bootstrap(cmd.Context(), settings, newCredential)
 			if err != nil {
 				return err
 			}
@@ -98,7 +98,7 @@ If the operator itself was lost, another one is made in its place.`,
 }
 
 // explainOperator says what the operator's JSON does not.
-func explainOperator(w io.Writer, operator app.Operator) {
+func explainOperator(w io.Writer, operator server.Operator) {
 	if operator.Replaces != "" {
 		fmt.Fprintf(w, "The operator %s cannot run the platform any more; the operator is now %s.\n", operator.Replaces, operator.ClientID)
 	}

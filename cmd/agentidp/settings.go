@@ -6,8 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/server"
 )
 
 func (c *cli) settingsCommand() *cobra.Command {
@@ -42,7 +42,7 @@ Exit code 0: done, or there was nothing to do. 2: it could not be done.`,
 			if err != nil {
 				return err
 			}
-			changes, err := app.AdoptSettings(cmd.Context(), settings)
+			changes, err := server.AdoptSettings(cmd.Context(), settings)
 			if errors.Is(err, projections.ErrRunning) {
 				err = fmt.Errorf("%w: stop all servers first", err)
 			}

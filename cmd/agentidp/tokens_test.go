@@ -58,7 +58,7 @@ func (w *world) backup(tb testing.TB) (name string) {
 func TestWhatALostLedgerIssuedIsRefusedAfterARestore(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	stop := func(s *server) {
+	stop := func(s *node) {
 		t.Helper()
 		s.signal(t, syscall.SIGTERM)
 		s.wait(t, patience)

@@ -17,13 +17,13 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/eventstore/esdb/wiretest"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/devservices"
 	"github.com/sentryagent/agentidp/internal/pgtest"
+	"github.com/sentryagent/agentidp/server"
 )
 
 // world is what the servers of one test share: a database, a Redis, a master
@@ -31,7 +31,7 @@ import (
 type world struct {
 	settings     []string
 	superuserURL string // of the servers' database
-	operator     app.Operator
+	operator     server.Operator
 	eventStore   *wiretest.Cluster // nil where the ledger is elsewhere
 	servers      *atomic.Int64     // that were launched
 }
@@ -86,31 +86,31 @@ func (w *world) prepare(tb testing.TB) {
 	}
 }
 
-// server is a run of the serve command that answers.
-type server struct {
+// node is a run of the serve command that answers.
+type node struct {
 	*process
 	*client
 	port int
 }
 
 // serve starts a server on a free port.
-func (w *world) serve(tb testing.TB, settings ...string) *server {
+func (w *world) serve(tb testing.TB, settings ...string) *node {
 	tb.Helper()
 	return w.serveOn(tb, freePort(tb), settings...)
 }
 
-func (w *world) serveOn(tb testing.TB, port int, settings ...string) *server {
+func (w *world) serveOn(tb testing.TB, port int, settings ...string) *node {
 	tb.Helper()
 	s := w.launchServer(tb, port, settings...)
 	s.awaitOutput(tb, &s.stderr, `"msg":"serving"`)
 	return s
 }
 
-func (w *world) launchServer(tb testing.TB, port int, settings ...string) *server {
+func (w *world) launchServer(tb testing.TB, port int, settings ...string) *node {
 	tb.Helper()
 	environ := append(append([]string{}, w.settings...), "PORT="+strconv.Itoa(port))
 	p := launchAs(tb, w.nextServer(), append(environ, settings...), "serve")
-	return &server{process: p, client: newClient(tb, "http://127.0.0.1:"+strconv.Itoa(port)), port: port}
+	return &node{process: p, client: newClient(tb, "http://127.0.0.1:"+strconv.Itoa(port)), port: port}
 }
 
 // nextServer is the program of the next server. OLD_PROGRAM names that of an earlier
@@ -165,7 +165,7 @@ func (w *world) setting(name string) (value string) {
 }
 
 // openLedger opens the ledger and its database as an auditor does.
-func (w *world) openLedger(tb testing.TB) *app.Ledger {
+func (w *world) openLedger(tb testing.TB) *server.Ledger {
 	tb.Helper()
 	ledger := w.open(tb)
 	tb.Cleanup(ledger.Close)
@@ -173,13 +173,13 @@ func (w *world) openLedger(tb testing.TB) *app.Ledger {
 }
 
 // open is openLedger for who closes it.
-func (w *world) open(tb testing.TB) *app.Ledger {
+func (w *world) open(tb testing.TB) *server.Ledger {
 	tb.Helper()
 	settings, err := config.Load(w.settings, "")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	ledger, err := app.OpenLedger(tb.Context(), settings)
+	ledger, err := server.OpenLedger(tb.Context(), settings)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -248,12 +248,12 @@ type tenant struct {
 }
 
 // tenant makes one whose organization has no quotas.
-func (s *server) tenant(tb testing.TB, w *world) *tenant {
+func (s *node) tenant(tb testing.TB, w *world) *tenant {
 	tb.Helper()
 	return s.tenantWith(tb, w, map[string]any{"planTier": "enterprise"})
 }
 
-func (s *server) tenantWith(tb testing.TB, w *world, organization map[string]any) *tenant {
+func (s *node) tenantWith(tb testing.TB, w *world, organization map[string]any) *tenant {
 	tb.Helper()
 	t := &tenant{operatorToken: s.mustToken(tb, w.operator.ClientID, w.operator.ClientSecret,
 		"admin:orgs agents:read agents:write audit:read tokens:read")}

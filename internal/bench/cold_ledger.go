@@ -9,19 +9,19 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/keyring"
 	"github.com/sentryagent/agentidp/internal/wait"
 	writeside "github.com/sentryagent/agentidp/ledger"
+	"github.com/sentryagent/agentidp/server"
 )
 
 // coldLedger is a ledger of either engine without a server, to issue many
 // tokens the way a server does but for HTTP and the signature.
 type coldLedger struct {
-	*app.Ledger
+	*server.Ledger
 	settings config.Config
 	keys     *keyring.MasterKey
 }
@@ -35,7 +35,7 @@ func (b *bench) openCold(ctx context.Context, at ledgerAt) (*coldLedger, error) 
 	if err != nil {
 		return nil, err
 	}
-	opened, err := app.OpenLedger(ctx, settings)
+	opened, err := server.OpenLedger(ctx, settings)
 	return &coldLedger{opened, settings, keys}, err
 }
 

@@ -18,7 +18,7 @@ const callTakes = time.Millisecond
 // engines are two servers that are the same but for where their ledger is.
 type engines struct {
 	cluster          *wiretest.Cluster
-	esdb, postgres   *server
+	esdb, postgres   *node
 	esdbs, postgress *tenant // their tenants
 
 	atESDB, atPostgres ledgerAt
@@ -31,7 +31,7 @@ func (b *bench) onBothEngines(ctx context.Context, name string, measured func(*e
 		return err
 	}
 	defer e.cluster.Close()
-	start := func(database, esdbURL string, at *ledgerAt) (*server, *tenant, error) {
+	start := func(database, esdbURL string, at *ledgerAt) (*node, *tenant, error) {
 		var err error
 		if *at, err = b.migrated(ctx, database); err != nil {
 			return nil, nil, err
@@ -102,7 +102,7 @@ func (b *bench) esdbServer(ctx context.Context) error {
 // mostCalls is how many calls a token may take, by the number of clients.
 var mostCalls = map[int]float64{1: 2.01, clients: 1.1}
 
-func (t *tenant) introspections(s *server, clients int) load {
+func (t *tenant) introspections(s *node, clients int) load {
 	return load{address: s.address, requests: t.requests(clients, agents, t.introspectRequest), contains: `"active":true`}
 }
 
@@ -130,7 +130,7 @@ const stretches = 5
 
 // medians has two loads take turns, and gives the medians of their rates and of
 // their latencies. The calls are counted that the first of them takes.
-func (b *bench) medians(ctx context.Context, s *server, name string, here, beside load, counted *calls) (got, other sample, err error) {
+func (b *bench) medians(ctx context.Context, s *node, name string, here, beside load, counted *calls) (got, other sample, err error) {
 	if b.profile != "" {
 		got, _, err = b.profiled(ctx, s, name, here, nil)
 		return got, sample{}, err

@@ -8,10 +8,10 @@ import (
 	"os"
 	"time"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/eventstore/esdb/wiretest"
 	"github.com/sentryagent/agentidp/internal/config"
+	"github.com/sentryagent/agentidp/server"
 )
 
 // starting measures the start of a server on a large ledger in an EventStoreDB: the
@@ -65,23 +65,23 @@ func (b *bench) starting(ctx context.Context) error {
 
 // fillElsewhere appends issuances to a ledger that may be in an EventStoreDB.
 func (b *bench) fillElsewhere(ctx context.Context, at ledgerAt, events int) error {
-	return b.onLedger(ctx, at, func(l *app.Ledger) error { return b.issueInGroups(ctx, l.Store, events) })
+	return b.onLedger(ctx, at, func(l *server.Ledger) error { return b.issueInGroups(ctx, l.Store, events) })
 }
 
 func (b *bench) headElsewhere(ctx context.Context, at ledgerAt) (head eventstore.Position, err error) {
-	err = b.onLedger(ctx, at, func(l *app.Ledger) (err error) {
+	err = b.onLedger(ctx, at, func(l *server.Ledger) (err error) {
 		head, err = l.Store.Head(ctx)
 		return err
 	})
 	return head, err
 }
 
-func (b *bench) onLedger(ctx context.Context, at ledgerAt, do func(*app.Ledger) error) error {
+func (b *bench) onLedger(ctx context.Context, at ledgerAt, do func(*server.Ledger) error) error {
 	settings, err := b.config(at)
 	if err != nil {
 		return err
 	}
-	l, err := app.OpenLedger(ctx, settings)
+	l, err := server.OpenLedger(ctx, settings)
 	if err != nil {
 		return err
 	}

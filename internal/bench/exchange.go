@@ -11,7 +11,7 @@ import (
 // exchange measures token exchange: each agent acts for the one before it,
 // beside the same agents asking for tokens of their own.
 func (b *bench) exchange(ctx context.Context) error {
-	return b.withServer(ctx, config.AlgES256, func(s *server, t *tenant) error {
+	return b.withServer(ctx, config.AlgES256, func(s *node, t *tenant) error {
 		requests, err := t.exchanges(ctx)
 		if err != nil {
 			return err

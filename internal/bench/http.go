@@ -16,7 +16,7 @@ const clients = 64
 const tokenAnswer = `"access_token"`
 
 func (b *bench) rs256(ctx context.Context) error {
-	return b.withServer(ctx, config.AlgRS256, func(s *server, t *tenant) error {
+	return b.withServer(ctx, config.AlgRS256, func(s *node, t *tenant) error {
 		if err := b.tokens(ctx, s, t, config.AlgRS256, &target{Ratio: 0.6}); err != nil {
 			return err
 		}
@@ -25,7 +25,7 @@ func (b *bench) rs256(ctx context.Context) error {
 }
 
 func (b *bench) es256(ctx context.Context) error {
-	return b.withServer(ctx, config.AlgES256, func(s *server, t *tenant) error {
+	return b.withServer(ctx, config.AlgES256, func(s *node, t *tenant) error {
 		if err := b.tokens(ctx, s, t, config.AlgES256, &target{Ratio: 1.6, P95: 30}); err != nil {
 			return err
 		}
@@ -33,7 +33,7 @@ func (b *bench) es256(ctx context.Context) error {
 	})
 }
 
-func (b *bench) withServer(ctx context.Context, alg string, measured func(*server, *tenant) error, settings ...string) (err error) {
+func (b *bench) withServer(ctx context.Context, alg string, measured func(*node, *tenant) error, settings ...string) (err error) {
 	s, err := b.startServer(ctx, b.ownLedger(), alg, settings...)
 	if err != nil {
 		return err
@@ -48,7 +48,7 @@ func (b *bench) withServer(ctx context.Context, alg string, measured func(*serve
 
 // tokens measures issuance: by many clients for as many agents, by many for
 // one agent, and by few.
-func (b *bench) tokens(ctx context.Context, s *server, t *tenant, alg string, aim *target) error {
+func (b *bench) tokens(ctx context.Context, s *node, t *tenant, alg string, aim *target) error {
 	manyAgents := b.tokenLoad(s, t, clients, agents)
 	got, floor, err := b.profiled(ctx, s, "token-"+alg, manyAgents, b.bareRSA)
 	if err != nil {
@@ -76,13 +76,13 @@ func (b *bench) tokens(ctx context.Context, s *server, t *tenant, alg string, ai
 	return nil
 }
 
-func (b *bench) tokenLoad(s *server, t *tenant, clients, ofAgents int) load {
+func (b *bench) tokenLoad(s *node, t *tenant, clients, ofAgents int) load {
 	return load{address: s.address, requests: t.requests(clients, ofAgents, t.tokenRequest), contains: tokenAnswer}
 }
 
 // reads measures what happens with a token afterwards, beside bare RSA and a
 // server that answers with a constant. The agents' tokens are of the algorithm.
-func (b *bench) reads(ctx context.Context, s *server, t *tenant, alg, suffix string) error {
+func (b *bench) reads(ctx context.Context, s *node, t *tenant, alg, suffix string) error {
 	for _, read := range []struct {
 		name, path, contains string
 		request              func(agent) []byte

@@ -15,9 +15,9 @@ func (b *bench) limits(ctx context.Context) error {
 		"RATE_LIMIT_MAX_REQUESTS=10000", "RATE_LIMIT_WINDOW_MS=1000", // more than any one agent asks for
 		"TIER_ENFORCEMENT=true",
 	}
-	return b.withServer(ctx, config.AlgES256, func(off *server, without *tenant) error {
-		return b.withServer(ctx, config.AlgES256, func(on *server, with *tenant) error {
-			get := func(s *server, t *tenant) load {
+	return b.withServer(ctx, config.AlgES256, func(off *node, without *tenant) error {
+		return b.withServer(ctx, config.AlgES256, func(on *node, with *tenant) error {
+			get := func(s *node, t *tenant) load {
 				return load{address: s.address, requests: t.requests(clients, agents, t.getRequest), contains: `"status":"active"`}
 			}
 			got, beside, err := b.profiled(ctx, on, "limits", get(on, with), func() (float64, error) {

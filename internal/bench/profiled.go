@@ -12,9 +12,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/wait"
+	"github.com/sentryagent/agentidp/server"
 )
 
 // serveProfiled is the serve command with a profiler: a line with a path
@@ -24,7 +24,7 @@ func serveProfiled(ctx context.Context, stdin io.Reader, stdout io.Writer) error
 	if err != nil {
 		return err
 	}
-	s, err := app.Start(ctx, settings, "bench", slog.New(slog.NewJSONHandler(os.Stderr, nil)))
+	s, err := server.Start(ctx, settings, "bench", slog.New(slog.NewJSONHandler(os.Stderr, nil)))
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func serveProfiled(ctx context.Context, stdin io.Reader, stdout io.Writer) error
 
 // profiled is sendInTurns; the server writes a CPU profile meanwhile, where
 // profiles are wanted.
-func (b *bench) profiled(ctx context.Context, s *server, name string, l load, other func() (float64, error)) (sample, float64, error) {
+func (b *bench) profiled(ctx context.Context, s *node, name string, l load, other func() (float64, error)) (sample, float64, error) {
 	if b.profile == "" {
 		return b.sendInTurns(ctx, l, other)
 	}

@@ -21,7 +21,7 @@ func (b *bench) readers(ctx context.Context) error {
 	return b.onBothEngines(ctx, "agentidp_readers", func(e *engines) error {
 		for _, engine := range []struct {
 			name  string
-			s     *server
+			s     *node
 			t     *tenant
 			place ledgerAt
 		}{{"PostgreSQL", e.postgres, e.postgress, e.atPostgres}, {"EventStoreDB", e.esdb, e.esdbs, e.atESDB}} {
@@ -33,7 +33,7 @@ func (b *bench) readers(ctx context.Context) error {
 	})
 }
 
-func (b *bench) besideReaders(ctx context.Context, engine string, s *server, quiet *tenant, at ledgerAt) error {
+func (b *bench) besideReaders(ctx context.Context, engine string, s *node, quiet *tenant, at ledgerAt) error {
 	greedy, err := b.newTenant(ctx, s, at, "audit:read")
 	if err != nil {
 		return err

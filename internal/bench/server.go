@@ -57,8 +57,8 @@ func (b *bench) config(at ledgerAt) (config.Config, error) {
 	return config.Load(b.environ(at, anyPort, config.AlgES256), "")
 }
 
-// server is the product, running as a process of its own.
-type server struct {
+// node is the product, running as a process of its own.
+type node struct {
 	address string
 	cmd     *exec.Cmd
 	stdin   io.WriteCloser // of a profiled server
@@ -69,7 +69,7 @@ type server struct {
 
 // startServer starts one on a ledger; settings win against the environment that
 // all of them have.
-func (b *bench) startServer(ctx context.Context, at ledgerAt, alg string, settings ...string) (*server, error) {
+func (b *bench) startServer(ctx context.Context, at ledgerAt, alg string, settings ...string) (*node, error) {
 	if b.profile != "" {
 		return b.startSelf(ctx, at, alg, settings, modeProfiled)
 	}
@@ -77,7 +77,7 @@ func (b *bench) startServer(ctx context.Context, at ledgerAt, alg string, settin
 }
 
 // startSelf starts this program as a server that is not quite the product.
-func (b *bench) startSelf(ctx context.Context, at ledgerAt, alg string, settings []string, args ...string) (*server, error) {
+func (b *bench) startSelf(ctx context.Context, at ledgerAt, alg string, settings []string, args ...string) (*node, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -85,12 +85,12 @@ func (b *bench) startSelf(ctx context.Context, at ledgerAt, alg string, settings
 	return b.start(ctx, at, alg, settings, self, args...)
 }
 
-func (b *bench) start(ctx context.Context, at ledgerAt, alg string, settings []string, program string, args ...string) (_ *server, err error) {
+func (b *bench) start(ctx context.Context, at ledgerAt, alg string, settings []string, program string, args ...string) (_ *node, err error) {
 	port, err := freePort(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s := &server{address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), ended: make(chan error, 1)}
+	s := &node{address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), ended: make(chan error, 1)}
 	if s.log, err = os.CreateTemp(b.dir, "server-*.log"); err != nil {
 		return nil, err
 	}
@@ -124,7 +124,7 @@ func inOwnGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: tr
 // startPatience is long: a server may read its whole ledger before it answers.
 const startPatience = 10 * time.Minute
 
-func (s *server) answers(ctx context.Context) error {
+func (s *node) answers(ctx context.Context) error {
 	const recheck = 20 * time.Millisecond
 	ctx, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
@@ -153,7 +153,7 @@ func (s *server) answers(ctx context.Context) error {
 	}
 }
 
-func (s *server) stop() error {
+func (s *node) stop() error {
 	if s.cmd.Process == nil {
 		return s.log.Close()
 	}

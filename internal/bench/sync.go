@@ -10,9 +10,9 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/eventstore/postgres"
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/server"
 )
 
 // tokenCheck measures what it costs to know that a token has not been revoked
@@ -23,7 +23,7 @@ func (b *bench) tokenCheck(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	pool, err := app.OpenDatabase(ctx, settings)
+	pool, err := server.OpenDatabase(ctx, settings)
 	if err != nil {
 		return err
 	}

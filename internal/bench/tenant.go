@@ -14,7 +14,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app"
+	"github.com/sentryagent/agentidp/server"
 )
 
 // agents is how many the tenant has, and how many clients the most of the
@@ -34,12 +34,12 @@ type agent struct {
 
 // newTenant makes one through the API of a server. Its agents have some scopes,
 // and more where they are given.
-func (b *bench) newTenant(ctx context.Context, s *server, at ledgerAt, more ...string) (*tenant, error) {
+func (b *bench) newTenant(ctx context.Context, s *node, at ledgerAt, more ...string) (*tenant, error) {
 	settings, err := b.config(at)
 	if err != nil {
 		return nil, err
 	}
-	operator, err := app.Bootstrap(ctx, settings, true)
+	operator, err := server.Bootstrap(ctx, settings, true)
 	if err != nil {
 		return nil, err
 	}

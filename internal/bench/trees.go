@@ -6,23 +6,23 @@ import (
 	"log/slog"
 	"os"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/server"
 )
 
 // trees measures what the transparency logs cost: token issuance beside the
 // same by a server that does not build them.
 func (b *bench) trees(ctx context.Context) (err error) {
 	const atLeast = 0.95 // of the rate without
-	treeless, without, err := b.onFreshLedger(ctx, "treeless", func(at ledgerAt) (*server, error) {
+	treeless, without, err := b.onFreshLedger(ctx, "treeless", func(at ledgerAt) (*node, error) {
 		return b.startSelf(ctx, at, config.AlgES256, nil, modeTreeless)
 	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, treeless.stop()) }()
-	product, with, err := b.onFreshLedger(ctx, "treed", func(at ledgerAt) (*server, error) {
+	product, with, err := b.onFreshLedger(ctx, "treed", func(at ledgerAt) (*node, error) {
 		return b.startServer(ctx, at, config.AlgES256)
 	})
 	if err != nil {
@@ -43,7 +43,7 @@ func (b *bench) trees(ctx context.Context) (err error) {
 
 // onFreshLedger starts a server on a ledger of its own, so that those that are
 // compared have equally much in it.
-func (b *bench) onFreshLedger(ctx context.Context, database string, start func(ledgerAt) (*server, error)) (*server, *tenant, error) {
+func (b *bench) onFreshLedger(ctx context.Context, database string, start func(ledgerAt) (*node, error)) (*node, *tenant, error) {
 	l, err := b.openLedger(ctx, database)
 	if err != nil {
 		return nil, nil, err
@@ -67,7 +67,7 @@ func serveTreeless(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s, err := app.Start(ctx, settings, "bench", slog.New(slog.NewJSONHandler(os.Stderr, nil)), app.WithoutReadModel(projections.Logs))
+	s, err := server.Start(ctx, settings, "bench", slog.New(slog.NewJSONHandler(os.Stderr, nil)), server.WithoutReadModel(projections.Logs))
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app/apptest"
+	"github.com/sentryagent/agentidp/server/servertest"
 )
 
 // scene is what clients get to know, as JSON in the file that FOREIGN_SCENE
@@ -57,7 +57,7 @@ func newScene(t *testing.T) *scene {
 	t.Helper()
 	port := freePort(t)
 	issuer := "http://localhost:" + port
-	w := apptest.NewWorld(t, "PUBLIC_URL="+issuer)
+	w := servertest.NewWorld(t, "PUBLIC_URL="+issuer)
 	w.Serve(t, "PORT="+port, "JWT_SIGNING_ALG=RS256")
 	s := &scene{
 		Issuer: issuer,

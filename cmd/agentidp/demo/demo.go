@@ -15,15 +15,15 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/devservices"
+	"github.com/sentryagent/agentidp/server"
 )
 
 // Run tells the story on the server that the operator belongs to, if it is up;
 // otherwise on one of its own. The ledger that is tampered with is always that
 // of a server of its own, thrown away afterwards.
-func Run(ctx context.Context, out io.Writer, operator app.Operator) (err error) {
+func Run(ctx context.Context, out io.Writer, operator server.Operator) (err error) {
 	n := newNarrator(out)
 	running := operator.ClientSecret != "" && answers(ctx, operator.BaseURL)
 	if running {
@@ -71,7 +71,7 @@ func answers(ctx context.Context, base string) bool {
 // stage is a throw-away server with services of its own.
 type stage struct {
 	services *devservices.Services
-	operator app.Operator
+	operator server.Operator
 	dir      string
 	stop     context.CancelFunc
 	stopped  chan error
@@ -94,18 +94,18 @@ func startStage(ctx context.Context) (s *stage, err error) {
 	if err != nil {
 		return s, err
 	}
-	if _, err := app.Migrate(ctx, settings); err != nil {
+	if _, err := server.Migrate(ctx, settings); err != nil {
 		return s, err
 	}
-	if s.operator, err = app.Bootstrap(ctx, settings, false); err != nil {
+	if s.operator, err = server.Bootstrap(ctx, settings, false); err != nil {
 		return s, err
 	}
-	server, err := app.Start(ctx, settings, "demo", slog.New(slog.DiscardHandler))
+	started, err := server.Start(ctx, settings, "demo", slog.New(slog.DiscardHandler))
 	if err != nil {
 		return s, err
 	}
 	ctx, s.stop = context.WithCancel(ctx)
-	go func() { s.stopped <- server.Run(ctx) }()
+	go func() { s.stopped <- started.Run(ctx) }()
 	return s, nil
 }
 

@@ -8,8 +8,8 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/ledger"
+	"github.com/sentryagent/agentidp/server"
 )
 
 const operatorScope = "admin:orgs agents:read agents:write audit:read tokens:read"
@@ -18,7 +18,7 @@ const operatorScope = "admin:orgs agents:read agents:write audit:read tokens:rea
 type journey struct {
 	*client
 	*narrator
-	operator app.Operator
+	operator server.Operator
 
 	operatorToken  string
 	organizationID string

@@ -1,6 +1,6 @@
-// Package app wires an AgentIdP server together and runs it. It is the list of
+// Package server wires an AgentIdP server together and runs it. It is the list of
 // what the server is made of; tests start it just as the serve command does.
-package app
+package server
 
 import (
 	"context"

@@ -1,6 +1,6 @@
-// Package apptest starts whole servers for tests, as the serve command does:
+// Package servertest starts whole servers for tests, as the serve command does:
 // on a database and a Redis of their own, migrated and bootstrapped.
-package apptest
+package servertest
 
 import (
 	"context"
@@ -11,19 +11,19 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sentryagent/agentidp/cmd/agentidp/app"
 	"github.com/sentryagent/agentidp/eventstore/esdb/wiretest"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/pgtest"
 	"github.com/sentryagent/agentidp/internal/realstore"
 	"github.com/sentryagent/agentidp/migrations"
+	"github.com/sentryagent/agentidp/server"
 )
 
 // World is what the servers of one test share: database, Redis, master key and
 // the operator.
 type World struct {
 	Database *pgtest.Database
-	Operator app.Operator
+	Operator server.Operator
 	settings []string
 }
 
@@ -43,7 +43,7 @@ func NewWorld(tb testing.TB, settings ...string) *World {
 		"RATE_LIMIT_MAX_REQUESTS=0",
 		"TIER_ENFORCEMENT=false",
 	}, append(engine(tb), settings...)...)}
-	operator, err := app.Bootstrap(tb.Context(), w.Config(tb), false)
+	operator, err := server.Bootstrap(tb.Context(), w.Config(tb), false)
 	if err != nil {
 		tb.Fatalf("bootstrap: %v", err)
 	}
@@ -144,18 +144,18 @@ func (w *World) ServeLogged(tb testing.TB, logger *slog.Logger, settings ...stri
 
 func (w *World) serve(tb testing.TB, logger *slog.Logger, now func() time.Time, settings ...string) string {
 	tb.Helper()
-	server, err := app.Start(tb.Context(), w.Config(tb, settings...), "test", logger, app.WithClock(now))
+	started, err := server.Start(tb.Context(), w.Config(tb, settings...), "test", logger, server.WithClock(now))
 	if err != nil {
 		tb.Fatalf("start the server: %v", err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	stopped := make(chan error, 1)
-	go func() { stopped <- server.Run(ctx) }()
+	go func() { stopped <- started.Run(ctx) }()
 	tb.Cleanup(func() {
 		stop()
 		if err := <-stopped; err != nil {
 			tb.Errorf("the server stopped with: %v", err)
 		}
 	})
-	return "http://" + server.Address()
+	return "http://" + started.Address()
 }
