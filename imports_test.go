@@ -28,11 +28,13 @@ var direction = map[string][]string{
 	"eventstore": {"internal/pg", "internal/wait"},
 	"migrations": {"internal/pg", "internal/wait"},
 
-	"follow":      {"eventstore", "domain"},
-	"ledger":      {"follow", "eventstore", "domain", "internal/wait"},
-	"projections": {"follow", "eventstore", "domain", "internal/lease", "internal/pg", "internal/wait"},
-	"reactors":    {"ledger", "follow", "eventstore", "domain", "internal/lease", "internal/wait"},
-	"api":         {"ledger", "projections", "replay/verify", "replay/history", "domain", "internal"},
+	"follow":                 {"eventstore", "domain"},
+	"ledger":                 {"follow", "eventstore", "domain", "internal/wait"},
+	"projections":            {"follow", "eventstore", "domain", "internal/lease", "internal/pg", "internal/wait"},
+	"projections/readmodels": {"projections", "follow", "eventstore", "domain", "internal/pg"}, // the engine knows no model
+
+	"reactors": {"ledger", "follow", "eventstore", "domain", "internal/lease", "internal/wait"},
+	"api":      {"ledger", "projections", "replay/verify", "replay/history", "domain", "internal"},
 
 	"replay":            {}, // the map of its rooms
 	"replay/verify":     {"projections", "eventstore", "domain", "internal/ordered"},
@@ -258,6 +260,8 @@ func TestTheTableForbids(t *testing.T) {
 		{"internal/pgtest", "migrations", true},
 		{"internal/bench", "api", true},
 		{"projections/transparency", "ledger", false},
+		{"projections/readmodels", "projections", true},
+		{"projections", "projections/readmodels", false},
 		{"projections", "internal/lease", true},
 		{"projections", "internal/keyring", false},
 		{"reactors/jobs", "internal/lease", true},

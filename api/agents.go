@@ -10,7 +10,7 @@ import (
 	"github.com/sentryagent/agentidp/api/gen"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/ledger"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 func (s *Server) registerAgent(c *gin.Context) {
@@ -59,7 +59,7 @@ func (s *Server) listAgents(c *gin.Context) {
 		return
 	}
 	page := pageOf(c)
-	agents, err := s.queries.Agents(c.Request.Context(), tenant, projections.AgentFilter{
+	agents, err := s.queries.Agents(c.Request.Context(), tenant, readmodels.AgentFilter{
 		Owner:     c.Query("owner"),
 		AgentType: domain.AgentType(c.Query("agentType")),
 		Status:    domain.AgentStatus(c.Query("status")),
@@ -165,7 +165,7 @@ func agentBody(a domain.Agent) gen.Agent {
 	}
 }
 
-func shownAgentBody(a projections.Agent) gen.Agent {
+func shownAgentBody(a readmodels.Agent) gen.Agent {
 	return agentBody(domain.Agent{
 		ID: a.ID, OrganizationID: a.OrganizationID, Email: a.Email, Profile: a.Profile, Scopes: a.Scopes, Status: a.Status,
 		DID: a.DID, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt, LastAuthAt: a.LastAuthAt,

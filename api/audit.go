@@ -12,7 +12,7 @@ import (
 	"github.com/sentryagent/agentidp/api/gen"
 	"github.com/sentryagent/agentidp/api/timestamp"
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 func (s *Server) listAuditEvents(c *gin.Context) {
@@ -26,12 +26,12 @@ func (s *Server) listAuditEvents(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
-	tenant := projections.InOrganization(organization)
+	tenant := readmodels.InOrganization(organization)
 	if c.Query("organizationId") == "" && filter.NamesAnAgent() {
 		// An agent says where to look: the operator need not name its organization.
 		tenant = tenantOf(principal(c))
 	}
-	events, err := inTurn(c, s.trailTurns, func(ctx context.Context) (projections.AuditList, error) {
+	events, err := inTurn(c, s.trailTurns, func(ctx context.Context) (readmodels.AuditList, error) {
 		return s.queries.AuditEvents(ctx, tenant, filter)
 	})
 	if err != nil {
@@ -44,8 +44,8 @@ func (s *Server) listAuditEvents(c *gin.Context) {
 	})
 }
 
-func (s *Server) auditFilter(c *gin.Context, organization domain.OrganizationID) (projections.AuditFilter, error) {
-	filter := projections.AuditFilter{
+func (s *Server) auditFilter(c *gin.Context, organization domain.OrganizationID) (readmodels.AuditFilter, error) {
+	filter := readmodels.AuditFilter{
 		Action:  domain.Type(c.Query("action")),
 		Outcome: domain.AuditOutcome(c.Query("outcome")),
 		Page:    pageOf(c),
@@ -111,16 +111,16 @@ func (s *Server) getAuditEvent(c *gin.Context) {
 }
 
 // auditEvent is the event in the path, if the caller may see it.
-func (s *Server) auditEvent(c *gin.Context) (projections.AuditEvent, error) {
+func (s *Server) auditEvent(c *gin.Context) (readmodels.AuditEvent, error) {
 	id, err := uuid.Parse(c.Param("eventId"))
 	if err != nil {
-		return projections.AuditEvent{}, domain.Invalid("eventId", "must be a UUID", nil)
+		return readmodels.AuditEvent{}, domain.Invalid("eventId", "must be a UUID", nil)
 	}
 	notBefore, err := s.retention(c, principal(c).OrganizationID)
 	if err != nil {
-		return projections.AuditEvent{}, err
+		return readmodels.AuditEvent{}, err
 	}
-	event, err := inTurn(c, s.trailTurns, func(ctx context.Context) (projections.AuditEvent, error) {
+	event, err := inTurn(c, s.trailTurns, func(ctx context.Context) (readmodels.AuditEvent, error) {
 		return s.queries.AuditEvent(ctx, tenantOf(principal(c)), id)
 	})
 	switch {
@@ -166,7 +166,7 @@ func dateOrAbsent(t time.Time) *timestamp.Milli {
 	return &date
 }
 
-func auditBody(e projections.AuditEvent) gen.AuditEvent {
+func auditBody(e readmodels.AuditEvent) gen.AuditEvent {
 	return gen.AuditEvent{
 		EventID:        e.EventID,
 		Timestamp:      timestampOf(e.Timestamp),

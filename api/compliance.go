@@ -8,7 +8,7 @@ import (
 
 	"github.com/sentryagent/agentidp/api/gen"
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 // Control is how a compliance control stands.
@@ -102,7 +102,7 @@ func (s *Server) listAgentCards(c *gin.Context) {
 }
 
 // cardBody is the simple card of an agent, issued when the agent last changed.
-func (s *Server) cardBody(a projections.Agent) gen.AgentCard {
+func (s *Server) cardBody(a readmodels.Agent) gen.AgentCard {
 	return gen.AgentCard{
 		Did: a.DID, Name: a.Email, AgentType: gen.AgentType(a.AgentType), Capabilities: a.Capabilities, Owner: a.Owner,
 		Version: a.Version, DeploymentEnv: gen.DeploymentEnv(a.DeploymentEnv), IdentityProvider: s.issuer,

@@ -11,7 +11,7 @@ import (
 	"github.com/sentryagent/agentidp/api/gen"
 	"github.com/sentryagent/agentidp/api/timestamp"
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 	"github.com/sentryagent/agentidp/replay/verify"
 )
 
@@ -113,7 +113,7 @@ func worse(a, b gen.ComplianceStatus) gen.ComplianceStatus {
 	return pass
 }
 
-func identitySection(found projections.Identities) gen.ComplianceSection {
+func identitySection(found readmodels.Identities) gen.ComplianceSection {
 	status := pass
 	switch {
 	case found.WithoutDID > 0, len(found.Expired) > 0:
@@ -135,7 +135,7 @@ type credentialEnding struct {
 	ExpiresAt    timestamp.Milli `json:"expires_at"`
 }
 
-func endingBody(c projections.CredentialExpires) credentialEnding {
+func endingBody(c readmodels.CredentialExpires) credentialEnding {
 	return credentialEnding{c.AgentID.UUID, c.CredentialID.UUID, timestampOf(c.At)}
 }
 

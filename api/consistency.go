@@ -9,6 +9,7 @@ import (
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/ledger"
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 // upToDate refuses what may read tables of an older version than this server
@@ -49,7 +50,7 @@ func (s *Server) atLeast(c *gin.Context) {
 func (s *Server) atHead(c *gin.Context) {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), s.options.ReadWait)
 	defer cancel()
-	if err := s.progress.WaitFor(ctx, s.revocations.Position(), projections.AuditTrail); err != nil {
+	if err := s.progress.WaitFor(ctx, s.revocations.Position(), readmodels.AuditTrail); err != nil {
 		s.fail(c, err)
 	}
 }

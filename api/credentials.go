@@ -11,7 +11,7 @@ import (
 	"github.com/sentryagent/agentidp/api/timestamp"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/ledger"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 func (s *Server) generateCredential(c *gin.Context) {
@@ -123,7 +123,7 @@ func (s *Server) listCredentials(c *gin.Context) {
 		return
 	}
 	page := pageOf(c)
-	credentials, err := s.queries.Credentials(c.Request.Context(), tenant, projections.CredentialFilter{
+	credentials, err := s.queries.Credentials(c.Request.Context(), tenant, readmodels.CredentialFilter{
 		AgentID: id, Status: domain.CredentialStatus(c.Query("status")), At: s.now(), Page: page,
 	})
 	if err != nil {
@@ -190,7 +190,7 @@ func credentialBody(agent domain.AgentID, credential domain.Credential) gen.Cred
 	return body
 }
 
-func (s *Server) shownCredentialBody(c projections.Credential) gen.Credential {
+func (s *Server) shownCredentialBody(c readmodels.Credential) gen.Credential {
 	shown := domain.Credential{
 		ID: c.ID, Kind: c.Kind, Status: c.Status, PublicKey: c.PublicKey,
 		CreatedAt: c.CreatedAt, RotatedAt: c.RotatedAt, RevokedAt: c.RevokedAt, ExpiresAt: c.ExpiresAt,

@@ -11,6 +11,7 @@ import (
 	"github.com/sentryagent/agentidp/api/gen"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 // delegationRoutes are none when delegation is switched off.
@@ -100,7 +101,7 @@ func (s *Server) verifyDelegation(c *gin.Context) {
 	}
 	if verdict == projections.DelegationEnded && delegation.Exists() && delegation.RevokedAt.IsZero() {
 		// It expired, or something that it rests on ended: that is on other streams.
-		listed, err := s.queries.Delegation(c.Request.Context(), projections.InOrganization(delegation.OrganizationID), id, s.now())
+		listed, err := s.queries.Delegation(c.Request.Context(), readmodels.InOrganization(delegation.OrganizationID), id, s.now())
 		if err != nil {
 			s.fail(c, err)
 			return

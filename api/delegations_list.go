@@ -8,7 +8,7 @@ import (
 
 	"github.com/sentryagent/agentidp/api/gen"
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 func (s *Server) listDelegations(c *gin.Context) {
@@ -22,7 +22,7 @@ func (s *Server) listDelegations(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
-	tenant := projections.InOrganization(organization)
+	tenant := readmodels.InOrganization(organization)
 	if c.Query("organizationId") == "" && !filter.AgentID.IsZero() {
 		tenant = tenantOf(principal(c)) // an agent says where to look, as in the audit trail
 	}
@@ -39,10 +39,10 @@ func (s *Server) listDelegations(c *gin.Context) {
 // delegationFilter confines a caller to what it may see: all of an organization
 // are for its admins and the operator, an agent's own for the agent, and with
 // lent authority only what was lent and lent on.
-func (s *Server) delegationFilter(c *gin.Context, organization domain.OrganizationID) (projections.DelegationFilter, error) {
+func (s *Server) delegationFilter(c *gin.Context, organization domain.OrganizationID) (readmodels.DelegationFilter, error) {
 	caller := principal(c)
-	filter := projections.DelegationFilter{
-		Status: projections.DelegationStatus(c.Query("status")), At: s.now(), Page: pageOf(c),
+	filter := readmodels.DelegationFilter{
+		Status: readmodels.DelegationStatus(c.Query("status")), At: s.now(), Page: pageOf(c),
 	}
 	var err error
 	if filter.AgentID, err = optionalAgentID(c, "agentId"); err != nil {
@@ -62,7 +62,7 @@ func (s *Server) delegationFilter(c *gin.Context, organization domain.Organizati
 		filter.AgentID = caller.AgentID
 	}
 	role := c.Query("role")
-	if filter.Role = projections.DelegationRole(role); role != "" && filter.AgentID.IsZero() {
+	if filter.Role = readmodels.DelegationRole(role); role != "" && filter.AgentID.IsZero() {
 		filter.AgentID = caller.AgentID
 	}
 	return filter, nil
@@ -83,7 +83,7 @@ func (s *Server) maySeeAllOf(c *gin.Context, id domain.OrganizationID) (bool, er
 	return err == nil, err
 }
 
-func listedDelegation(d projections.Delegation) gen.ListedDelegation {
+func listedDelegation(d readmodels.Delegation) gen.ListedDelegation {
 	return gen.ListedDelegation{
 		ChainID:          d.ID.UUID,
 		TenantID:         d.OrganizationID.UUID,

@@ -14,6 +14,7 @@ import (
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/ledger"
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 const (
@@ -84,11 +85,11 @@ func (s *Server) refusal(c *gin.Context, err error) *domain.Error {
 		c.Header(headerPosition, strconv.FormatUint(uint64(unsettled.Position), 10))
 		return domain.Refuse(domain.CodeReadModelBehind, "this was done and is recorded, but cannot be read yet: wait for the position, "+
 			"or repeat the request with the same Idempotency-Key for the answer").With("position", unsettled.Position)
-	case errors.Is(err, projections.ErrNotFound):
+	case errors.Is(err, readmodels.ErrNotFound):
 		return domain.Refuse(domain.CodeNotFound, "there is no such thing")
 	case missesSchema(err):
 		return s.refuseForSchema(c, err)
-	case errors.Is(err, projections.ErrBadCursor):
+	case errors.Is(err, readmodels.ErrBadCursor):
 		return domain.Invalid("cursor", "is not one that this list gave out", nil)
 	case errors.Is(err, projections.ErrBehind):
 		return domain.Refuse(domain.CodeReadModelBehind, "the read model has not caught up yet; try again")

@@ -13,7 +13,7 @@ import (
 	"github.com/sentryagent/agentidp/api/gen"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/ledger"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 	"github.com/sentryagent/agentidp/projections/transparency"
 )
 
@@ -223,5 +223,5 @@ func sizeOf(c *gin.Context, name string, fallback int64) int64 {
 func (s *Server) awaitLogs(c *gin.Context, position ledger.Position) error {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), s.options.ReadWait)
 	defer cancel()
-	return s.progress.WaitFor(ctx, position, projections.Logs)
+	return s.progress.WaitFor(ctx, position, readmodels.Logs)
 }

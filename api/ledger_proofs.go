@@ -11,7 +11,7 @@ import (
 	"github.com/sentryagent/agentidp/api/gen"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/ledger"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 	"github.com/sentryagent/agentidp/projections/transparency"
 )
 
@@ -64,7 +64,7 @@ func (s *Server) proveEvent(c *gin.Context) {
 
 // logOf is the log that the caller wants: the one of the event's organization,
 // or of the whole ledger.
-func logOf(c *gin.Context, event projections.AuditEvent) uuid.UUID {
+func logOf(c *gin.Context, event readmodels.AuditEvent) uuid.UUID {
 	if c.Query("log") == "ledger" {
 		return transparency.Whole
 	}

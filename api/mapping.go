@@ -14,7 +14,7 @@ import (
 	"github.com/sentryagent/agentidp/api/gen"
 	"github.com/sentryagent/agentidp/api/timestamp"
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 // decode reads a body that the OpenAPI document has let through. A body that
@@ -31,18 +31,18 @@ func decode[T any](c *gin.Context) (T, error) {
 }
 
 // tenantOf is whose things the caller may look at by their id.
-func tenantOf(caller domain.Caller) projections.Tenant {
+func tenantOf(caller domain.Caller) readmodels.Tenant {
 	if caller.IsOperator() {
-		return projections.AllOrganizations
+		return readmodels.AllOrganizations
 	}
-	return projections.InOrganization(caller.OrganizationID)
+	return readmodels.InOrganization(caller.OrganizationID)
 }
 
 // listedTenant is whose things a list shows: the caller's own organization's,
 // or of another that the operator names.
-func (s *Server) listedTenant(c *gin.Context) (projections.Tenant, error) {
+func (s *Server) listedTenant(c *gin.Context) (readmodels.Tenant, error) {
 	organization, err := s.namedOrganization(c)
-	return projections.InOrganization(organization), err
+	return readmodels.InOrganization(organization), err
 }
 
 func (s *Server) namedOrganization(c *gin.Context) (domain.OrganizationID, error) {
@@ -71,8 +71,8 @@ func (s *Server) namedOrganization(c *gin.Context) (domain.OrganizationID, error
 const defaultLimit = 20
 
 // pageOf reads page and limit, whose bounds the OpenAPI document has checked.
-func pageOf(c *gin.Context) projections.Page {
-	page := projections.Page{Number: 1, Limit: defaultLimit}
+func pageOf(c *gin.Context) readmodels.Page {
+	page := readmodels.Page{Number: 1, Limit: defaultLimit}
 	if n, err := strconv.Atoi(c.Query("page")); err == nil {
 		page.Number = n
 	}
@@ -90,7 +90,7 @@ type list[T any] struct {
 	Limit int `json:"limit"`
 }
 
-func answerList[Row, Body any](c *gin.Context, page projections.Page, rows projections.List[Row], body func(Row) Body) {
+func answerList[Row, Body any](c *gin.Context, page readmodels.Page, rows readmodels.List[Row], body func(Row) Body) {
 	c.JSON(http.StatusOK, list[Body]{Data: mapped(rows.Items, body), Total: rows.Total, Page: page.Number, Limit: page.Limit})
 }
 
@@ -106,7 +106,7 @@ func mapped[From, To any](from []From, f func(From) To) []To {
 // tenant does not learn whether another one has it. What is a word for the thing,
 // missing the code for operators.
 func notVisible(c *gin.Context, err error, what string, missing domain.Code) error {
-	if !errors.Is(err, projections.ErrNotFound) {
+	if !errors.Is(err, readmodels.ErrNotFound) {
 		return err
 	}
 	return principal(c).MayReach(false, domain.OrganizationID{}, what, missing)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/sentryagent/agentidp/api/gen"
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 func (s *Server) addMember(c *gin.Context) {
@@ -45,12 +45,12 @@ func (s *Server) listMembers(c *gin.Context) {
 		return
 	}
 	page := pageOf(c)
-	members, err := s.queries.Members(c.Request.Context(), projections.InOrganization(id), id, page)
+	members, err := s.queries.Members(c.Request.Context(), readmodels.InOrganization(id), id, page)
 	if err != nil {
 		s.fail(c, err)
 		return
 	}
-	answerList(c, page, members, func(m projections.Member) gen.OrganizationMember {
+	answerList(c, page, members, func(m readmodels.Member) gen.OrganizationMember {
 		return gen.OrganizationMember{OrganizationID: id.UUID, AgentID: m.AgentID.UUID, Role: gen.MemberRole(m.Role)}
 	})
 }

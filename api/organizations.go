@@ -8,7 +8,7 @@ import (
 
 	"github.com/sentryagent/agentidp/api/gen"
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 func (s *Server) createOrganization(c *gin.Context) {
@@ -39,7 +39,7 @@ func (s *Server) createOrganization(c *gin.Context) {
 
 func (s *Server) listOrganizations(c *gin.Context) {
 	page := pageOf(c)
-	organizations, err := s.queries.Organizations(c.Request.Context(), tenantOf(principal(c)), projections.OrganizationFilter{Page: page})
+	organizations, err := s.queries.Organizations(c.Request.Context(), tenantOf(principal(c)), readmodels.OrganizationFilter{Page: page})
 	if err != nil {
 		s.fail(c, err)
 		return
@@ -121,7 +121,7 @@ func organizationBody(o domain.Organization) gen.Organization {
 	}
 }
 
-func shownOrganizationBody(o projections.Organization) gen.Organization {
+func shownOrganizationBody(o readmodels.Organization) gen.Organization {
 	return organizationBody(domain.Organization{
 		ID: o.ID, Name: o.Name, Slug: o.Slug, Tier: o.Tier, MaxAgents: o.MaxAgents, MaxCallsPerDay: o.MaxCallsPerDay,
 		MaxTokensPerDay: o.MaxTokensPerDay, MaxTokensPerMonth: o.MaxTokensPerMonth, Status: o.Status, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt,

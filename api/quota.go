@@ -8,6 +8,7 @@ import (
 	"github.com/sentryagent/agentidp/api/limits"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 // quotas hold organizations to what their tier allows of a day and of a month.
@@ -17,7 +18,7 @@ import (
 type quotas struct {
 	limiter   *limits.Limiter
 	directory *projections.Directory
-	queries   *projections.Queries
+	queries   *readmodels.Queries
 	metrics   *metrics
 	now       func() time.Time
 	enforced  bool // the limits of a day; that of a month always holds

@@ -21,6 +21,7 @@ import (
 	"github.com/sentryagent/agentidp/internal/keyring"
 	"github.com/sentryagent/agentidp/ledger"
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 	"github.com/sentryagent/agentidp/projections/transparency"
 	"github.com/sentryagent/agentidp/replay/history"
 	"github.com/sentryagent/agentidp/replay/verify"
@@ -59,7 +60,7 @@ type Parts struct {
 	EventStore  func() EventStore // how it is reached; nil where the ledger is in the database
 	Idempotency *ledger.IdempotencyKeys
 	Assertions  *ledger.Assertions
-	Queries     *projections.Queries
+	Queries     *readmodels.Queries
 	Progress    *projections.Progress
 	Revocations *projections.Revocations
 	Directory   *projections.Directory // in step with Revocations
@@ -87,7 +88,7 @@ type Server struct {
 	eventStore  func() EventStore
 	idempotency *ledger.IdempotencyKeys
 	assertions  *ledger.Assertions
-	queries     *projections.Queries
+	queries     *readmodels.Queries
 	progress    *projections.Progress
 	revocations *projections.Revocations
 	directory   *projections.Directory

@@ -11,7 +11,7 @@ import (
 	"github.com/sentryagent/agentidp/api/gen"
 	"github.com/sentryagent/agentidp/api/limits"
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 func (s *Server) changeTier(c *gin.Context) {
@@ -81,7 +81,7 @@ func (s *Server) tierStatus(c *gin.Context) {
 func (s *Server) tokensOn(ctx context.Context, id domain.OrganizationID, day time.Time) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.options.ReadWait)
 	defer cancel()
-	if err := s.progress.WaitFor(ctx, s.revocations.Position(), projections.Activity().Name); err != nil {
+	if err := s.progress.WaitFor(ctx, s.revocations.Position(), readmodels.Activity().Name); err != nil {
 		return 0, err
 	}
 	return s.queries.TokensIssued(ctx, id, day, day)

@@ -8,7 +8,7 @@ import (
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/eventstore/memory"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 func TestAnchorKnowsItsLedger(t *testing.T) {
@@ -25,10 +25,10 @@ func TestAnchorKnowsItsLedger(t *testing.T) {
 		}
 		position = appended.Position()
 	}
-	own := projections.NewAnchor(w.pool, w.store, w.queries)
-	moved := projections.NewAnchor(w.pool, other, w.queries.WithLedger(other))
-	lost := projections.NewAnchor(w.pool, memory.New(), w.queries)
-	for _, anchor := range []*projections.Anchor{own, moved, lost} {
+	own := readmodels.NewAnchor(w.pool, w.store, w.queries)
+	moved := readmodels.NewAnchor(w.pool, other, w.queries.WithLedger(other))
+	lost := readmodels.NewAnchor(w.pool, memory.New(), w.queries)
+	for _, anchor := range []*readmodels.Anchor{own, moved, lost} {
 		if err := anchor.Check(t.Context()); err != nil {
 			t.Errorf("a database without an anchor: %v", err)
 		}
@@ -49,14 +49,14 @@ func TestAnchorKnowsItsLedger(t *testing.T) {
 }
 
 // mustKnow: the anchor is in its own ledger alone.
-func (w *world) mustKnow(t *testing.T, own, moved, lost *projections.Anchor) {
+func (w *world) mustKnow(t *testing.T, own, moved, lost *readmodels.Anchor) {
 	t.Helper()
 	for name, c := range map[string]struct {
-		anchor *projections.Anchor
+		anchor *readmodels.Anchor
 		want   func(error) bool
 	}{
 		"its own": {own, func(err error) bool { return err == nil }},
-		"moved":   {moved, func(err error) bool { return errors.Is(err, projections.ErrOtherLedger) }},
+		"moved":   {moved, func(err error) bool { return errors.Is(err, eventstore.ErrOtherLedger) }},
 		"empty":   {lost, func(err error) bool { return errors.As(err, new(*eventstore.LostError)) }},
 	} {
 		for what, err := range map[string]error{"check": c.anchor.Check(t.Context()), "move": c.anchor.Move(t.Context())} {

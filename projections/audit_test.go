@@ -12,7 +12,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 func TestCursorStaysRightWhileEventsArrive(t *testing.T) {
@@ -49,8 +49,8 @@ func TestCursorStaysRightWhileEventsArrive(t *testing.T) {
 			}
 		}
 	}()
-	tenant := projections.InOrganization(organization)
-	filter := projections.AuditFilter{AgentID: agent, Action: "token.issued", Page: projections.Page{Limit: 10}}
+	tenant := readmodels.InOrganization(organization)
+	filter := readmodels.AuditFilter{AgentID: agent, Action: "token.issued", Page: readmodels.Page{Limit: 10}}
 	var seen []eventstore.Position
 	for {
 		page, err := w.queries.AuditEvents(t.Context(), tenant, filter)
@@ -96,8 +96,8 @@ func TestCursorsAreValidated(t *testing.T) {
 		"beyond positions": encode([]byte{1, 0xff, 0, 0, 0, 0, 0, 0, 0}),
 		"another alphabet": strings.ReplaceAll(encode([]byte{1, 0, 0, 0, 0, 0, 0, 0x3f, 0xff}), "_", "/"),
 	} {
-		_, err := w.queries.AuditEvents(t.Context(), projections.AllOrganizations, projections.AuditFilter{Cursor: cursor})
-		if !errors.Is(err, projections.ErrBadCursor) {
+		_, err := w.queries.AuditEvents(t.Context(), readmodels.AllOrganizations, readmodels.AuditFilter{Cursor: cursor})
+		if !errors.Is(err, readmodels.ErrBadCursor) {
 			t.Errorf("%s (%q): %v, want ErrBadCursor", name, cursor, err)
 		}
 	}
@@ -123,7 +123,7 @@ func TestAuditTrailTellsWhatHappened(t *testing.T) {
 	last := record(t, w.store, domain.SecurityStream("2026-03-01"), domain.OrganizationID{}, domain.AuthFailed{ClientID: "nobody", Reason: domain.AuthUnknownClient})
 	waitAll(t, progress, last)
 
-	tenant := projections.InOrganization(organization)
+	tenant := readmodels.InOrganization(organization)
 	got, err := w.queries.AuditEvent(t.Context(), tenant, generated.ID)
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +143,7 @@ func TestAuditTrailTellsWhatHappened(t *testing.T) {
 		first = e.Hash
 		break
 	}
-	if diff := cmp.Diff(projections.AuditEvent{
+	if diff := cmp.Diff(readmodels.AuditEvent{
 		EventID: generated.ID, Timestamp: generated.Time, Action: "credential.generated", Outcome: domain.AuditSuccess,
 		AgentID: agent, OrganizationID: organization, Actor: generated.Actor, Request: generated.Request,
 		Stream: stream, Revision: 1, Position: appended.Position(), PreviousHash: first, Hash: appended.Hash,
@@ -151,7 +151,7 @@ func TestAuditTrailTellsWhatHappened(t *testing.T) {
 		t.Errorf("event (-want +got):\n%s", diff)
 	}
 
-	actions := func(tenant projections.Tenant, f projections.AuditFilter) string {
+	actions := func(tenant readmodels.Tenant, f readmodels.AuditFilter) string {
 		list, err := w.queries.AuditEvents(t.Context(), tenant, f)
 		if err != nil {
 			t.Fatal(err)
@@ -168,19 +168,19 @@ func TestAuditTrailTellsWhatHappened(t *testing.T) {
 	const all = "auth.failed/failure credential.generated/success agent.created/success"
 	march := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 	for _, c := range []struct {
-		tenant projections.Tenant
-		filter projections.AuditFilter
+		tenant readmodels.Tenant
+		filter readmodels.AuditFilter
 		want   string
 	}{
-		{tenant, projections.AuditFilter{}, all},
-		{tenant, projections.AuditFilter{AgentID: agent}, all},
-		{tenant, projections.AuditFilter{AgentID: newAgentID()}, ""},
-		{tenant, projections.AuditFilter{Action: "agent.created"}, "agent.created/success"},
-		{tenant, projections.AuditFilter{Outcome: domain.AuditFailure}, "auth.failed/failure"},
-		{tenant, projections.AuditFilter{From: march, To: march.AddDate(0, 0, 1)}, "credential.generated/success"},
-		{tenant, projections.AuditFilter{NotBefore: time.Now().Add(-time.Hour)}, "auth.failed/failure agent.created/success"},
-		{projections.AllOrganizations, projections.AuditFilter{}, "auth.failed/failure " + all},
-		{projections.AllOrganizations, projections.AuditFilter{Action: "agent.created"}, "agent.created/success"},
+		{tenant, readmodels.AuditFilter{}, all},
+		{tenant, readmodels.AuditFilter{AgentID: agent}, all},
+		{tenant, readmodels.AuditFilter{AgentID: newAgentID()}, ""},
+		{tenant, readmodels.AuditFilter{Action: "agent.created"}, "agent.created/success"},
+		{tenant, readmodels.AuditFilter{Outcome: domain.AuditFailure}, "auth.failed/failure"},
+		{tenant, readmodels.AuditFilter{From: march, To: march.AddDate(0, 0, 1)}, "credential.generated/success"},
+		{tenant, readmodels.AuditFilter{NotBefore: time.Now().Add(-time.Hour)}, "auth.failed/failure agent.created/success"},
+		{readmodels.AllOrganizations, readmodels.AuditFilter{}, "auth.failed/failure " + all},
+		{readmodels.AllOrganizations, readmodels.AuditFilter{Action: "agent.created"}, "agent.created/success"},
 	} {
 		if got := actions(c.tenant, c.filter); got != c.want {
 			t.Errorf("%+v: got %q, want %q", c.filter, got, c.want)
@@ -210,18 +210,18 @@ func TestAgentsAreListedNewestFirstAndFiltered(t *testing.T) {
 	}
 	waitAll(t, progress, last)
 	for _, c := range []struct {
-		filter projections.AgentFilter
+		filter readmodels.AgentFilter
 		want   []int
 		total  int
 	}{
-		{projections.AgentFilter{}, []int{4, 3, 2, 1, 0}, 5},
-		{projections.AgentFilter{Page: projections.Page{Number: 2, Limit: 2}}, []int{2, 1}, 5},
-		{projections.AgentFilter{Page: projections.Page{Number: 9, Limit: 2}}, nil, 5},
-		{projections.AgentFilter{Owner: "others"}, []int{3, 1}, 2},
-		{projections.AgentFilter{AgentType: domain.AgentMonitor, Status: domain.AgentActive}, []int{2, 0}, 2},
-		{projections.AgentFilter{Status: domain.AgentIsSuspended}, []int{4}, 1},
+		{readmodels.AgentFilter{}, []int{4, 3, 2, 1, 0}, 5},
+		{readmodels.AgentFilter{Page: readmodels.Page{Number: 2, Limit: 2}}, []int{2, 1}, 5},
+		{readmodels.AgentFilter{Page: readmodels.Page{Number: 9, Limit: 2}}, nil, 5},
+		{readmodels.AgentFilter{Owner: "others"}, []int{3, 1}, 2},
+		{readmodels.AgentFilter{AgentType: domain.AgentMonitor, Status: domain.AgentActive}, []int{2, 0}, 2},
+		{readmodels.AgentFilter{Status: domain.AgentIsSuspended}, []int{4}, 1},
 	} {
-		got, err := w.queries.Agents(t.Context(), projections.InOrganization(organization), c.filter)
+		got, err := w.queries.Agents(t.Context(), readmodels.InOrganization(organization), c.filter)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 // Totals are sums of counts by day; they must be what counting would give.
@@ -45,14 +45,14 @@ func TestTotalsAreWhatCountingGives(t *testing.T) {
 		return start.Add(time.Duration(rapid.IntRange(-10, 130).Draw(rt, "hour")) * time.Hour)
 	})
 	rapid.Check(t, func(rt *rapid.T) {
-		f := projections.AuditFilter{
+		f := readmodels.AuditFilter{
 			From: moment.Draw(rt, "from"), To: moment.Draw(rt, "to"), NotBefore: moment.Draw(rt, "notBefore"),
 			Action:  rapid.SampledFrom([]domain.Type{"", "agent.suspended", "auth.failed"}).Draw(rt, "action"),
 			Outcome: rapid.SampledFrom([]domain.AuditOutcome{"", domain.AuditSuccess, domain.AuditFailure}).Draw(rt, "outcome"),
 		}
-		tenant, all := projections.InOrganization(organizations[0]), rapid.Bool().Draw(rt, "all")
+		tenant, all := readmodels.InOrganization(organizations[0]), rapid.Bool().Draw(rt, "all")
 		if all {
-			tenant = projections.AllOrganizations
+			tenant = readmodels.AllOrganizations
 		}
 		want := 0
 		for _, h := range trail {

@@ -11,6 +11,7 @@ import (
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 // The cheapest question there is, beside a round trip that asks nothing.
@@ -25,7 +26,7 @@ func BenchmarkAgent(b *testing.B) {
 		last = record(b, w.store, domain.AgentStream(ids[i]), organization, created(ids[i], organization))
 	}
 	waitAll(b, progress, last)
-	tenant := projections.InOrganization(organization)
+	tenant := readmodels.InOrganization(organization)
 	for _, clients := range []int{1, 16} {
 		for name, ask := range map[string]func(int) error{
 			"select 1": func(int) error {
@@ -37,7 +38,7 @@ func BenchmarkAgent(b *testing.B) {
 				return err
 			},
 			"agent as operator": func(i int) error {
-				_, err := w.queries.Agent(b.Context(), projections.AllOrganizations, ids[i%len(ids)])
+				_, err := w.queries.Agent(b.Context(), readmodels.AllOrganizations, ids[i%len(ids)])
 				return err
 			},
 		} {
@@ -107,7 +108,7 @@ func BenchmarkRebuild(b *testing.B) {
 		}
 		rate(b)
 	})
-	for _, list := range [][]projections.Projection{{projections.Audit()}, {projections.Activity()}, projections.All()} {
+	for _, list := range [][]projections.Projection{{readmodels.Audit()}, {readmodels.Activity()}, readmodels.All()} {
 		name := list[0].Name
 		if len(list) > 1 {
 			name = "all"
@@ -139,8 +140,8 @@ func BenchmarkAuditEvents(b *testing.B) {
 	if _, err := w.admin.Exec(b.Context(), `VACUUM ANALYZE audit_events`, pgx.QueryExecModeSimpleProtocol); err != nil {
 		b.Fatal(err)
 	}
-	tenant := projections.InOrganization(organization)
-	for name, f := range map[string]projections.AuditFilter{
+	tenant := readmodels.InOrganization(organization)
+	for name, f := range map[string]readmodels.AuditFilter{
 		"all":                {},
 		"all, without total": {WithoutTotal: true},
 		"an agent's":         {AgentID: agent, WithoutTotal: true},

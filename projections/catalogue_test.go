@@ -11,6 +11,7 @@ import (
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore/memory"
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 // goldenNoon is when what the golden records speak of expires.
@@ -98,7 +99,7 @@ func TestWhatChangesTheRegistryIsInAReadModel(t *testing.T) {
 	t.Parallel()
 	for _, name := range domain.Types() {
 		var wantedBy []string
-		for _, p := range projections.All() {
+		for _, p := range readmodels.All() {
 			if p.Core && p.Wants(name) {
 				wantedBy = append(wantedBy, p.Name)
 			}

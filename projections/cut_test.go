@@ -11,6 +11,7 @@ import (
 
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 // cutStore cuts a read of the ledger off at the n-th event that is read through it.
@@ -42,7 +43,7 @@ func TestReadModelsAreNotDerivedFromAReadThatIsCutOff(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	last := w.brought(t, 150)
-	all := projections.All()
+	all := readmodels.All()
 	agents := all[slices.IndexFunc(all, func(p projections.Projection) bool { return p.Name == "agents" })]
 	audit := all[slices.IndexFunc(all, func(p projections.Projection) bool { return p.Name == "audit" })]
 	errCut := fmt.Errorf("%w: cut off", eventstore.ErrUnavailable)

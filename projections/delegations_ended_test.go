@@ -6,6 +6,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 // The list and the index agree on which delegations have ended with their
@@ -27,8 +28,8 @@ func TestTheListKnowsDelegationsOfCredentialsThatHadJustEnded(t *testing.T) {
 		record(t, w.store, stream, organization,
 			domain.CredentialRotated{AgentID: from, CredentialID: credential, Verifier: verifier, DelegationsKept: keep})
 	}
-	want := map[domain.DelegationID]projections.DelegationStatus{}
-	lend := func(seen int64, status projections.DelegationStatus) {
+	want := map[domain.DelegationID]readmodels.DelegationStatus{}
+	lend := func(seen int64, status readmodels.DelegationStatus) {
 		link := madeWith(delegated(organization, from, to), credential)
 		link.CredentialRevision = seen
 		recordLinks(t, w.store, []domain.DelegationCreated{link})
@@ -42,33 +43,33 @@ func TestTheListKnowsDelegationsOfCredentialsThatHadJustEnded(t *testing.T) {
 		}
 		waitAll(t, progress, r.Position())
 		for id, status := range want {
-			listed, err := w.queries.Delegation(t.Context(), projections.InOrganization(organization), id, time.Now())
+			listed, err := w.queries.Delegation(t.Context(), readmodels.InOrganization(organization), id, time.Now())
 			if err != nil {
 				t.Fatal(err)
 			}
-			if listed.Status != status || status == projections.DelegationIsRevoked && listed.RevokedAt.Before(listed.CreatedAt) {
+			if listed.Status != status || status == readmodels.DelegationIsRevoked && listed.RevokedAt.Before(listed.CreatedAt) {
 				t.Errorf("%s: %s, revoked at %v and made at %v; want %s", when, listed.Status, listed.RevokedAt, listed.CreatedAt, status)
 			}
-			if alive := r.CheckDelegation(id, r.Position()) == projections.Alive; alive != (status == projections.DelegationActive) {
+			if alive := r.CheckDelegation(id, r.Position()) == projections.Alive; alive != (status == readmodels.DelegationActive) {
 				t.Errorf("%s: the index says alive %v, want %s", when, alive, status)
 			}
 		}
 	}
 	rotate(false) // revision 2
-	lend(0, projections.DelegationActive)
-	lend(1, projections.DelegationIsRevoked) // what it was made with had ended by then
-	lend(2, projections.DelegationActive)
+	lend(0, readmodels.DelegationActive)
+	lend(1, readmodels.DelegationIsRevoked) // what it was made with had ended by then
+	lend(2, readmodels.DelegationActive)
 	check("in one batch")
-	lend(1, projections.DelegationIsRevoked)
+	lend(1, readmodels.DelegationIsRevoked)
 	rotate(true) // revision 3
-	lend(1, projections.DelegationIsRevoked)
-	lend(2, projections.DelegationActive)
+	lend(1, readmodels.DelegationIsRevoked)
+	lend(2, readmodels.DelegationActive)
 	check("in another batch")
 	record(t, w.store, stream, organization, domain.CredentialRevoked{AgentID: from, CredentialID: credential}) // revision 4
 	for id := range want {
-		want[id] = projections.DelegationIsRevoked
+		want[id] = readmodels.DelegationIsRevoked
 	}
-	lend(3, projections.DelegationIsRevoked)
+	lend(3, readmodels.DelegationIsRevoked)
 	check("revoked")
-	w.mustVerify(t, projections.Delegations())
+	w.mustVerify(t, readmodels.Delegations())
 }

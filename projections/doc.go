@@ -1,5 +1,6 @@
-// Package projections is the read side: it folds the ledger into tables of
-// PostgreSQL and answers questions from them.
+// Package projections is the read side's engine: it folds the ledger into tables
+// of PostgreSQL. Which tables there are, and what an event means in them, says
+// package readmodels, which this one does not know: the list is handed in.
 //
 // # What it promises
 //
@@ -17,17 +18,13 @@
 //     and no other projection. Nothing is ever skipped.
 //   - A reader can wait for a position ([Progress]): that is how whoever wrote
 //     something reads it.
-//   - No tenant sees another's rows ([Queries], [Tenant]): the queries name the
-//     organization, and row-level security repeats it.
 //
 // [Revocations] is a read model as well, but kept in memory by every process:
 // it tells whether a token is still good, as of the moment of the question.
 //
 // # Where to start
 //
-// projection.go says what a projection is; the read models are one file each
-// (organizations.go, agents.go, credentials.go, delegations.go, audit.go,
-// activity.go), with their queries beside them. runner.go drives them, progress.go
+// projection.go says what a projection is. runner.go drives them, progress.go
 // knows where they are, rebuild.go and verify.go derive them a second time, by
 // way of pass.go.
 package projections

@@ -8,18 +8,11 @@ import (
 )
 
 var (
-	// ErrNotFound: there is no such thing, or not in the tenant that asked.
-	ErrNotFound = errors.New("not found")
-	// ErrBadCursor: a cursor that no list of ours has given out.
-	ErrBadCursor = errors.New("the cursor is not valid")
 	// ErrBehind: a read model has not reached a position. Details are in a
 	// [BehindError].
 	ErrBehind = errors.New("the read model is behind")
 	// ErrStale: the index of revocations could not be compared with the ledger.
 	ErrStale = errors.New("the revocation index could not be brought up to date")
-	// ErrOtherLedger: what is in the database was derived from another ledger, or
-	// from this one on another engine.
-	ErrOtherLedger = errors.New("the database was derived from another ledger")
 	// ErrRunning: a server keeps the read models.
 	ErrRunning = errors.New("a server is running on this database")
 )

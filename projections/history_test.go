@@ -13,6 +13,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/follow"
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 // history makes things happen at random, in an order that can happen.
@@ -164,7 +165,7 @@ func (h *history) organizationStep(kind int, pick func(int) int) {
 func TestRebuildEqualsLive(t *testing.T) {
 	w := newWorld(t)
 	rapid.Check(t, func(rt *rapid.T) {
-		all := projections.All()
+		all := readmodels.All()
 		progress := projections.NewProgress(w.pool, w.store, all, projections.ProgressOptions{})
 		stop := run(t, projections.NewRunner(w.pool, w.store, all, projections.RunnerOptions{Progress: progress}))
 		h := &history{tb: t, t: rt, store: w.store, at: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
@@ -200,7 +201,7 @@ func TestRebuildEqualsLive(t *testing.T) {
 // check compares the read models with the aggregates.
 func (h *history) check(w *world) {
 	for _, want := range h.delegations {
-		got, err := w.queries.Delegation(h.tb.Context(), projections.InOrganization(want.OrganizationID), want.ID, h.at)
+		got, err := w.queries.Delegation(h.tb.Context(), readmodels.InOrganization(want.OrganizationID), want.ID, h.at)
 		if err != nil {
 			h.t.Fatalf("delegation %s: %v", want.ID, err)
 		}
@@ -209,7 +210,7 @@ func (h *history) check(w *world) {
 		}
 	}
 	for _, want := range h.agents {
-		tenant := projections.InOrganization(want.OrganizationID)
+		tenant := readmodels.InOrganization(want.OrganizationID)
 		got, err := w.queries.Agent(h.tb.Context(), tenant, want.ID)
 		if err != nil {
 			h.t.Fatalf("agent %s: %v", want.ID, err)
@@ -221,7 +222,7 @@ func (h *history) check(w *world) {
 		}); diff != "" {
 			h.t.Fatalf("agent (-aggregate +read model):\n%s", diff)
 		}
-		list, err := w.queries.Credentials(h.tb.Context(), tenant, projections.CredentialFilter{AgentID: want.ID, Page: projections.Page{Limit: 100}})
+		list, err := w.queries.Credentials(h.tb.Context(), tenant, readmodels.CredentialFilter{AgentID: want.ID, Page: readmodels.Page{Limit: 100}})
 		if err != nil || list.Total != len(want.Credentials) {
 			h.t.Fatalf("credentials of %s: %d, %v; want %d", want.ID, list.Total, err, len(want.Credentials))
 		}
@@ -250,7 +251,7 @@ func TestApplyTwiceEqualsApplyOnce(t *testing.T) {
 		}
 		waitAll(t, progress, h.head)
 		once := w.dump(t)
-		for _, p := range projections.All() {
+		for _, p := range readmodels.All() {
 			var events []follow.Event
 			for e, err := range w.store.ReadAll(t.Context(), from, eventstore.Filter{}) {
 				if err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/esdb"
 	"github.com/sentryagent/agentidp/eventstore/esdb/wiretest"
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 // Events that do not concern a projection cost it no transaction each, also
@@ -28,7 +29,7 @@ func TestWhatDoesNotConcernAProjectionCostsNoTransactions(t *testing.T) {
 	if _, err := w.admin.Exec(t.Context(), count); err != nil {
 		t.Fatal(err)
 	}
-	agents := []projections.Projection{projections.Agents()}
+	agents := []projections.Projection{readmodels.Agents()}
 	progress := projections.NewProgress(w.pool, store, agents, projections.ProgressOptions{})
 	run(t, projections.NewRunner(w.pool, store, agents, projections.RunnerOptions{Progress: progress}))
 	run(t, progress)

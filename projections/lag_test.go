@@ -10,6 +10,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/eventstore/memory"
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 // sparse is a store that does not say that its positions count events.
@@ -21,7 +22,7 @@ func TestLagIsTheAgeOfTheOldestEventThatIsNotApplied(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for name, store := range map[string]eventstore.Store{"dense": w.store, "not dense": sparse{memory.New()}} {
-		for _, p := range projections.All() {
+		for _, p := range readmodels.All() {
 			if _, err := w.admin.Exec(t.Context(), `INSERT INTO projection_checkpoints (name, version, position)
 				VALUES ($1, $2, 0) ON CONFLICT (name) DO NOTHING`, p.Name, p.Version); err != nil {
 				t.Fatal(err)
@@ -33,7 +34,7 @@ func TestLagIsTheAgeOfTheOldestEventThatIsNotApplied(t *testing.T) {
 			t.Fatal(err)
 		}
 		record(t, store, newStream(), organization, created(newAgentID(), organization))
-		progress := projections.NewProgress(w.pool, store, projections.All(), projections.ProgressOptions{})
+		progress := projections.NewProgress(w.pool, store, readmodels.All(), projections.ProgressOptions{})
 		if err := progress.Look(t.Context()); err != nil {
 			t.Fatal(err)
 		}

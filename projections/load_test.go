@@ -12,6 +12,7 @@ import (
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 // load is clients that write and at once read what they have written, on
@@ -76,11 +77,11 @@ func (l *load) round(ctx context.Context, t testing.TB, w *world, progress *proj
 		return err
 	}
 	begin := time.Now()
-	tenant := projections.InOrganization(organization)
+	tenant := readmodels.InOrganization(organization)
 	if _, err := w.queries.Agent(ctx, tenant, id); err != nil {
 		return fmt.Errorf("agent written at %d: %w", position, err)
 	}
-	trail, err := w.queries.AuditEvents(ctx, tenant, projections.AuditFilter{})
+	trail, err := w.queries.AuditEvents(ctx, tenant, readmodels.AuditFilter{})
 	if err != nil || len(trail.Items) != 2 || trail.Total != 2 {
 		return fmt.Errorf("audit trail at %d: %d of %d events, %w", position, len(trail.Items), trail.Total, err)
 	}
@@ -129,7 +130,7 @@ func TestRebuildUnderLoadFailsNoReadAndShowsNoStaleOne(t *testing.T) {
 	var held []time.Duration
 	const rounds, bound = 5, 100 * time.Millisecond
 	for range rounds {
-		for _, result := range w.rebuild(t, projections.RebuildOptions{}, projections.All()...) {
+		for _, result := range w.rebuild(t, projections.RebuildOptions{}, readmodels.All()...) {
 			held = append(held, result.Held)
 		}
 		load.goOn(t)
@@ -144,5 +145,5 @@ func TestRebuildUnderLoadFailsNoReadAndShowsNoStaleOne(t *testing.T) {
 	last := load.end(t)
 	t.Logf("%d rounds of reads, the slowest took %v", load.rounds.Load(), time.Duration(load.slowest.Load()))
 	waitAll(t, progress, last)
-	w.mustVerify(t, projections.All()...)
+	w.mustVerify(t, readmodels.All()...)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/internal/pgtest"
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 // Each round writes, waits and reads at once: on the node that runs the
@@ -23,11 +24,11 @@ func TestWaitNeverReturnsEarly(t *testing.T) {
 			w := newWorld(t)
 			progress := w.follow(t)
 			if elsewhere {
-				progress = projections.NewProgress(pgtest.Pool(t, w.ServerURL), w.store, projections.All(), projections.ProgressOptions{})
+				progress = projections.NewProgress(pgtest.Pool(t, w.ServerURL), w.store, readmodels.All(), projections.ProgressOptions{})
 				run(t, progress)
 			}
 			organization := newOrganizationID()
-			tenant := projections.InOrganization(organization)
+			tenant := readmodels.InOrganization(organization)
 			var slowest, total time.Duration
 			const rounds = 200
 			for i := range rounds {
@@ -58,7 +59,7 @@ func TestIdleProjectionsAreWaitedForWithoutHanging(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	here := w.follow(t)
-	there := projections.NewProgress(pgtest.Pool(t, w.ServerURL), w.store, projections.All(), projections.ProgressOptions{})
+	there := projections.NewProgress(pgtest.Pool(t, w.ServerURL), w.store, readmodels.All(), projections.ProgressOptions{})
 	run(t, there)
 	organization := newOrganizationID()
 	for i := range 50 {
@@ -105,7 +106,7 @@ func TestProgressForgetsWhatTheDatabaseMayHaveLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the row is derived again", func() bool {
-		_, err := w.queries.Agent(t.Context(), projections.AllOrganizations, id)
+		_, err := w.queries.Agent(t.Context(), readmodels.AllOrganizations, id)
 		return err == nil
 	})
 	waitAll(t, progress, position)
@@ -130,7 +131,7 @@ func TestCollectorReportsEveryProjection(t *testing.T) {
 	for _, family := range families {
 		names = append(names, family.GetName())
 		want := map[string]float64{"agentidp_projection_position": float64(position)}[family.GetName()]
-		if n := len(family.GetMetric()); n != len(projections.All()) {
+		if n := len(family.GetMetric()); n != len(readmodels.All()) {
 			t.Errorf("%s has %d series, want one for each projection", family.GetName(), n)
 		}
 		for _, m := range family.GetMetric() {

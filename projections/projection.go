@@ -72,11 +72,6 @@ func (p *Projection) pace() time.Duration {
 	return defaultPace
 }
 
-// All lists the projections of this build.
-func All() []Projection {
-	return []Projection{Organizations(), Agents(), Credentials(), Delegations(), Audit(), Activity(), Transparency()}
-}
-
 // Wants reports whether the projection takes events of a type.
 func (p Projection) Wants(t domain.Type) bool {
 	return p.Types == nil || slices.Contains(p.Types, t)

@@ -22,6 +22,7 @@ import (
 	"github.com/sentryagent/agentidp/internal/pgtest"
 	"github.com/sentryagent/agentidp/migrations"
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 func TestMain(m *testing.M) {
@@ -46,7 +47,7 @@ type world struct {
 	pool    *pgxpool.Pool // as the server
 	admin   *pgxpool.Pool // as superuser
 	store   *postgres.Store
-	queries *projections.Queries
+	queries *readmodels.Queries
 }
 
 func newWorld(t testing.TB) *world {
@@ -55,7 +56,7 @@ func newWorld(t testing.TB) *world {
 	pool := pgtest.Pool(t, db.ServerURL)
 	store := postgres.New(t.Context(), pool, postgres.Options{})
 	t.Cleanup(store.Close)
-	return &world{Database: db, pool: pool, admin: pgtest.Pool(t, db.SuperuserURL), store: store, queries: projections.NewQueries(pool)}
+	return &world{Database: db, pool: pool, admin: pgtest.Pool(t, db.SuperuserURL), store: store, queries: readmodels.NewQueries(pool)}
 }
 
 // run runs projections until the returned function is called or the test ends.
@@ -78,7 +79,7 @@ func run(t testing.TB, r interface{ Run(context.Context) }) (stop func()) {
 // follow runs all projections of this build and their progress.
 func (w *world) follow(t testing.TB) *projections.Progress {
 	t.Helper()
-	all := projections.All()
+	all := readmodels.All()
 	progress := projections.NewProgress(w.pool, w.store, all, projections.ProgressOptions{})
 	run(t, progress)
 	run(t, projections.NewRunner(w.pool, w.store, all, projections.RunnerOptions{Progress: progress}))
@@ -181,7 +182,7 @@ func eventually(t testing.TB, what string, yes func() bool) {
 func (w *world) dump(t testing.TB) string {
 	t.Helper()
 	var all strings.Builder
-	for _, p := range projections.All() {
+	for _, p := range readmodels.All() {
 		for _, table := range p.Tables {
 			rows, err := w.admin.Query(t.Context(), `SELECT t::text FROM `+table+` t ORDER BY 1`)
 			if err != nil {
@@ -206,7 +207,7 @@ func (w *world) dump(t testing.TB) string {
 func (w *world) empty(t testing.TB) {
 	t.Helper()
 	var tables []string
-	for _, p := range projections.All() {
+	for _, p := range readmodels.All() {
 		tables = append(tables, p.Tables...)
 	}
 	if _, err := w.admin.Exec(t.Context(), `TRUNCATE projection_checkpoints, `+strings.Join(tables, ", ")); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 // populate records a bit of everything, and so many tokens more.
@@ -46,7 +47,7 @@ func (w *world) populate(t testing.TB, tokens int) (last eventstore.Position) {
 func (w *world) brought(t testing.TB, tokens int) (last eventstore.Position) {
 	t.Helper()
 	last = w.populate(t, tokens)
-	all := projections.All()
+	all := readmodels.All()
 	progress := projections.NewProgress(w.pool, w.store, all, projections.ProgressOptions{})
 	stopProgress := run(t, progress)
 	stop := run(t, projections.NewRunner(w.pool, w.store, all, projections.RunnerOptions{Progress: progress}))
@@ -125,7 +126,7 @@ func TestRebuiltTablesAreTheLiveOnesAgain(t *testing.T) {
 	last := w.brought(t, 9000)
 	rows, shape := w.dump(t), w.shape(t)
 	w.exec(t, `DELETE FROM agents`, `UPDATE audit_events SET action = 'x'`, `UPDATE token_usage SET count = 0`)
-	results := w.rebuild(t, projections.RebuildOptions{}, projections.All()...)
+	results := w.rebuild(t, projections.RebuildOptions{}, readmodels.All()...)
 	for _, result := range results {
 		if result.Position > last || result.Resumed != 0 || result.Held <= 0 {
 			t.Errorf("%+v, want it anew and not beyond %d", result, last)
@@ -137,9 +138,9 @@ func TestRebuiltTablesAreTheLiveOnesAgain(t *testing.T) {
 	if diff := cmp.Diff(shape, w.shape(t)); diff != "" {
 		t.Errorf("tables (-before +rebuilt):\n%s", diff)
 	}
-	w.mustVerify(t, projections.All()...)
+	w.mustVerify(t, readmodels.All()...)
 	waitAll(t, w.follow(t), w.populate(t, 1))
-	w.mustVerify(t, projections.All()...)
+	w.mustVerify(t, readmodels.All()...)
 }
 
 // A rebuild that is cut off at any point leaves what is live alone, and the
@@ -154,10 +155,10 @@ func TestCutOffRebuildLeavesTheLiveTablesAndIsResumed(t *testing.T) {
 		ctx, cut := context.WithCancel(t.Context())
 		at := last * eventstore.Position(cuts+1) / 11
 		results := projections.NewRebuilder(w.pool, w.store, projections.RebuildOptions{Report: func(state projections.RebuildState) {
-			if state.Projection == projections.AuditTrail && state.Position >= at {
+			if state.Projection == readmodels.AuditTrail && state.Position >= at {
 				cut()
 			}
-		}}).Rebuild(ctx, projections.Audit())
+		}}).Rebuild(ctx, readmodels.Audit())
 		cut()
 		if !errors.Is(results[0].Err, context.Canceled) {
 			t.Fatalf("cut off at %d: %+v, want it cancelled", at, results[0])
@@ -167,7 +168,7 @@ func TestCutOffRebuildLeavesTheLiveTablesAndIsResumed(t *testing.T) {
 			t.Fatalf("cut off at %d, and the live rows changed:\n%s", at, diff)
 		}
 	}
-	results := w.rebuild(t, projections.RebuildOptions{}, projections.Audit())
+	results := w.rebuild(t, projections.RebuildOptions{}, readmodels.Audit())
 	t.Logf("cut off at %v, resumed from %v, in the end from %d", cutAt, resumed, results[0].Resumed)
 	if results[0].Resumed < cutAt[9] {
 		t.Errorf("the last rebuild went on from %d, want from what was there: %d at least", results[0].Resumed, cutAt[9])
@@ -175,8 +176,8 @@ func TestCutOffRebuildLeavesTheLiveTablesAndIsResumed(t *testing.T) {
 	if diff := cmp.Diff(rows, w.dump(t)); diff != "" {
 		t.Errorf("rows (-before +rebuilt):\n%s", diff)
 	}
-	w.mustVerify(t, projections.All()...)
-	again := w.rebuild(t, projections.RebuildOptions{}, projections.Audit())
+	w.mustVerify(t, readmodels.All()...)
+	again := w.rebuild(t, projections.RebuildOptions{}, readmodels.Audit())
 	if again[0].Resumed != 0 || again[0].Events != int64(last) {
 		t.Errorf("the next rebuild: %+v, want all %d events from the beginning", again[0], last)
 	}
@@ -188,7 +189,7 @@ func (w *world) beginAudit(t testing.TB) {
 	ctx, cut := context.WithCancel(t.Context())
 	defer cut()
 	results := projections.NewRebuilder(w.pool, w.store, projections.RebuildOptions{Report: func(projections.RebuildState) { cut() }}).
-		Rebuild(ctx, projections.Audit())
+		Rebuild(ctx, readmodels.Audit())
 	if !errors.Is(results[0].Err, context.Canceled) {
 		t.Fatalf("%+v, want it cut off", results[0])
 	}
@@ -200,10 +201,10 @@ func TestRestartThrowsAwayWhatIsThere(t *testing.T) {
 	w.brought(t, 9000)
 	w.beginAudit(t)
 	w.exec(t, `UPDATE next.audit_events SET action = 'x'`)
-	if results := w.rebuild(t, projections.RebuildOptions{Restart: true}, projections.Audit()); results[0].Resumed != 0 {
+	if results := w.rebuild(t, projections.RebuildOptions{Restart: true}, readmodels.Audit()); results[0].Resumed != 0 {
 		t.Errorf("%+v, want it from the beginning", results[0])
 	}
-	w.mustVerify(t, projections.Audit())
+	w.mustVerify(t, readmodels.Audit())
 }
 
 // What was begun before a migration does not fit any more, and is not gone on with.
@@ -213,11 +214,11 @@ func TestRebuildCutOffBeforeAMigrationBeginsAgain(t *testing.T) {
 	w.brought(t, 9000)
 	w.beginAudit(t)
 	w.exec(t, `ALTER TABLE audit_events ADD COLUMN note text`)
-	if results := w.rebuild(t, projections.RebuildOptions{}, projections.Audit()); results[0].Resumed != 0 {
+	if results := w.rebuild(t, projections.RebuildOptions{}, readmodels.Audit()); results[0].Resumed != 0 {
 		t.Errorf("%+v, want it from the beginning", results[0])
 	}
 	w.exec(t, `SELECT note FROM audit_events`)
-	w.mustVerify(t, projections.Audit())
+	w.mustVerify(t, readmodels.Audit())
 }
 
 func TestOneRebuildOfAProjectionAtATime(t *testing.T) {
@@ -231,9 +232,9 @@ func TestOneRebuildOfAProjectionAtATime(t *testing.T) {
 	results := projections.NewRebuilder(w.pool, w.store, projections.RebuildOptions{Report: func(state projections.RebuildState) {
 		if state.Stage == projections.Indexing {
 			close(first)
-			second = projections.NewRebuilder(w.pool, w.store, projections.RebuildOptions{}).Rebuild(ctx, projections.Agents(), projections.Credentials())
+			second = projections.NewRebuilder(w.pool, w.store, projections.RebuildOptions{}).Rebuild(ctx, readmodels.Agents(), readmodels.Credentials())
 		}
-	}}).Rebuild(ctx, projections.Agents())
+	}}).Rebuild(ctx, readmodels.Agents())
 	<-first
 	if err := projections.RebuildError(results); err != nil {
 		t.Errorf("the first: %v", err)
@@ -251,7 +252,7 @@ func TestRebuildEndsAtAnEventThatCannotBeApplied(t *testing.T) {
 	rows := w.dump(t)
 	at := record(t, w.store, newStream(), newOrganizationID(), domain.AgentSuspended{AgentID: newAgentID()})
 	results := projections.NewRebuilder(w.pool, w.store, projections.RebuildOptions{}).
-		Rebuild(t.Context(), projections.Agents(), projections.Credentials())
+		Rebuild(t.Context(), readmodels.Agents(), readmodels.Credentials())
 	if err := results[0].Err; err == nil || !strings.Contains(err.Error(), "was never created") || !strings.Contains(err.Error(), fmt.Sprint("position ", at)) {
 		t.Errorf("agents: %v, want the event at %d named", err, at)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/eventstore/memory"
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 // madeWith is a link with the credential of the token it was made with.
@@ -98,7 +99,7 @@ func TestTheIndexStaysBoundedOverManyRevocations(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Prune(now)
-		if err := progress.WaitFor(within(t, time.Minute), r.Position(), projections.AuditTrail); err != nil {
+		if err := progress.WaitFor(within(t, time.Minute), r.Position(), readmodels.AuditTrail); err != nil {
 			t.Fatal(err)
 		}
 		if err := r.SaveSnapshot(t.Context(), 0); err != nil {

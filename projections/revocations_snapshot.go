@@ -25,10 +25,10 @@ import (
 // the event that it knows the ledger by is where it was. An older one, put back,
 // takes longer to bring up to date, and is then the same.
 type RevocationSnapshots struct {
-	pool    *pgxpool.Pool
-	queries *Queries
-	sealer  Sealer
-	logger  *slog.Logger
+	pool   *pgxpool.Pool
+	trail  Trail
+	sealer Sealer
+	logger *slog.Logger
 }
 
 // Sealer keeps what is sealed from being read or changed, and from being taken
@@ -38,9 +38,15 @@ type Sealer interface {
 	Open(envelope, aad []byte) ([]byte, error)
 }
 
+// Trail tells where the newest event is that the audit trail shows; false where it
+// is empty.
+type Trail interface {
+	Newest(ctx context.Context) (eventstore.Landmark, bool, error)
+}
+
 // NewRevocationSnapshots keeps them in the pool's database.
-func NewRevocationSnapshots(pool *pgxpool.Pool, queries *Queries, sealer Sealer, logger *slog.Logger) *RevocationSnapshots {
-	return &RevocationSnapshots{pool: pool, queries: queries, sealer: sealer, logger: logger}
+func NewRevocationSnapshots(pool *pgxpool.Pool, trail Trail, sealer Sealer, logger *slog.Logger) *RevocationSnapshots {
+	return &RevocationSnapshots{pool: pool, trail: trail, sealer: sealer, logger: logger}
 }
 
 // snapshotInterval is how often a snapshot is saved, over all servers.
@@ -51,7 +57,7 @@ type revocationSnapshot struct {
 	Applied eventstore.Position `json:"applied"`
 	// Landmark is no older than what was applied: in a ledger that has it nothing
 	// of that is missing.
-	Landmark landmark `json:"landmark"`
+	Landmark eventstore.Landmark `json:"landmark"`
 
 	Agents        map[domain.AgentID]fate        `json:"agents"`
 	Credentials   map[domain.CredentialID]fate   `json:"credentials"`
@@ -78,7 +84,7 @@ func (r *Revocations) restore(ctx context.Context) error {
 	}
 	saved, err := r.loadSnapshot(ctx)
 	if err == nil {
-		err = saved.Landmark.in(ctx, r.store)
+		err = saved.Landmark.In(ctx, r.store)
 	}
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
@@ -215,7 +221,7 @@ func (s *RevocationSnapshots) mark(ctx context.Context, saved *revocationSnapsho
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
-		newest, found, err := newestLandmark(ctx, s.queries)
+		newest, found, err := s.trail.Newest(ctx)
 		switch {
 		case err != nil:
 			return err
@@ -223,7 +229,7 @@ func (s *RevocationSnapshots) mark(ctx context.Context, saved *revocationSnapsho
 			saved.Landmark = newest
 			return nil
 		case wait.For(ctx, poll) != nil:
-			return &BehindError{Projection: AuditTrail, Position: newest.Position, Wanted: saved.Applied, Cause: ctx.Err()}
+			return &BehindError{Projection: "audit", Position: newest.Position, Wanted: saved.Applied, Cause: ctx.Err()}
 		}
 	}
 }

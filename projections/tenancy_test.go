@@ -10,6 +10,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 // tenants gives two organizations, each with a row in every read model.
@@ -34,7 +35,7 @@ func (w *world) tenants(t testing.TB, progress *projections.Progress) (ids [2]do
 }
 
 func readModels() (tables []string) {
-	for _, p := range projections.All() {
+	for _, p := range readmodels.All() {
 		tables = append(tables, p.Tables...)
 	}
 	return tables
@@ -102,25 +103,25 @@ func TestQueriesStayInTheTenant(t *testing.T) {
 	w := newWorld(t)
 	ids, agents, credentials := w.tenants(t, w.follow(t))
 	ctx, q := t.Context(), w.queries
-	own, all, nobody := projections.InOrganization(ids[0]), projections.AllOrganizations, projections.Tenant{}
-	trail, err := q.AuditEvents(ctx, all, projections.AuditFilter{AgentID: agents[1]})
+	own, all, nobody := readmodels.InOrganization(ids[0]), readmodels.AllOrganizations, readmodels.Tenant{}
+	trail, err := q.AuditEvents(ctx, all, readmodels.AuditFilter{AgentID: agents[1]})
 	if err != nil || len(trail.Items) == 0 {
 		t.Fatalf("audit trail of the other: %v, %v", trail, err)
 	}
 	event := trail.Items[0].EventID
 
-	for name, find := range map[string]func(projections.Tenant, int) error{
-		"agent":        func(t projections.Tenant, i int) error { _, err := q.Agent(ctx, t, agents[i]); return err },
-		"credential":   func(t projections.Tenant, i int) error { _, err := q.Credential(ctx, t, credentials[i]); return err },
-		"organization": func(t projections.Tenant, i int) error { _, err := q.Organization(ctx, t, ids[i]); return err },
+	for name, find := range map[string]func(readmodels.Tenant, int) error{
+		"agent":        func(t readmodels.Tenant, i int) error { _, err := q.Agent(ctx, t, agents[i]); return err },
+		"credential":   func(t readmodels.Tenant, i int) error { _, err := q.Credential(ctx, t, credentials[i]); return err },
+		"organization": func(t readmodels.Tenant, i int) error { _, err := q.Organization(ctx, t, ids[i]); return err },
 	} {
 		for _, c := range []struct {
 			who    string
-			tenant projections.Tenant
+			tenant readmodels.Tenant
 			which  int
 			want   error
 		}{
-			{"its tenant", own, 0, nil}, {"another tenant", own, 1, projections.ErrNotFound}, {"nobody", nobody, 0, projections.ErrNotFound},
+			{"its tenant", own, 0, nil}, {"another tenant", own, 1, readmodels.ErrNotFound}, {"nobody", nobody, 0, readmodels.ErrNotFound},
 			{"the operator", all, 0, nil}, {"the operator", all, 1, nil},
 		} {
 			if err := find(c.tenant, c.which); !errors.Is(err, c.want) {
@@ -128,35 +129,35 @@ func TestQueriesStayInTheTenant(t *testing.T) {
 			}
 		}
 	}
-	for name, count := range map[string]func(projections.Tenant) (int, error){
-		"agents": func(t projections.Tenant) (int, error) {
-			l, err := q.Agents(ctx, t, projections.AgentFilter{})
+	for name, count := range map[string]func(readmodels.Tenant) (int, error){
+		"agents": func(t readmodels.Tenant) (int, error) {
+			l, err := q.Agents(ctx, t, readmodels.AgentFilter{})
 			return l.Total + len(l.Items), err
 		},
-		"organizations": func(t projections.Tenant) (int, error) {
-			l, err := q.Organizations(ctx, t, projections.OrganizationFilter{})
+		"organizations": func(t readmodels.Tenant) (int, error) {
+			l, err := q.Organizations(ctx, t, readmodels.OrganizationFilter{})
 			return l.Total + len(l.Items), err
 		},
-		"members of the other": func(t projections.Tenant) (int, error) {
-			l, err := q.Members(ctx, t, ids[1], projections.Page{})
+		"members of the other": func(t readmodels.Tenant) (int, error) {
+			l, err := q.Members(ctx, t, ids[1], readmodels.Page{})
 			return (l.Total + len(l.Items)) * 2, err
 		},
-		"delegations": func(t projections.Tenant) (int, error) {
-			l, err := q.Delegations(ctx, t, projections.DelegationFilter{})
+		"delegations": func(t readmodels.Tenant) (int, error) {
+			l, err := q.Delegations(ctx, t, readmodels.DelegationFilter{})
 			return l.Total + len(l.Items), err
 		},
-		"delegations of the other": func(t projections.Tenant) (int, error) {
-			l, err := q.Delegations(ctx, t, projections.DelegationFilter{AgentID: agents[1], Role: projections.AsDelegator})
+		"delegations of the other": func(t readmodels.Tenant) (int, error) {
+			l, err := q.Delegations(ctx, t, readmodels.DelegationFilter{AgentID: agents[1], Role: readmodels.AsDelegator})
 			return (l.Total + len(l.Items)) * 2, err
 		},
-		"credentials of the other": func(t projections.Tenant) (int, error) {
-			l, err := q.Credentials(ctx, t, projections.CredentialFilter{AgentID: agents[1]})
+		"credentials of the other": func(t readmodels.Tenant) (int, error) {
+			l, err := q.Credentials(ctx, t, readmodels.CredentialFilter{AgentID: agents[1]})
 			return (l.Total + len(l.Items)) * 2, err
 		},
 	} {
 		for _, c := range []struct {
 			who    string
-			tenant projections.Tenant
+			tenant readmodels.Tenant
 			want   int
 		}{{"a tenant", own, 2}, {"the operator", all, 4}, {"nobody", nobody, 0}} {
 			want := c.want
@@ -168,10 +169,10 @@ func TestQueriesStayInTheTenant(t *testing.T) {
 			}
 		}
 	}
-	if _, err := q.AuditEvent(ctx, own, event); !errors.Is(err, projections.ErrNotFound) {
+	if _, err := q.AuditEvent(ctx, own, event); !errors.Is(err, readmodels.ErrNotFound) {
 		t.Errorf("audit event of another tenant: %v, want ErrNotFound", err)
 	}
-	if got, err := q.AuditEvent(ctx, projections.InOrganization(ids[1]), event); err != nil || got.EventID != event {
+	if got, err := q.AuditEvent(ctx, readmodels.InOrganization(ids[1]), event); err != nil || got.EventID != event {
 		t.Errorf("audit event of the tenant: %v, %v", got, err)
 	}
 	if n, err := q.TokensIssued(ctx, ids[0], time.Now().Add(-time.Hour), time.Now().Add(time.Hour)); err != nil || n != 2 {

@@ -6,13 +6,14 @@ import (
 	"testing"
 
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 func TestVerifyNamesChangedMissingAndExtraRows(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	last := w.brought(t, 3000)
-	w.mustVerify(t, projections.All()...)
+	w.mustVerify(t, readmodels.All()...)
 	var agent string
 	if err := w.admin.QueryRow(t.Context(), `SELECT agent_id::text FROM agents LIMIT 1`).Scan(&agent); err != nil {
 		t.Fatal(err)
@@ -22,7 +23,7 @@ func TestVerifyNamesChangedMissingAndExtraRows(t *testing.T) {
 		fmt.Sprintf(`INSERT INTO audit_events SELECT %d, revision, recorded_at, event_id, organization_id, agent_id, action, outcome, stream
 			FROM audit_events WHERE position = 1000`, last+7))
 	var found []string
-	for _, result := range projections.NewVerifier(w.pool, w.store, projections.VerifyOptions{}).Verify(t.Context(), projections.All()...) {
+	for _, result := range projections.NewVerifier(w.pool, w.store, projections.VerifyOptions{}).Verify(t.Context(), readmodels.All()...) {
 		if result.Err != nil || result.Position == 0 || result.Rows == 0 {
 			t.Errorf("%+v, want rows compared", result)
 		}
@@ -51,7 +52,7 @@ func TestVerifyUnderLoadFindsNothing(t *testing.T) {
 	w.follow(t)
 	load := w.load(t, nil)
 	for range 5 {
-		w.mustVerify(t, projections.All()...)
+		w.mustVerify(t, readmodels.All()...)
 	}
 	load.end(t)
 }

@@ -3,13 +3,9 @@ package projections
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/follow"
@@ -242,21 +238,5 @@ func (w *worker) well(state string) {
 
 // lease names the right to run the projection.
 func (w *worker) lease() string { return leaseOf(w.projection.Name) }
-
-// leaseOf names the right to run a projection.
-func leaseOf(projection string) string { return "projection " + projection }
-
-// Attended names the projections that a server runs at the moment.
-func Attended(ctx context.Context, pool *pgxpool.Pool) ([]string, error) {
-	var names, leases []string
-	for _, p := range All() {
-		names, leases = append(names, p.Name), append(leases, leaseOf(p.Name))
-	}
-	held, err := lease.Held(ctx, pool, leases...)
-	if err != nil {
-		return nil, fmt.Errorf("look who runs the projections: %w", err)
-	}
-	return slices.DeleteFunc(names, func(name string) bool { return !slices.Contains(held, leaseOf(name)) }), nil
-}
 
 func (w *worker) progress() *Progress { return w.runner.options.Progress }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 	"github.com/sentryagent/agentidp/projections/transparency"
 	"github.com/sentryagent/agentidp/replay/move"
 )
@@ -64,10 +65,10 @@ func (l *Ledger) adopt(ctx context.Context, progress AdoptProgress, forgotten []
 			return nil, err
 		}
 		return nil, ErrAdopted
-	} else if !errors.Is(err, projections.ErrOtherLedger) && !errors.As(err, &lost) {
+	} else if !errors.Is(err, eventstore.ErrOtherLedger) && !errors.As(err, &lost) {
 		return nil, err
 	}
-	release, err := projections.Seize(ctx, l.Pool)
+	release, err := projections.Seize(ctx, l.Pool, readmodels.All())
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +77,7 @@ func (l *Ledger) adopt(ctx context.Context, progress AdoptProgress, forgotten []
 		return nil, err
 	}
 	rebuilt := projections.NewRebuilder(l.Pool, l.Store, projections.RebuildOptions{Restart: true, Moved: true, Report: progress.Rebuild}).
-		Rebuild(ctx, projections.All()...)
+		Rebuild(ctx, readmodels.All()...)
 	if err := projections.RebuildError(rebuilt); err != nil {
 		return rebuilt, err
 	}
@@ -86,15 +87,15 @@ func (l *Ledger) adopt(ctx context.Context, progress AdoptProgress, forgotten []
 	return rebuilt, anchor.Move(ctx)
 }
 
-func (l *Ledger) anchor() *projections.Anchor {
-	return projections.NewAnchor(l.Pool, l.Store, l.Queries())
+func (l *Ledger) anchor() *readmodels.Anchor {
+	return readmodels.NewAnchor(l.Pool, l.Store, l.Queries())
 }
 
 // EndTokens ends every access token and ID token that is out, whoever issued it:
 // the signing keys are deleted, and the next server that starts makes others. No
 // server may run meanwhile: the error is [projections.ErrRunning] then.
 func (l *Ledger) EndTokens(ctx context.Context) error {
-	release, err := projections.Seize(ctx, l.Pool)
+	release, err := projections.Seize(ctx, l.Pool, readmodels.All())
 	if err != nil {
 		return err
 	}

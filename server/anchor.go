@@ -8,7 +8,7 @@ import (
 
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/internal/config"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 	"github.com/sentryagent/agentidp/projections/transparency"
 )
 
@@ -26,7 +26,7 @@ func (a *App) openLedger(ctx context.Context) (err error) {
 		return err
 	}
 	a.queries = newQueries(a.config, a.pool, a.store)
-	a.anchor = projections.NewAnchor(a.pool, a.store, a.queries)
+	a.anchor = readmodels.NewAnchor(a.pool, a.store, a.queries)
 	known, err := checkEnd(ctx, a.config.CheckpointFile, a.config.LedgerOrigin, a.anchor, a.store)
 	if err != nil {
 		return adoptFirst(err)
@@ -40,7 +40,7 @@ func (a *App) openLedger(ctx context.Context) (err error) {
 // checkEnd makes sure that the ledger is the database's and has all that is known
 // of it, by the database and by what was signed under an origin. It tells up to
 // where that goes.
-func checkEnd(ctx context.Context, checkpoints, origin string, anchor *projections.Anchor, store eventstore.Store) (eventstore.Position, error) {
+func checkEnd(ctx context.Context, checkpoints, origin string, anchor *readmodels.Anchor, store eventstore.Store) (eventstore.Position, error) {
 	if err := anchor.Check(ctx); err != nil {
 		return 0, err
 	}
@@ -78,7 +78,7 @@ func (a *App) watchLedger(ctx context.Context) error {
 			return nil
 		case <-ticker.C:
 			err := errors.Join(a.anchor.Check(ctx), a.checkExtent(ctx))
-			if errors.Is(err, projections.ErrOtherLedger) {
+			if errors.Is(err, eventstore.ErrOtherLedger) {
 				return adoptFirst(err)
 			}
 			switch lost := errors.As(err, new(*eventstore.LostError)); {
@@ -103,7 +103,7 @@ func (a *App) checkExtent(ctx context.Context) error {
 // adoptFirst says what to do when the ledger is not the one that is known.
 func adoptFirst(err error) error {
 	switch {
-	case errors.Is(err, projections.ErrOtherLedger):
+	case errors.Is(err, eventstore.ErrOtherLedger):
 		return fmt.Errorf("%w. Check EVENTSTORE, ESDB_URL and DATABASE_URL; where the ledger has been moved, run: agentidp ledger adopt; "+
 			"where its store was restored to an earlier state, see docs/runbooks/lost-events.md", err)
 	case errors.As(err, new(*eventstore.LostError)):

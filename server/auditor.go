@@ -15,7 +15,7 @@ import (
 	"github.com/sentryagent/agentidp/internal/keyring"
 	"github.com/sentryagent/agentidp/ledger"
 	"github.com/sentryagent/agentidp/migrations"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 	"github.com/sentryagent/agentidp/projections/transparency"
 	"github.com/sentryagent/agentidp/replay/bundle"
 	"github.com/sentryagent/agentidp/replay/verify"
@@ -161,7 +161,7 @@ func (l *Ledger) VerifySnapshots(ctx context.Context) (ledger.SnapshotsVerified,
 }
 
 // Queries asks its read models.
-func (l *Ledger) Queries() *projections.Queries {
+func (l *Ledger) Queries() *readmodels.Queries {
 	q := newQueries(l.c, l.Pool, l.Store)
 	if l.reader {
 		return q.ForReader()
@@ -187,8 +187,8 @@ func (l *Ledger) Event(ctx context.Context, id uuid.UUID) (event eventstore.Even
 	if engine, can := l.Store.(byID); can {
 		return engine.Event(ctx, id)
 	}
-	a, err := l.Queries().AuditEvent(ctx, projections.AllOrganizations, id)
-	if errors.Is(err, projections.ErrNotFound) {
+	a, err := l.Queries().AuditEvent(ctx, readmodels.AllOrganizations, id)
+	if errors.Is(err, readmodels.ErrNotFound) {
 		return event, false, nil
 	}
 	return eventstore.Event{

@@ -12,7 +12,7 @@ import (
 	"github.com/sentryagent/agentidp/internal/keyring"
 	"github.com/sentryagent/agentidp/ledger"
 	"github.com/sentryagent/agentidp/migrations"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 // Operator is the platform operator's agent. ClientSecret is set only when it
@@ -50,7 +50,7 @@ func Bootstrap(ctx context.Context, c config.Config, newCredential bool) (Operat
 		return Operator{}, err
 	}
 	defer store.Close()
-	anchor := projections.NewAnchor(pool, store, newQueries(c, pool, store))
+	anchor := readmodels.NewAnchor(pool, store, newQueries(c, pool, store))
 	if _, err := checkEnd(ctx, c.CheckpointFile, c.LedgerOrigin, anchor, store); err != nil {
 		return Operator{}, adoptFirst(err)
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/esdb"
 	"github.com/sentryagent/agentidp/eventstore/postgres"
 	"github.com/sentryagent/agentidp/internal/config"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 // Engine is the ledger's store, of the kind that the configuration names. Read
@@ -70,8 +70,8 @@ func reached(store Engine, c config.Config) func() api.EventStore {
 }
 
 // newQueries asks the read models, and the ledger where it is not beside them.
-func newQueries(c config.Config, pool *pgxpool.Pool, store eventstore.Store) *projections.Queries {
-	q := projections.NewQueries(pool)
+func newQueries(c config.Config, pool *pgxpool.Pool, store eventstore.Store) *readmodels.Queries {
+	q := readmodels.NewQueries(pool)
 	if c.EventStore != config.EventStorePostgres {
 		q = q.WithLedger(store)
 	}

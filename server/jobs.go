@@ -10,14 +10,14 @@ import (
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/internal/keyring"
 	"github.com/sentryagent/agentidp/migrations"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 	"github.com/sentryagent/agentidp/projections/transparency"
 	"github.com/sentryagent/agentidp/reactors/jobs"
 	"github.com/sentryagent/agentidp/replay/verify"
 )
 
 // scheduler is what the server does by itself, once over all nodes.
-func (a *App) scheduler(queries *projections.Queries, verifier *verify.Verifier, signer *transparency.Signer, keys *keyring.Keyring,
+func (a *App) scheduler(queries *readmodels.Queries, verifier *verify.Verifier, signer *transparency.Signer, keys *keyring.Keyring,
 	server *api.Server,
 ) *jobs.Scheduler {
 	c := a.config

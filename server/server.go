@@ -30,6 +30,7 @@ import (
 	"github.com/sentryagent/agentidp/ledger"
 	"github.com/sentryagent/agentidp/migrations"
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 	"github.com/sentryagent/agentidp/projections/transparency"
 	"github.com/sentryagent/agentidp/replay/history"
 )
@@ -44,9 +45,9 @@ type App struct {
 	pool     *pgxpool.Pool
 	redis    *redis.Client
 	store    Engine
-	queries  *projections.Queries
+	queries  *readmodels.Queries
 	ledger   *ledger.Ledger
-	anchor   *projections.Anchor
+	anchor   *readmodels.Anchor
 	progress *projections.Progress
 	registry *prometheus.Registry
 	lost     atomic.Bool             // the ledger lacks events that it had
@@ -137,7 +138,7 @@ func impatient(options *redis.Options) *redis.Options {
 
 func (a *App) wire(ctx context.Context, keys *keyring.Keyring, rules *policy.Policy, version string) error {
 	c, logger := a.config, a.logger
-	readModels := slices.DeleteFunc(projections.All(), func(p projections.Projection) bool { return p.Name == a.without })
+	readModels := slices.DeleteFunc(readmodels.All(), func(p projections.Projection) bool { return p.Name == a.without })
 	progress := projections.NewProgress(a.pool, a.store, readModels, projections.ProgressOptions{Logger: logger})
 	a.progress = progress
 	runner := projections.NewRunner(a.pool, a.store, readModels, projections.RunnerOptions{Logger: logger, Progress: progress})

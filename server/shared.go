@@ -11,6 +11,7 @@ import (
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/migrations"
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 // shared is a setting that all servers on one database agree on, for what one of
@@ -131,7 +132,7 @@ func AdoptSettings(ctx context.Context, c config.Config) ([]SettingChange, error
 	if err != nil || len(changes) == 0 {
 		return nil, err
 	}
-	release, err := projections.Seize(ctx, pool)
+	release, err := projections.Seize(ctx, pool, readmodels.All())
 	if err != nil {
 		return nil, err
 	}

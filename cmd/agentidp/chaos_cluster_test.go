@@ -11,6 +11,7 @@ import (
 	"github.com/sentryagent/agentidp/internal/lease"
 	"github.com/sentryagent/agentidp/internal/realstore"
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 	"github.com/sentryagent/agentidp/projections/transparency"
 	"github.com/sentryagent/agentidp/test/chaos"
 )
@@ -88,14 +89,14 @@ func (c *cluster) compareReadModels(tb testing.TB) (violations []chaos.Violation
 	if err != nil {
 		tb.Fatal(err)
 	}
-	progress := projections.NewProgress(ledger.Pool, ledger.Store, projections.All(), projections.ProgressOptions{})
+	progress := projections.NewProgress(ledger.Pool, ledger.Store, readmodels.All(), projections.ProgressOptions{})
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
 	go progress.Run(watching)
 	if err := progress.Wait(ctx, head); err != nil {
 		violations = append(violations, chaos.Violation{Rule: chaos.RuleReadModel, Detail: "they do not catch up: " + err.Error()})
 	}
-	for _, v := range projections.NewVerifier(ledger.Pool, ledger.Store, projections.VerifyOptions{}).Verify(ctx, projections.All()...) {
+	for _, v := range projections.NewVerifier(ledger.Pool, ledger.Store, projections.VerifyOptions{}).Verify(ctx, readmodels.All()...) {
 		if v.Err != nil {
 			tb.Fatalf("verify %s: %v", v.Projection, v.Err)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 	"github.com/sentryagent/agentidp/replay/move"
 	"github.com/sentryagent/agentidp/server"
 )
@@ -55,7 +56,7 @@ func (c *cli) ledgerAdopt(cmd *cobra.Command, acceptLoss, asJSON bool) error {
 		return uncheckedError{err}
 	}
 	defer r.Close()
-	meter := newMeter(cmd.ErrOrStderr(), r.logger, "adopt", projections.All())
+	meter := newMeter(cmd.ErrOrStderr(), r.logger, "adopt", readmodels.All())
 	proving := newProgress(cmd.ErrOrStderr(), "proving", -1)
 	progress := server.AdoptProgress{Proven: proving.add, Rebuild: meter.report}
 	var loss domain.EventsLost

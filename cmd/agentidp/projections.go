@@ -11,6 +11,7 @@ import (
 
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 	"github.com/sentryagent/agentidp/server"
 )
 
@@ -56,7 +57,7 @@ func (c *cli) openReadSideBy(cmd *cobra.Command, open func(context.Context, conf
 
 // status is where the read models are.
 func (r *readSide) status(ctx context.Context) ([]projections.Status, error) {
-	progress := projections.NewProgress(r.Pool, r.Store, projections.All(), projections.ProgressOptions{})
+	progress := projections.NewProgress(r.Pool, r.Store, readmodels.All(), projections.ProgressOptions{})
 	if err := progress.Look(ctx); err != nil {
 		return nil, err
 	}
@@ -65,7 +66,7 @@ func (r *readSide) status(ctx context.Context) ([]projections.Status, error) {
 
 // chosenProjections are those named, or all of them.
 func chosenProjections(names []string) ([]projections.Projection, error) {
-	all := projections.All()
+	all := readmodels.All()
 	if len(names) == 0 {
 		return all, nil
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 // projectionState is a line of status, as JSON.
@@ -57,7 +58,7 @@ find out.`,
 			if err != nil {
 				return unchecked(err)
 			}
-			attended, err := projections.Attended(cmd.Context(), r.Pool)
+			attended, err := projections.Attended(cmd.Context(), r.Pool, readmodels.All())
 			if err != nil {
 				return unchecked(err)
 			}

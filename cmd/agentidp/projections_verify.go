@@ -12,6 +12,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/ledger"
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 // verifiedModel is the result of a verification, as JSON.
@@ -74,7 +75,7 @@ const snapshotTable = "snapshots"
 // chosenToVerify are the projections named, and whether snapshots are; or all.
 func chosenToVerify(names []string) (chosen []projections.Projection, snapshots bool, err error) {
 	if len(names) == 0 {
-		return projections.All(), true, nil
+		return readmodels.All(), true, nil
 	}
 	others := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == snapshotTable })
 	if snapshots = len(others) < len(names); len(others) > 0 {

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 // rebuilding measures rebuilds of read models from a large ledger, beside
@@ -44,7 +45,7 @@ func (b *bench) rebuilding(ctx context.Context) error {
 		return time.Since(begin), projections.RebuildError(results)
 	}
 	each := &target{Value: 100_000}
-	for _, p := range []projections.Projection{projections.Audit(), projections.Activity()} {
+	for _, p := range []projections.Projection{readmodels.Audit(), readmodels.Activity()} {
 		took, err := rebuild(p)
 		if err != nil {
 			return err
@@ -52,7 +53,7 @@ func (b *bench) rebuilding(ctx context.Context) error {
 		beside("rebuild "+p.Name+suffix, took, each)
 	}
 	stop := memory.watch()
-	took, err := rebuild(projections.All()...)
+	took, err := rebuild(readmodels.All()...)
 	stop()
 	if err != nil {
 		return err
@@ -63,7 +64,7 @@ func (b *bench) rebuilding(ctx context.Context) error {
 	b.add(row{Name: "  longest switch", Value: milliseconds(held), Unit: "ms"})
 
 	begin = time.Now()
-	for _, result := range projections.NewVerifier(l.pool, l.store, projections.VerifyOptions{}).Verify(ctx, projections.All()...) {
+	for _, result := range projections.NewVerifier(l.pool, l.store, projections.VerifyOptions{}).Verify(ctx, readmodels.All()...) {
 		if result.Err != nil || result.Different > 0 {
 			return fmt.Errorf("verify %s: %d rows differ: %w", result.Projection, result.Different, result.Err)
 		}

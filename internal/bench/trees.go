@@ -7,7 +7,7 @@ import (
 	"os"
 
 	"github.com/sentryagent/agentidp/internal/config"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 	"github.com/sentryagent/agentidp/server"
 )
 
@@ -67,7 +67,7 @@ func serveTreeless(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s, err := server.Start(ctx, settings, "bench", slog.New(slog.NewJSONHandler(os.Stderr, nil)), server.WithoutReadModel(projections.Logs))
+	s, err := server.Start(ctx, settings, "bench", slog.New(slog.NewJSONHandler(os.Stderr, nil)), server.WithoutReadModel(readmodels.Logs))
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 	"github.com/sentryagent/agentidp/replay/history"
 	"github.com/sentryagent/agentidp/replay/verify"
 )
@@ -201,28 +201,28 @@ func (c *bundleContents) Head(context.Context) (eventstore.Position, error) {
 }
 
 // Credential finds whose a credential is, and nothing else of it.
-func (c *bundleContents) Credential(ctx context.Context, _ projections.Tenant, id domain.CredentialID) (projections.Credential, error) {
+func (c *bundleContents) Credential(ctx context.Context, _ readmodels.Tenant, id domain.CredentialID) (readmodels.Credential, error) {
 	for e, err := range c.in(ctx, c.types[credentialGenerated]) {
 		if err != nil {
-			return projections.Credential{}, err
+			return readmodels.Credential{}, err
 		}
 		if e.Type != credentialGenerated {
 			continue
 		}
 		fact, err := history.FactOf(e)
 		if err != nil {
-			return projections.Credential{}, err
+			return readmodels.Credential{}, err
 		}
 		if made, is := fact.(domain.CredentialGenerated); is && made.CredentialID == id {
-			return projections.Credential{ID: id, AgentID: made.AgentID, OrganizationID: domain.OrganizationID{UUID: e.Organization}, CreatedAt: e.RecordedAt}, nil
+			return readmodels.Credential{ID: id, AgentID: made.AgentID, OrganizationID: domain.OrganizationID{UUID: e.Organization}, CreatedAt: e.RecordedAt}, nil
 		}
 	}
-	return projections.Credential{}, projections.ErrNotFound
+	return readmodels.Credential{}, readmodels.ErrNotFound
 }
 
-// DelegationsOf is as of [projections.Queries], and knows the bundle to its end.
-func (c *bundleContents) DelegationsOf(ctx context.Context, _ projections.Tenant, f projections.PartIn) (projections.DelegationIDs, error) {
-	var found projections.DelegationIDs
+// DelegationsOf is as of [readmodels.Queries], and knows the bundle to its end.
+func (c *bundleContents) DelegationsOf(ctx context.Context, _ readmodels.Tenant, f readmodels.PartIn) (readmodels.DelegationIDs, error) {
+	var found readmodels.DelegationIDs
 	for e, err := range c.in(ctx, c.types[delegationCreated]) {
 		if err != nil {
 			return found, err

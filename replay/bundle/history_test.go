@@ -12,7 +12,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/internal/rounds"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 	"github.com/sentryagent/agentidp/projections/transparency"
 	"github.com/sentryagent/agentidp/replay/bundle"
 	"github.com/sentryagent/agentidp/replay/history"
@@ -25,7 +25,7 @@ import (
 func TestABundleTellsWhatTheLedgerTells(t *testing.T) {
 	t.Parallel()
 	a := replaytest.NewArchive(t)
-	live := history.New(a.Store, projections.NewQueries(a.Pool), time.Now)
+	live := history.New(a.Store, readmodels.NewQueries(a.Pool), time.Now)
 	bundles := map[uuid.UUID]*history.History{transparency.Whole: historyOf(t, a, transparency.Whole)}
 	last := a.Events[len(a.Events)-1]
 	asked, every := 0, 31

@@ -9,7 +9,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 	"github.com/sentryagent/agentidp/replay/history"
 	"github.com/sentryagent/agentidp/replay/replaytest"
 )
@@ -29,7 +29,7 @@ func TestAStateThatIsCutOffIsNone(t *testing.T) {
 		}
 	}
 	told := func(s eventstore.Store) *history.History {
-		return history.New(s, projections.NewQueries(a.Pool), time.Now)
+		return history.New(s, readmodels.NewQueries(a.Pool), time.Now)
 	}
 	moment := history.Moment{Position: replaytest.CutEvents}
 	operator := domain.Caller{Scopes: domain.NewScopes(domain.ScopeAdminOrgs)}

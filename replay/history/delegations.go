@@ -8,7 +8,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 const (
@@ -140,13 +140,13 @@ func (c *chains) lent(ctx context.Context, link past[domain.Delegation]) (*Lent,
 // delegationsWith finds the ids: in the read model and, where that is behind, in what
 // the ledger has after it.
 func (h *History) delegationsWith(ctx context.Context, agent domain.Agent, at instant) ([]domain.DelegationID, int, error) {
-	wanted := projections.PartIn{
+	wanted := readmodels.PartIn{
 		AgentID: agent.ID, Position: at.position, EndsAfter: at.time.Add(-delegationMemory), Limit: maxDelegations,
 	}
 	if at.position == 0 {
 		wanted.CreatedBy = at.time
 	}
-	known, err := h.source.Finder.DelegationsOf(ctx, projections.InOrganization(agent.OrganizationID), wanted)
+	known, err := h.source.Finder.DelegationsOf(ctx, readmodels.InOrganization(agent.OrganizationID), wanted)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 // History answers what was so at a moment, and by which events. It reads the
@@ -19,7 +19,7 @@ import (
 type History struct{ source Source }
 
 // New makes a history of the ledger in a store.
-func New(store eventstore.Store, queries *projections.Queries, now func() time.Time) *History {
+func New(store eventstore.Store, queries *readmodels.Queries, now func() time.Time) *History {
 	return From(Source{Events: store, Finder: queries, Now: now, Late: "must not be in the future"})
 }
 
@@ -71,8 +71,8 @@ func (h *History) Credential(ctx context.Context, id domain.CredentialID, m Mome
 	if err != nil {
 		return State{}, err
 	}
-	known, err := h.source.Finder.Credential(ctx, projections.AllOrganizations, id)
-	if errors.Is(err, projections.ErrNotFound) {
+	known, err := h.source.Finder.Credential(ctx, readmodels.AllOrganizations, id)
+	if errors.Is(err, readmodels.ErrNotFound) {
 		return State{}, neverWas(domain.CodeCredentialNotFound, "credential", nil)
 	}
 	if err != nil {

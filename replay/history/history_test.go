@@ -13,7 +13,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/postgres"
 	"github.com/sentryagent/agentidp/internal/pgtest"
 	"github.com/sentryagent/agentidp/migrations"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 	"github.com/sentryagent/agentidp/replay/history"
 	"github.com/sentryagent/agentidp/replay/replaytest"
 )
@@ -40,7 +40,7 @@ func newScribe(t *testing.T) *scribe {
 	pool := pgtest.Pool(t, database.ServerURL)
 	s := &scribe{store: postgres.New(t.Context(), pool, postgres.Options{}), at: time.Date(2026, time.November, 1, 0, 0, 0, 0, time.UTC)}
 	t.Cleanup(s.store.Close)
-	s.history = history.New(s.store, projections.NewQueries(pool), func() time.Time { return s.at })
+	s.history = history.New(s.store, readmodels.NewQueries(pool), func() time.Time { return s.at })
 	return s
 }
 

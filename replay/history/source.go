@@ -8,7 +8,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 // Source is what a history is told from.
@@ -29,13 +29,13 @@ type Events interface {
 
 // Finder knows where in the ledger to look for what is asked by its id.
 type Finder interface {
-	Credential(context.Context, projections.Tenant, domain.CredentialID) (projections.Credential, error)
-	DelegationsOf(context.Context, projections.Tenant, projections.PartIn) (projections.DelegationIDs, error)
+	Credential(context.Context, readmodels.Tenant, domain.CredentialID) (readmodels.Credential, error)
+	DelegationsOf(context.Context, readmodels.Tenant, readmodels.PartIn) (readmodels.DelegationIDs, error)
 }
 
 // PartIn reports whether a delegation is one of those that are looked for,
 // whenever it was made.
-func PartIn(d domain.DelegationCreated, wanted projections.PartIn) bool {
+func PartIn(d domain.DelegationCreated, wanted readmodels.PartIn) bool {
 	return (d.DelegatorID == wanted.AgentID || d.DelegateeID == wanted.AgentID) && d.ExpiresAt.After(wanted.EndsAfter)
 }
 

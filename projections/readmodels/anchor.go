@@ -1,4 +1,4 @@
-package projections
+package readmodels
 
 import (
 	"context"
@@ -9,7 +9,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sentryagent/agentidp/eventstore"
-	"github.com/sentryagent/agentidp/internal/lease"
 )
 
 // Anchor ties a database to the ledger that it was derived from: one event, and
@@ -32,9 +31,9 @@ const selectAnchor = `SELECT stream, revision, position, hash FROM ledger_anchor
 
 // Check makes sure that the anchor is in the ledger, where it was. A database
 // without one fits every ledger. The error is an [*eventstore.LostError] where the
-// ledger ends before it, and matches [ErrOtherLedger] where another event is there.
+// ledger ends before it, and matches [eventstore.ErrOtherLedger] where another event is there.
 func (a *Anchor) Check(ctx context.Context) error {
-	var p landmark
+	var p eventstore.Landmark
 	var hash []byte
 	err := a.pool.QueryRow(ctx, selectAnchor).Scan(&p.Stream, &p.Revision, (*uint64)(&p.Position), &hash)
 	switch {
@@ -44,7 +43,7 @@ func (a *Anchor) Check(ctx context.Context) error {
 		return fmt.Errorf("read the anchor: %w", err)
 	}
 	copy(p.Hash[:], hash)
-	return p.in(ctx, a.store)
+	return p.In(ctx, a.store)
 }
 
 const beginAnchor = `INSERT INTO ledger_anchor (stream, revision, position, hash) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`
@@ -74,7 +73,7 @@ func (a *Anchor) Move(ctx context.Context) error {
 	if err := a.Check(ctx); err != nil {
 		return err
 	}
-	p, found, err := newestLandmark(ctx, a.queries)
+	p, found, err := a.queries.Newest(ctx)
 	if err != nil || !found {
 		return err
 	}
@@ -84,20 +83,13 @@ func (a *Anchor) Move(ctx context.Context) error {
 	return nil
 }
 
-// Seize keeps all servers from the read models until release is called. The error
-// is [ErrRunning] when one is at work already.
-func Seize(ctx context.Context, pool *pgxpool.Pool) (release func(), err error) {
-	leases := lease.New(pool, "agentidp projections")
-	release = leases.Keep()
-	for _, p := range All() {
-		held, err := leases.Acquire(ctx, leaseOf(p.Name))
-		if err == nil && held == nil {
-			err = ErrRunning
-		}
-		if err != nil {
-			release()
-			return nil, err
-		}
+// Newest is where the newest event is that the audit trail shows; false where it
+// is empty.
+func (q *Queries) Newest(ctx context.Context) (eventstore.Landmark, bool, error) {
+	newest, err := q.AuditEvents(ctx, AllOrganizations, AuditFilter{Page: Page{Limit: 1}, WithoutTotal: true})
+	if err != nil || len(newest.Items) == 0 {
+		return eventstore.Landmark{}, false, err
 	}
-	return release, nil
+	e := newest.Items[0]
+	return eventstore.Landmark{Stream: e.Stream, Revision: e.Revision, Position: e.Position, Hash: e.Hash}, true, nil
 }

@@ -1,4 +1,4 @@
-package projections
+package readmodels
 
 import (
 	"context"
@@ -47,9 +47,6 @@ func (q *Queries) role(t Tenant) string {
 	}
 	return t.role()
 }
-
-// ErrReadOnly: the database answers and takes no writes.
-var ErrReadOnly = errors.New("the database is read-only")
 
 // Ping asks whether the database answers and takes writes.
 func (q *Queries) Ping(ctx context.Context) error {

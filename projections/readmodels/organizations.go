@@ -1,4 +1,4 @@
-package projections
+package readmodels
 
 import (
 	"context"
@@ -13,11 +13,12 @@ import (
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/follow"
+	"github.com/sentryagent/agentidp/projections"
 )
 
 // Organizations is the projection behind the tenants and their members.
-func Organizations() Projection {
-	return Projection{
+func Organizations() projections.Projection {
+	return projections.Projection{
 		Name: "organizations", Version: 2, Core: true,
 		Tables: []string{"organizations", "organization_members"}, Apply: applyOrganizations,
 		Types: domain.TypesChanging(domain.OrganizationNoun, domain.MemberNoun),

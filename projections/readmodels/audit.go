@@ -1,4 +1,4 @@
-package projections
+package readmodels
 
 import (
 	"context"
@@ -9,19 +9,20 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/follow"
+	"github.com/sentryagent/agentidp/projections"
 )
 
 // AuditTrail names the projection that readers of the audit trail wait for,
-// with [Progress.WaitFor].
+// with [projections.Progress.WaitFor].
 const AuditTrail = "audit"
 
 // Audit is the projection behind the audit trail: an index of the ledger. It
 // takes every event there is, so that one it does not know halts it instead of
 // being missing from the trail.
-func Audit() Projection {
-	return Projection{
+func Audit() projections.Projection {
+	return projections.Projection{
 		Name: AuditTrail, Version: 2, Tables: []string{"audit_events", "audit_counts", "delegated_tokens"}, Apply: applyAudit,
-		Bulk: &Bulk{Apply: copyAudit, Bare: []string{"audit_events"}},
+		Bulk: &projections.Bulk{Apply: copyAudit, Bare: []string{"audit_events"}},
 	}
 }
 

@@ -1,4 +1,4 @@
-package projections
+package readmodels
 
 import (
 	"context"
@@ -13,12 +13,13 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/follow"
+	"github.com/sentryagent/agentidp/projections"
 )
 
 // Delegations is the projection behind the lists of what agents have lent each
-// other. Whether a delegation can be used [Revocations] tells.
-func Delegations() Projection {
-	return Projection{
+// other. Whether one can be used is for the index of revocations to say.
+func Delegations() projections.Projection {
+	return projections.Projection{
 		Name: "delegations", Version: 2, Core: true, Tables: []string{"delegations", "ended_credentials"}, Apply: applyDelegations,
 		// A delegation may end with the credential that it was made with.
 		Types: slices.Concat(domain.TypesChanging(domain.DelegationNoun), domain.TypesEnding(domain.CredentialNoun)),

@@ -1,4 +1,4 @@
-package projections
+package readmodels
 
 import (
 	"context"
@@ -13,15 +13,16 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/follow"
+	"github.com/sentryagent/agentidp/projections"
 )
 
 // Activity is the projection behind "last seen" and the token counts. Nobody
 // waits for it and it has the most events, so it takes them in large batches.
-func Activity() Projection {
-	return Projection{
+func Activity() projections.Projection {
+	return projections.Projection{
 		Name: "activity", Version: 1, Tables: []string{"agent_activity", "token_usage"},
 		Types: []domain.Type{domain.TokenIssued{}.EventType()}, Pace: 100 * time.Millisecond, Apply: applyActivity,
-		Bulk: &Bulk{Apply: sumActivity},
+		Bulk: &projections.Bulk{Apply: sumActivity},
 	}
 }
 

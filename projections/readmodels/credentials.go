@@ -1,4 +1,4 @@
-package projections
+package readmodels
 
 import (
 	"context"
@@ -13,12 +13,13 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/follow"
+	"github.com/sentryagent/agentidp/projections"
 )
 
 // Credentials is the projection behind the lists of credentials. It knows when
 // and what, and public keys, but nothing to authenticate with.
-func Credentials() Projection {
-	return Projection{
+func Credentials() projections.Projection {
+	return projections.Projection{
 		Name: "credentials", Version: 1, Core: true, Tables: []string{"credentials"}, Apply: applyCredentials,
 		Types: domain.TypesChanging(domain.CredentialNoun),
 	}

@@ -1,4 +1,4 @@
-package projections
+package readmodels
 
 import (
 	"context"
@@ -24,10 +24,10 @@ const (
 
 // CheckEnd makes sure that the ledger has the newest events that the database knows
 // of, and tells the position of the newest. The error is an [*eventstore.LostError]
-// where the ledger ends too soon, and matches [ErrOtherLedger] where it has gone on
+// where the ledger ends too soon, and matches [eventstore.ErrOtherLedger] where it has gone on
 // another way.
 func (a *Anchor) CheckEnd(ctx context.Context) (known eventstore.Position, err error) {
-	var newest, state landmark
+	var newest, state eventstore.Landmark
 	batch := &pgx.Batch{}
 	batch.Queue(selectNewestState).QueryRow(optional(&state.Stream, &state.Revision)) // as the server itself
 	var furthest eventstore.Position
@@ -51,7 +51,7 @@ func (a *Anchor) CheckEnd(ctx context.Context) (known eventstore.Position, err e
 // Moved reports that the ledger has other positions than those that the database
 // knows: it was moved to another engine, or it is another one.
 func (a *Anchor) Moved(ctx context.Context) (bool, error) {
-	var oldest landmark
+	var oldest eventstore.Landmark
 	batch := &pgx.Batch{}
 	batch.Queue(enter, a.queries.role(AllOrganizations), AllOrganizations.setting())
 	batch.Queue(selectOldestPlace).QueryRow(optional(&oldest.Position, &oldest.Stream, &oldest.Revision))
@@ -59,7 +59,7 @@ func (a *Anchor) Moved(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	err := a.has(ctx, oldest)
-	if errors.Is(err, ErrOtherLedger) {
+	if errors.Is(err, eventstore.ErrOtherLedger) {
 		return true, nil
 	}
 	return false, err
@@ -77,7 +77,7 @@ func optional(into ...any) func(pgx.Row) error {
 
 // has makes sure that the ledger has an event of a stream, at its position where
 // that is known.
-func (a *Anchor) has(ctx context.Context, p landmark) error {
+func (a *Anchor) has(ctx context.Context, p eventstore.Landmark) error {
 	if p.Stream == "" {
 		return nil
 	}
@@ -86,9 +86,10 @@ func (a *Anchor) has(ctx context.Context, p landmark) error {
 		case err != nil:
 			return fmt.Errorf("look for an event of the ledger: %w", err)
 		case p.Position != 0 && found.Position != p.Position:
-			return p.elsewhere(fmt.Sprintf("is at position %d of this ledger", found.Position))
+			return fmt.Errorf("%w: event %d of %s, at position %d there, is at position %d of this ledger",
+				eventstore.ErrOtherLedger, p.Revision, p.Stream, p.Position, found.Position)
 		}
 		return nil
 	}
-	return fmt.Errorf("%w: event %d of %s is not in this ledger", ErrOtherLedger, p.Revision, p.Stream)
+	return fmt.Errorf("%w: event %d of %s is not in this ledger", eventstore.ErrOtherLedger, p.Revision, p.Stream)
 }

@@ -1,8 +1,7 @@
-package projections
+package readmodels
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,18 +12,16 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/follow"
+	"github.com/sentryagent/agentidp/projections"
 )
 
 // Agents is the projection behind the agent registry.
-func Agents() Projection {
-	return Projection{
+func Agents() projections.Projection {
+	return projections.Projection{
 		Name: "agents", Version: 1, Core: true, Tables: []string{"agents"}, Apply: applyAgents,
 		Types: domain.TypesChanging(domain.AgentNoun),
 	}
 }
-
-// errNoBeginning: a later event of something whose first event never came.
-var errNoBeginning = errors.New("the thing it changes was never created")
 
 // agentRow is a row of the table while events are folded into it. It is folded
 // by the aggregate itself, so that the two cannot differ.

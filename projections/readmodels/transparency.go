@@ -1,4 +1,4 @@
-package projections
+package readmodels
 
 import (
 	"context"
@@ -7,18 +7,19 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/sentryagent/agentidp/follow"
+	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/projections/transparency"
 )
 
 // Logs names the projection that readers of proofs wait for, with
-// [Progress.WaitFor].
+// [projections.Progress.WaitFor].
 const Logs = "transparency"
 
 // Transparency is the projection that turns the ledger into logs. It takes
 // every event, whatever it says. Nobody waits for single events, so it takes
 // them in larger batches.
-func Transparency() Projection {
-	return Projection{
+func Transparency() projections.Projection {
+	return projections.Projection{
 		Name: Logs, Version: 1, Tables: []string{"transparency_logs", "transparency_tiles"}, Undecoded: true,
 		Pace: 200 * time.Millisecond, Apply: applyTransparency,
 	}
