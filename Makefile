@@ -111,7 +111,7 @@ test-rolling: bin/withservices ## Run servers of an earlier commit (ROLLING_FROM
 .PHONY: chaos
 chaos: bin/withservices c-compiler ## Kill, freeze and cut off three nodes under load for CHAOS_DURATION (5m) on each engine, then check every promise
 	@exec $(WITH_SERVICES) env CHAOS_DURATION=$(CHAOS_DURATION) CHAOS_SEED=$(CHAOS_SEED) CHAOS_ENGINE=$(CHAOS_ENGINE) \
-		go test $$(command -v cc >/dev/null 2>&1 && echo -race) -count=1 -v -timeout 0 -run '^TestChaos$$' ./cmd/agentidp
+		go test $$(command -v cc >/dev/null 2>&1 && echo -race) -count=1 -v -timeout 0 -run '^TestChaos$$' ./test/system
 
 .PHONY: rounds
 rounds: go ## Run ROUNDS (1000000) schedules of faults on a modelled EventStoreDB, in virtual time, from ROUNDS_SEED (0) on
@@ -120,7 +120,7 @@ rounds: go ## Run ROUNDS (1000000) schedules of faults on a modelled EventStoreD
 
 .PHONY: bench
 bench: go ## Measure, and print each figure beside what bounds it
-	@go build -o bin/bench ./internal/bench
+	@go build -o bin/bench ./test/bench
 	@exec bin/bench
 
 .PHONY: lint

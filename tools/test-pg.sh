@@ -51,7 +51,7 @@ for version in "${versions[@]}"; do
 	PATH=$root/native/bin:$PATH bin/withservices -- \
 		go test -count=1 -timeout "${TIMEOUT:-30m}" ./migrations ./eventstore/postgres ./projections ./internal/lease || failed+=("$version")
 	PATH=$root/native/bin:$PATH bin/withservices -- \
-		go test -count=1 -timeout "${TIMEOUT:-30m}" -run '^TestDatabase' ./cmd/agentidp || failed+=("$version")
+		go test -count=1 -timeout "${TIMEOUT:-30m}" -run '^TestDatabase' ./test/system || failed+=("$version")
 done
 ((${#failed[@]} == 0)) || {
 	say "failed with PostgreSQL ${failed[*]}"

@@ -18,4 +18,4 @@ trap 'git worktree remove --force "$place/source"; rm -rf "$place"' EXIT
 git worktree add --quiet --detach "$place/source" "$from"
 (cd "$place/source" && go build -buildvcs=false "${with[@]}" -o "$place/agentidp" ./cmd/agentidp)
 echo "beside servers of $(git log -1 --format='%h, %cs' "$from"):"
-OLD_PROGRAM="$place/agentidp" bin/withservices -- go test -buildvcs=false "${with[@]}" -count=1 -v -run "$tests" ./cmd/agentidp
+OLD_PROGRAM="$place/agentidp" bin/withservices -- go test -buildvcs=false "${with[@]}" -count=1 -v -run "$tests" ./test/system

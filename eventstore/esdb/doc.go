@@ -78,6 +78,6 @@
 //
 // wiretest is a server for tests that speaks the same protocol and breaks on
 // demand. With ESDB_URL set the suite runs on a real server too, and so do the
-// tests of several processes and of killed ones (cmd/agentidp), each ledger
+// tests of several processes and of killed ones (test/system), each ledger
 // under a prefix of its own.
 package esdb

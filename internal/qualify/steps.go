@@ -57,7 +57,7 @@ func steps(own bool) []step {
 			failed:   "a revoked token may pass after a change of leaders: compare ESDB_LEASE_MS with the servers' election timeouts",
 		},
 		{
-			name: "chaos", packages: []string{"./cmd/agentidp"}, tests: "^TestChaos$",
+			name: "chaos", packages: []string{"./test/system"}, tests: "^TestChaos$",
 			settings: setting("CHAOS_DURATION", chaos),
 			passed:   "three nodes that are killed, frozen and cut off lose nothing and break no promise",
 			failed:   "promises break under faults: the violations above say which",
