@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"strings"
 
@@ -83,10 +84,10 @@ func Migrate(ctx context.Context, c config.Config) (done migrations.Done, err er
 
 // tellWeaknesses tells operators of guards of the ledger that do not stand as they
 // should, as after pg_restore --disable-triggers. A server works without them.
-func (a *App) tellWeaknesses(ctx context.Context) error {
-	weak, err := migrations.Weaknesses(ctx, a.pool)
+func tellWeaknesses(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger) error {
+	weak, err := migrations.Weaknesses(ctx, pool)
 	for _, what := range weak {
-		a.logger.WarnContext(ctx, "the database guards less than it should: run agentidp migrate, which sets it right", "found", what)
+		logger.WarnContext(ctx, "the database guards less than it should: run agentidp migrate, which sets it right", "found", what)
 	}
 	return err
 }

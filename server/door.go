@@ -29,7 +29,7 @@ type door struct {
 
 // openDoor begins to wait. A port that is taken is told of when the server itself
 // wants it.
-func (a *App) openDoor(ctx context.Context, version string) *door {
+func openDoor(ctx context.Context, f frame, s *storage) *door {
 	d := &door{}
 	d.opening = time.AfterFunc(startingAfter, func() {
 		d.mu.Lock()
@@ -37,18 +37,18 @@ func (a *App) openDoor(ctx context.Context, version string) *door {
 		if d.closed {
 			return
 		}
-		listener, err := listen(ctx, a.config.ListenHost, a.config.Port)
+		listener, err := listen(ctx, f.config.ListenHost, f.config.Port)
 		if err != nil {
 			return
 		}
 		starting := api.Starting{
-			Version: version, Database: a.pool.Ping, EventStore: reached(a.store, a.config), Progress: a.readingAtStart,
-			Redis: func(ctx context.Context) error { return a.redis.Ping(ctx).Err() },
+			Version: f.version, Database: s.pool.Ping, EventStore: reached(s.store, f.config), Progress: s.reading,
+			Redis: func(ctx context.Context) error { return s.redis.Ping(ctx).Err() },
 		}
 		d.listener, d.served = listener, make(chan struct{})
-		d.server = httpServer(starting, a.config.IdleTimeout, a.logger)
+		d.server = httpServer(starting, f.config.IdleTimeout, f.logger)
 		d.server.SetKeepAlivesEnabled(false)
-		a.logger.InfoContext(ctx, "starting takes long; /health tells how far it is", "address", listener.Addr().String())
+		f.logger.InfoContext(ctx, "starting takes long; /health tells how far it is", "address", listener.Addr().String())
 		go func() {
 			defer close(d.served)
 			_ = d.server.Serve(lasting{listener}) // until it is handed over
@@ -85,9 +85,9 @@ type lasting struct{ net.Listener }
 
 func (lasting) Close() error { return nil }
 
-// readingAtStart is what is read of an EventStoreDB.
-func (a *App) readingAtStart() (what string, position, end eventstore.Position) {
-	if server, own := a.store.(*esdb.Store); own {
+// reading is what is read of an EventStoreDB.
+func (s *storage) reading() (what string, position, end eventstore.Position) {
+	if server, own := s.store.(*esdb.Store); own {
 		return server.Reading()
 	}
 	return "", 0, 0

@@ -13,16 +13,16 @@ import (
 	"github.com/sentryagent/agentidp/internal/config"
 )
 
-func (a *App) listen(ctx context.Context) (err error) {
-	if a.listener = a.door.handOver(); a.listener == nil {
-		if a.listener, err = listen(ctx, a.config.ListenHost, a.config.Port); err != nil {
-			return orTaken(err, a.config.Port, "PORT")
+// listen binds the ports; the API's may come from the door.
+func (h *front) listen(ctx context.Context, f frame, d *door) (err error) {
+	if h.listener = d.handOver(); h.listener == nil {
+		if h.listener, err = listen(ctx, f.config.ListenHost, f.config.Port); err != nil {
+			return orTaken(err, f.config.Port, "PORT")
 		}
 	}
-	if a.config.MetricsPort == 0 {
-		return nil
+	if h.metrics != nil {
+		h.gauges, err = listenForMetrics(ctx, f.config, f.logger)
 	}
-	a.metrics, err = listenForMetrics(ctx, a.config, a.logger)
 	return err
 }
 
@@ -52,14 +52,14 @@ func orTaken(err error, port int, variable string) error {
 }
 
 // Address is where the API listens.
-func (a *App) Address() string { return a.listener.Addr().String() }
+func (s *Server) Address() string { return s.http.listener.Addr().String() }
 
 // MetricsAddress is where /metrics is served.
-func (a *App) MetricsAddress() string {
-	if a.metrics == nil {
-		return a.Address()
+func (s *Server) MetricsAddress() string {
+	if s.http.gauges == nil {
+		return s.Address()
 	}
-	return a.metrics.Addr().String()
+	return s.http.gauges.Addr().String()
 }
 
 // warnOfWideProxies: a trusted proxy writes the addresses of the audit trail and of the rate limits. A range as wide as

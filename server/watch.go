@@ -4,37 +4,41 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/sentryagent/agentidp/eventstore"
-	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/projections/readmodels"
 	"github.com/sentryagent/agentidp/projections/transparency"
 )
 
-// openLedger opens the ledger and makes sure that it is the database's: before any
-// key is loaded, since an adoption by another ledger takes the keys away.
-func (a *App) openLedger(ctx context.Context) (err error) {
-	if warning := config.TransportOf(a.config.ESDBURL).Warning(); warning != "" && a.config.EventStore == config.EventStoreESDB {
-		a.logger.WarnContext(ctx, warning+"; see docs/runbooks/eventstoredb.md")
+// watch sees to it that the ledger is the database's and keeps all its events.
+type watch struct {
+	frame
+	*storage
+	anchor *readmodels.Anchor
+	lost   atomic.Bool // the ledger lacks events that it had
+}
+
+// recognize makes sure that the ledger is the database's and that its servers have
+// these settings: before any key is loaded, since an adoption by another ledger takes
+// the keys away.
+func recognize(ctx context.Context, f frame, s *storage) (*watch, error) {
+	if err := checkHead(ctx, s.store); err != nil {
+		return nil, err
 	}
-	if a.store, err = openEngine(ctx, a.config, a.pool, a.logger, a.registry); err != nil {
-		return err
-	}
-	a.door = a.openDoor(ctx, a.version)
-	if err := checkHead(ctx, a.store); err != nil {
-		return err
-	}
-	a.queries = newQueries(a.config, a.pool, a.store)
-	a.anchor = readmodels.NewAnchor(a.pool, a.store, a.queries)
-	known, err := checkEnd(ctx, a.config.CheckpointFile, a.config.LedgerOrigin, a.anchor, a.store)
+	anchor := readmodels.NewAnchor(s.pool, s.store, newQueries(f.config, s.pool, s.store))
+	known, err := checkEnd(ctx, f.config.CheckpointFile, f.config.LedgerOrigin, anchor, s.store)
 	if err != nil {
-		return adoptFirst(err)
+		return nil, adoptFirst(err)
 	}
-	if engine, keeps := a.store.(interface{ Expect(eventstore.Position) }); keeps {
+	if engine, keeps := s.store.(interface{ Expect(eventstore.Position) }); keeps {
 		engine.Expect(known)
 	}
-	return nil
+	if err := checkShared(ctx, s.pool, sharedSettings(f.config)...); err != nil {
+		return nil, err
+	}
+	return &watch{frame: f, storage: s, anchor: anchor}, nil
 }
 
 // checkEnd makes sure that the ledger is the database's and has all that is known
@@ -66,9 +70,9 @@ func checkHead(ctx context.Context, store Engine) error {
 	return nil
 }
 
-// watchLedger ends with an error when the database has been adopted by another
-// ledger or for other settings: a server with the old ones must not go on.
-func (a *App) watchLedger(ctx context.Context) error {
+// run ends with an error when the database has been adopted by another ledger or for
+// other settings: a server with the old ones must not go on.
+func (w *watch) run(ctx context.Context) error {
 	const interval = 10 * time.Second
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -77,17 +81,17 @@ func (a *App) watchLedger(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-			err := errors.Join(a.anchor.Check(ctx), a.checkExtent(ctx))
+			err := errors.Join(w.anchor.Check(ctx), w.checkExtent(ctx))
 			if errors.Is(err, eventstore.ErrOtherLedger) {
 				return adoptFirst(err)
 			}
 			switch lost := errors.As(err, new(*eventstore.LostError)); {
-			case lost && !a.lost.Swap(true):
-				a.logger.ErrorContext(ctx, "nothing is written and no token is vouched for", "error", adoptFirst(err))
-			case err == nil && a.lost.Swap(false):
-				a.logger.InfoContext(ctx, "the ledger has all its events again")
+			case lost && !w.lost.Swap(true):
+				w.logger.ErrorContext(ctx, "nothing is written and no token is vouched for", "error", adoptFirst(err))
+			case err == nil && w.lost.Swap(false):
+				w.logger.InfoContext(ctx, "the ledger has all its events again")
 			}
-			if err := checkShared(ctx, a.pool, sharedSettings(a.config)...); errors.As(err, new(otherSettings)) {
+			if err := checkShared(ctx, w.pool, sharedSettings(w.config)...); errors.As(err, new(otherSettings)) {
 				return err
 			}
 		}
@@ -95,8 +99,8 @@ func (a *App) watchLedger(ctx context.Context) error {
 }
 
 // checkExtent compares the ledger's end with what this server has seen of it.
-func (a *App) checkExtent(ctx context.Context) error {
-	_, err := eventstore.WholeHead(ctx, a.store, 0)
+func (w *watch) checkExtent(ctx context.Context) error {
+	_, err := eventstore.WholeHead(ctx, w.store, 0)
 	return err
 }
 

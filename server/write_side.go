@@ -1,0 +1,47 @@
+package server
+
+import (
+	"context"
+
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/internal/keyring"
+	"github.com/sentryagent/agentidp/ledger"
+	"github.com/sentryagent/agentidp/projections"
+)
+
+// writeSide decides what is added to the ledger, and which tokens are alive.
+type writeSide struct {
+	ledger      *ledger.Ledger
+	snapshots   *ledger.Snapshots
+	revocations *projections.Revocations
+	directory   *projections.Directory
+	idempotency *ledger.IdempotencyKeys
+	assertions  *ledger.Assertions
+}
+
+func newWriteSide(f frame, s *storage, read *readSide, keys *keyring.Keyring) *writeSide {
+	directory := projections.NewDirectory()
+	revocations := projections.NewRevocations(s.store, projections.RevocationsOptions{
+		Crowd: crowd(f.config), Now: f.now, Also: []projections.Fold{directory.Fold()},
+		Snapshots: projections.NewRevocationSnapshots(s.pool, read.queries, keys, f.logger),
+	})
+	snapshots := ledger.NewSnapshots(s.pool, keys, f.logger)
+	return &writeSide{
+		ledger: ledger.New(s.store, read.progress, revocations, ledger.Options{
+			SnapshotEvery: int64(f.config.SnapshotEvery), Snapshots: snapshots, Logger: f.logger, Now: f.now, ReadWait: f.config.ReadWaitTimeout,
+		}),
+		snapshots:   snapshots,
+		revocations: revocations,
+		directory:   directory,
+		idempotency: ledger.NewIdempotencyKeys(s.pool, keys, f.now),
+		assertions:  ledger.NewAssertions(s.pool),
+	}
+}
+
+func (w *writeSide) recordKey(ctx context.Context, key keyring.PublicKey) error {
+	jwk, err := key.JWK.MarshalJSON()
+	if err != nil {
+		return err
+	}
+	return w.ledger.RecordSigningKey(ctx, domain.SigningKeyCreated{KeyID: key.KID, Algorithm: key.Alg, PublicKey: jwk})
+}
