@@ -29,7 +29,9 @@ var direction = map[string][]string{
 	"migrations": {"internal/pg", "internal/wait"},
 
 	"follow":                 {"eventstore", "domain"},
-	"ledger":                 {"follow", "eventstore", "domain", "internal/wait"},
+	"ledger":                 {"ledger/revocation", "follow", "eventstore", "domain", "internal/wait"},
+	"ledger/revocation":      {"follow", "eventstore", "domain", "internal/wait"},
+	"ledger/ledgertest":      {"eventstore", "domain"},
 	"projections":            {"follow", "eventstore", "domain", "internal/lease", "internal/pg", "internal/wait"},
 	"projections/readmodels": {"projections", "follow", "eventstore", "domain", "internal/pg"}, // the engine knows no model
 
@@ -254,6 +256,8 @@ func TestTheTableForbids(t *testing.T) {
 		{"ledger", "eventstore/memory", true},
 		{"ledger", "api", false},
 		{"ledger", "projections", false},
+		{"ledger/revocation", "ledger", false},
+		{"ledger/revocation", "projections", false},
 		{"domain", "eventstore", false},
 		{"domain", "internal/keyring", false},
 		{"eventstore", "domain", false},

@@ -15,7 +15,7 @@ import (
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/internal/keyring"
 	"github.com/sentryagent/agentidp/ledger"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
 // accessTokenType is the JOSE typ of RFC 9068 section 2.1.
@@ -37,7 +37,7 @@ type accessClaims struct {
 	CredentialID   string          `json:"credential_id"`
 	Ledger         ledger.Position `json:"ledger"`          // of the event that recorded the issuance
 	Event          string          `json:"event,omitempty"` // the id of that event; tokens of older builds have none
-	Basis          ledger.Position `json:"basis,omitempty"` // see [projections.TokenRef]
+	Basis          ledger.Position `json:"basis,omitempty"` // see [revocation.Token]
 
 	// What follows stands in tokens that act under a delegation alone. There sub
 	// is the delegator at the root of the chain; agent_id and client_id are who
@@ -97,8 +97,8 @@ func (t accessToken) caller() domain.Caller {
 }
 
 // ref is what the index of revocations is asked about.
-func (t accessToken) ref() projections.TokenRef {
-	return projections.TokenRef{
+func (t accessToken) ref() revocation.Token {
+	return revocation.Token{
 		TokenID:        t.tokenID,
 		AgentID:        t.agentID,
 		CredentialID:   t.credentialID,

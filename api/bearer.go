@@ -12,7 +12,7 @@ import (
 
 	"github.com/sentryagent/agentidp/api/policy"
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
 var (
@@ -121,10 +121,11 @@ func (s *Server) isOurs(audience string) bool {
 
 // mustBeAlive refuses tokens that were revoked before this call, on any node.
 func (s *Server) mustBeAlive(ctx context.Context, token accessToken) error {
-	if err := s.revocations.Sync(ctx); err != nil {
+	known, err := s.revocations.Sync(ctx)
+	if err != nil {
 		return err
 	}
-	if verdict := s.revocations.Check(token.ref()); verdict != projections.Alive {
+	if verdict := known.Check(token.ref()); verdict != revocation.Alive {
 		return fmt.Errorf("%w: %s", errRevoked, verdict)
 	}
 	return nil

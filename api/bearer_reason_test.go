@@ -8,7 +8,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
 // The log says in a few words why a bearer token was refused; what is no fault
@@ -33,7 +33,7 @@ func TestWhyABearerTokenWasRefused(t *testing.T) {
 			t.Errorf("%v: %q, refused %t; want it to tell of %q", test.err, reason, refused, test.says)
 		}
 	}
-	if _, refused := whyRefused(projections.ErrStale); refused {
+	if _, refused := whyRefused(revocation.ErrStale); refused {
 		t.Error("a ledger that is away is taken for a bad token")
 	}
 }

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
 // client is an OAuth client and what it authenticates with. The proof is
@@ -158,10 +160,13 @@ func (s *Server) provenClient(c *gin.Context) (domain.Agent, domain.Credential, 
 	}
 	// What the ledger has of the agent and what has ended are asked for at the
 	// same time: both are as of now.
-	ctx, synced := c.Request.Context(), make(chan error, 1)
-	go func() { synced <- s.revocations.Sync(ctx) }()
+	var known revocation.View
+	var syncErr error
+	var sync sync.WaitGroup
+	ctx := c.Request.Context()
+	sync.Go(func() { known, syncErr = s.revocations.Sync(ctx) })
 	agent, err := s.ledger.Agent(ctx, who.agentID)
-	syncErr := <-synced
+	sync.Wait()
 	if err != nil {
 		return agent, domain.Credential{}, err
 	}
@@ -172,7 +177,7 @@ func (s *Server) provenClient(c *gin.Context) (domain.Agent, domain.Credential, 
 	if syncErr != nil {
 		return agent, credential, syncErr
 	}
-	if !s.revocations.OrganizationActive(agent.OrganizationID) {
+	if !known.OrganizationActive(agent.OrganizationID) {
 		return agent, credential, s.recordFailure(c, who.agentID, &domain.AuthError{Reason: domain.AuthOrganizationInactive})
 	}
 	return agent, credential, nil

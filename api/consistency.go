@@ -50,7 +50,7 @@ func (s *Server) atLeast(c *gin.Context) {
 func (s *Server) atHead(c *gin.Context) {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), s.options.ReadWait)
 	defer cancel()
-	if err := s.progress.WaitFor(ctx, s.revocations.Position(), readmodels.AuditTrail); err != nil {
+	if err := s.progress.WaitFor(ctx, s.revocations.Latest().Position(), readmodels.AuditTrail); err != nil {
 		s.fail(c, err)
 	}
 }

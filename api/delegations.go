@@ -10,7 +10,7 @@ import (
 
 	"github.com/sentryagent/agentidp/api/gen"
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
@@ -89,7 +89,8 @@ func (s *Server) verifyDelegation(c *gin.Context) {
 		return
 	}
 	id, genuine := readDelegationToken(s.keys, body.DelegationToken)
-	verdict := s.revocations.CheckDelegation(id, s.revocations.Position())
+	known := s.revocations.Latest() // the bearer token was checked by it
+	verdict := known.CheckDelegation(id, known.Position())
 	delegation, err := s.ledger.Delegation(c.Request.Context(), id)
 	if err != nil {
 		s.fail(c, err)
@@ -97,9 +98,9 @@ func (s *Server) verifyDelegation(c *gin.Context) {
 	}
 	s.metrics.delegationsVerified.Inc()
 	if !genuine || !delegation.Exists() || principal(c).MayActIn(delegation.OrganizationID) != nil {
-		delegation, verdict = domain.Delegation{}, projections.DelegationEnded
+		delegation, verdict = domain.Delegation{}, revocation.DelegationEnded
 	}
-	if verdict == projections.DelegationEnded && delegation.Exists() && delegation.RevokedAt.IsZero() {
+	if verdict == revocation.DelegationEnded && delegation.Exists() && delegation.RevokedAt.IsZero() {
 		// It expired, or something that it rests on ended: that is on other streams.
 		listed, err := s.queries.Delegation(c.Request.Context(), readmodels.InOrganization(delegation.OrganizationID), id, s.now())
 		if err != nil {
@@ -108,7 +109,7 @@ func (s *Server) verifyDelegation(c *gin.Context) {
 		}
 		delegation.RevokedAt = listed.EndedAt
 	}
-	c.JSON(http.StatusOK, verificationBody(delegation, verdict == projections.Alive))
+	c.JSON(http.StatusOK, verificationBody(delegation, verdict == revocation.Alive))
 }
 
 // delegationBody is the one answer that holds the token.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/ledger"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/projections/readmodels"
 )
@@ -106,7 +107,7 @@ func (s *Server) refusal(c *gin.Context, err error) *domain.Error {
 	case errors.Is(err, ledger.ErrDenied):
 		s.log(c, slog.LevelError, "refused: see docs/runbooks/eventstoredb.md", err)
 		return domain.Refuse(domain.CodeUnavailable, "the event store denies this server access to the records that this rests on: an operator has to give it")
-	case errors.Is(err, ledger.ErrUnavailable), errors.Is(err, projections.ErrStale), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+	case errors.Is(err, ledger.ErrUnavailable), errors.Is(err, revocation.ErrStale), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		level := slog.LevelWarn
 		if c.Request.Context().Err() != nil {
 			level = slog.LevelDebug // the caller has gone: that is no trouble of ours

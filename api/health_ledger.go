@@ -67,7 +67,7 @@ func (s *Server) probeAll(ctx context.Context) (ledger ledgerHealth, redis gen.D
 // there is says nothing of the other.
 func (s *Server) probeLedger(ctx context.Context) (h ledgerHealth) {
 	readHead := func() (err error) {
-		known := max(s.ledger.KnownEnd(), s.revocations.Position()) // before the head is asked for
+		known := max(s.ledger.KnownEnd(), s.revocations.Latest().Position()) // before the head is asked for
 		h.head, err = s.ledger.Head(ctx)
 		if h.known = err == nil; h.known && h.head < known {
 			h.lost = known

@@ -7,7 +7,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
 // tokenTypeNone is what RFC 8693 section 2.2.1 calls a token that gives no
@@ -53,7 +53,8 @@ func (s *Server) revokeDelegationToken(c *gin.Context, agent domain.Agent, id do
 // authority was lent on, who did so (act).
 func (s *Server) introspectDelegation(ctx context.Context, asker introspector, id domain.DelegationID) (introspection, error) {
 	// What has ended is known as of this request: its caller had to be alive.
-	alive := s.revocations.CheckDelegation(id, s.revocations.Position()) == projections.Alive
+	known := s.revocations.Latest()
+	alive := known.CheckDelegation(id, known.Position()) == revocation.Alive
 	delegation, err := s.ledger.Delegation(ctx, id)
 	if err != nil || !alive || !delegation.Exists() || !asker.mayKnow(delegation) {
 		return introspection{}, err

@@ -12,7 +12,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/ledger"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
 // The names of RFC 8693 sections 2.1 and 3, and ours for what is exchanged.
@@ -120,17 +120,17 @@ func (s *Server) actor(c *gin.Context) (actor, error) {
 	if authenticates {
 		// What ends the credential after this point ends the token too, so this
 		// comes before the credential is looked at.
-		if err := s.revocations.Sync(ctx); err != nil {
+		known, err := s.revocations.Sync(ctx)
+		if err != nil {
 			return found, err
 		}
-		basis := s.revocations.Position()
 		agent, credential, err := s.provenClient(c)
 		if err != nil {
 			return found, err
 		}
 		found = actor{
 			caller:       domain.Caller{AgentID: agent.ID, OrganizationID: agent.OrganizationID, Scopes: agent.Scopes},
-			credentialID: credential.ID, method: credential.Kind, basis: basis,
+			credentialID: credential.ID, method: credential.Kind, basis: known.Position(),
 		}
 	}
 	if !form.Has("actor_token") {
@@ -145,7 +145,7 @@ func (s *Server) actor(c *gin.Context) (actor, error) {
 	}
 	return actor{
 		caller: token.caller(), credentialID: token.credentialID, method: domain.ActorToken, issuance: token.issuance,
-		basis: s.revocations.Position(),
+		basis: s.revocations.Latest().Position(),
 	}, nil
 }
 
@@ -169,7 +169,7 @@ func (s *Server) actorToken(ctx context.Context, text string) (accessToken, erro
 // basis.
 func (s *Server) usableDelegation(text string, basis ledger.Position) (id domain.DelegationID, err error) {
 	id, genuine := readDelegationToken(s.keys, text)
-	if s.revocations.CheckDelegation(id, basis) != projections.Alive || !genuine {
+	if s.revocations.Latest().CheckDelegation(id, basis) != revocation.Alive || !genuine {
 		return id, domain.RefuseExchange()
 	}
 	return id, nil

@@ -7,7 +7,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
 // introspection is RFC 7662 section 2.2. Of a token that is not active nothing
@@ -88,7 +88,7 @@ func (s *Server) introspect(ctx context.Context, asker introspector, text string
 		return introspection{}, nil
 	}
 	// What has ended is known as of this request: its caller had to be alive.
-	if s.revocations.Check(token.ref()) != projections.Alive {
+	if s.revocations.Latest().Check(token.ref()) != revocation.Alive {
 		return introspection{}, nil
 	}
 	claims := token.claims

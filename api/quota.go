@@ -7,7 +7,7 @@ import (
 
 	"github.com/sentryagent/agentidp/api/limits"
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
@@ -16,12 +16,12 @@ import (
 // all nodes; those of tokens start from what the ledger says wherever they are
 // not known, those of calls from what the nodes remember.
 type quotas struct {
-	limiter   *limits.Limiter
-	directory *projections.Directory
-	queries   *readmodels.Queries
-	metrics   *metrics
-	now       func() time.Time
-	enforced  bool // the limits of a day; that of a month always holds
+	limiter  *limits.Limiter
+	tenants  *revocation.Index
+	queries  *readmodels.Queries
+	metrics  *metrics
+	now      func() time.Time
+	enforced bool // the limits of a day; that of a month always holds
 }
 
 // day is the UTC day that it is, by its name and its bounds.
@@ -81,7 +81,7 @@ func (q *quotas) ofTokens(id domain.OrganizationID, allowed domain.Limits) []quo
 // take counts one token of the organization, and for the windows, unless one of
 // them is full: that is no error, the outcome says it.
 func (q *quotas) take(ctx context.Context, id domain.OrganizationID, windows []limits.Window) (limits.Outcome, error) {
-	standing, _ := q.directory.Standing(id)
+	standing, _ := q.tenants.Latest().Standing(id)
 	quotas := q.ofTokens(id, standing.Limits)
 	demand := limits.Demand{Windows: windows, Counters: mapped(quotas, func(q quota) limits.Counter { return q.Counter })}
 	if len(windows)+len(quotas) == 0 {

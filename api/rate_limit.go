@@ -62,7 +62,7 @@ func (s *Server) limited(c *gin.Context) {
 // the refusal of a request too many.
 func (s *Server) admit(c *gin.Context, caller domain.Caller) error {
 	c.Set(admittedKey, true)
-	standing, _ := s.directory.Standing(caller.OrganizationID)
+	standing, _ := s.revocations.Latest().Standing(caller.OrganizationID)
 	calls := s.quota.calls(caller.OrganizationID, standing.Limits)
 	windows := s.clientWindow(caller.AgentID)
 	if len(windows) == 0 && calls.Max == limits.Unbounded {

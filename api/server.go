@@ -20,6 +20,7 @@ import (
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/internal/keyring"
 	"github.com/sentryagent/agentidp/ledger"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/projections/readmodels"
 	"github.com/sentryagent/agentidp/projections/transparency"
@@ -62,8 +63,7 @@ type Parts struct {
 	Assertions  *ledger.Assertions
 	Queries     *readmodels.Queries
 	Progress    *projections.Progress
-	Revocations *projections.Revocations
-	Directory   *projections.Directory // in step with Revocations
+	Revocations *revocation.Index
 	Logs        *transparency.Logs
 	Signer      *transparency.Signer
 	Witnesses   *transparency.Witnesses
@@ -90,8 +90,7 @@ type Server struct {
 	assertions  *ledger.Assertions
 	queries     *readmodels.Queries
 	progress    *projections.Progress
-	revocations *projections.Revocations
-	directory   *projections.Directory
+	revocations *revocation.Index
 	logs        *transparency.Logs
 	signer      *transparency.Signer
 	witnesses   *transparency.Witnesses
@@ -158,7 +157,6 @@ func New(parts Parts, options Options) (*Server, error) {
 		queries:     parts.Queries,
 		progress:    parts.Progress,
 		revocations: parts.Revocations,
-		directory:   parts.Directory,
 		logs:        parts.Logs,
 		signer:      parts.Signer,
 		witnesses:   parts.Witnesses,
@@ -177,7 +175,7 @@ func New(parts Parts, options Options) (*Server, error) {
 		turns:         newTurns(historyShares, options.Now), trailTurns: newTurns(trailShares, options.Now),
 	}
 	s.quota = &quotas{
-		limiter: parts.Limiter, directory: parts.Directory, queries: parts.Queries, metrics: s.metrics,
+		limiter: parts.Limiter, tenants: parts.Revocations, queries: parts.Queries, metrics: s.metrics,
 		now: options.Now, enforced: options.TierEnforcement,
 	}
 	parts.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{

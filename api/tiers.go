@@ -45,7 +45,7 @@ func (s *Server) tierStatus(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
-	standing, _ := s.directory.Standing(id)
+	standing, _ := s.revocations.Latest().Standing(id)
 	agents, err := s.ledger.SeatsTaken(ctx, id)
 	if err != nil {
 		s.fail(c, err)
@@ -81,7 +81,7 @@ func (s *Server) tierStatus(c *gin.Context) {
 func (s *Server) tokensOn(ctx context.Context, id domain.OrganizationID, day time.Time) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.options.ReadWait)
 	defer cancel()
-	if err := s.progress.WaitFor(ctx, s.revocations.Position(), readmodels.Activity().Name); err != nil {
+	if err := s.progress.WaitFor(ctx, s.revocations.Latest().Position(), readmodels.Activity().Name); err != nil {
 		return 0, err
 	}
 	return s.queries.TokensIssued(ctx, id, day, day)

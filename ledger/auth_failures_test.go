@@ -12,6 +12,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/memory"
 	"github.com/sentryagent/agentidp/eventstore/storetest"
 	"github.com/sentryagent/agentidp/ledger"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
 // failures is a ledger whose clock the test moves, and the failures on record.
@@ -23,7 +24,7 @@ type failures struct {
 
 func newFailures() *failures {
 	f := &failures{store: memory.New(), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
-	f.Ledger = ledger.New(f.store, nil, allActive{}, ledger.Options{Now: func() time.Time { return f.now }})
+	f.Ledger = ledger.New(f.store, nil, revocation.New(f.store, revocation.Options{}), ledger.Options{Now: func() time.Time { return f.now }})
 	return f
 }
 

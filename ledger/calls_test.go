@@ -15,7 +15,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/esdb/model"
 	"github.com/sentryagent/agentidp/eventstore/esdb/modelwire"
 	"github.com/sentryagent/agentidp/ledger"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
 // What a token and an introspection ask of an EventStoreDB, and how long that
@@ -48,7 +48,7 @@ func TestCallsOfATokenAndAnIntrospection(t *testing.T) {
 		t.Cleanup(store.Close)
 		const clients = 64
 		w := newWorld(t, store, clients+1)
-		revocations := projections.NewRevocations(store, projections.RevocationsOptions{})
+		revocations := revocation.New(store, revocation.Options{})
 		l := ledger.New(store, nil, revocations, ledger.Options{})
 		agents := make([]domain.AgentID, clients)
 		token := func(n int) {
@@ -63,7 +63,7 @@ func TestCallsOfATokenAndAnIntrospection(t *testing.T) {
 		}
 		for range 2 { // the barrier has its bound, and its own record is known
 			time.Sleep(2 * time.Second)
-			if err := revocations.Sync(t.Context()); err != nil {
+			if _, err := revocations.Sync(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -82,13 +82,13 @@ func TestCallsOfATokenAndAnIntrospection(t *testing.T) {
 		}
 		expect("a token", map[string]int{"all": 1, "append": 1}, 2, func() { token(0) })
 		expect("a check of a token", map[string]int{"all": 1}, 1, func() {
-			if err := revocations.Sync(t.Context()); err != nil {
+			if _, err := revocations.Sync(t.Context()); err != nil {
 				t.Error(err)
 			}
 		})
 		// Who comes while one is asked for waits for the next.
 		take()
-		atOnce(clients, func(int) { _ = revocations.Sync(t.Context()) })
+		atOnce(clients, func(int) { _, _ = revocations.Sync(t.Context()) })
 		if shared := take()["all"]; shared > 2 {
 			t.Errorf("%d checks at once took %d calls, want 2 at most", clients, shared)
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/memory"
 	"github.com/sentryagent/agentidp/eventstore/postgres"
 	"github.com/sentryagent/agentidp/ledger"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
 const every = 100 // events between two snapshots
@@ -59,7 +60,7 @@ func server(t *testing.T, store eventstore.Store, pool *pgxpool.Pool) (l *ledger
 	saving.Go(func() { snapshots.Run(ctx) })
 	stop = func() { cancel(); saving.Wait() }
 	t.Cleanup(stop)
-	return ledger.New(store, nil, allActive{}, ledger.Options{Snapshots: snapshots, SnapshotEvery: every}), stop
+	return ledger.New(store, nil, revocation.New(store, revocation.Options{}), ledger.Options{Snapshots: snapshots, SnapshotEvery: every}), stop
 }
 
 // history is an agent and a delegation to it, with some tokens each.

@@ -8,6 +8,7 @@ import (
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore/memory"
 	"github.com/sentryagent/agentidp/ledger"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
 // What has ended leaves memory, whether a node decided it or read it; the
@@ -26,7 +27,7 @@ func TestKeysOfEndedCredentialsLeaveMemory(t *testing.T) {
 	if _, err := w.RevokeCredential(t.Context(), ledger.System(), agent.ID, domain.RevokeCredential{Caller: w.operator, CredentialID: id}); err != nil {
 		t.Fatal(err)
 	}
-	for name, node := range map[string]*ledger.Ledger{"the node that revoked": w.Ledger, "a node that starts": ledger.New(store, nil, allActive{}, ledger.Options{})} {
+	for name, node := range map[string]*ledger.Ledger{"the node that revoked": w.Ledger, "a node that starts": ledger.New(store, nil, revocation.New(store, revocation.Options{}), ledger.Options{})} {
 		known, err := node.Agent(t.Context(), agent.ID)
 		if err != nil {
 			t.Fatal(err)

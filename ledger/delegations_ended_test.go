@@ -12,7 +12,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/memory"
 	"github.com/sentryagent/agentidp/eventstore/storetest"
 	"github.com/sentryagent/agentidp/ledger"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
 // killedOnRecord does something before a delegation is recorded, and fails what
@@ -39,21 +39,21 @@ func (k *killedOnRecord) Append(ctx context.Context, stream string, expected eve
 func TestNothingLivesOfALoanWhoseCredentialHadJustEnded(t *testing.T) {
 	for name, test := range map[string]struct {
 		end  func(w *world, agent domain.AgentID, credential domain.CredentialID) error
-		want projections.Verdict
+		want revocation.Verdict
 	}{
 		"revoked": {func(w *world, agent domain.AgentID, credential domain.CredentialID) error {
 			return w.revokeCredential(agent, credential)
-		}, projections.DelegationEnded},
+		}, revocation.DelegationEnded},
 		"rotated": {func(w *world, agent domain.AgentID, credential domain.CredentialID) error {
 			return w.rotate(agent, credential, false)
-		}, projections.DelegationEnded},
+		}, revocation.DelegationEnded},
 		"rotated and kept": {func(w *world, agent domain.AgentID, credential domain.CredentialID) error {
 			return w.rotate(agent, credential, true)
-		}, projections.Alive},
+		}, revocation.Alive},
 		"rotated, and kept at the next time": {func(w *world, agent domain.AgentID, credential domain.CredentialID) error {
 			return errors.Join(w.rotate(agent, credential, false), w.rotate(agent, credential, true))
-		}, projections.DelegationEnded},
-		"nothing": {func(*world, domain.AgentID, domain.CredentialID) error { return nil }, projections.Alive},
+		}, revocation.DelegationEnded},
+		"nothing": {func(*world, domain.AgentID, domain.CredentialID) error { return nil }, revocation.Alive},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, memory.New(), 1000)
@@ -62,14 +62,14 @@ func TestNothingLivesOfALoanWhoseCredentialHadJustEnded(t *testing.T) {
 			if err := w.rotate(from.ID, credential, false); err != nil { // it ended once, before that
 				t.Fatal(err)
 			}
-			index := projections.NewRevocations(w.store, projections.RevocationsOptions{})
+			index := revocation.New(w.store, revocation.Options{})
 			command := w.delegation(from, to)
 			command.Caller.CredentialID = credential
 			dying := ledger.New(&killedOnRecord{w.store, func() {
 				if err := test.end(w, from.ID, credential); err != nil {
 					t.Error(err)
 				}
-			}}, nil, allActive{}, ledger.Options{})
+			}}, nil, index, ledger.Options{})
 			if _, err := dying.CreateDelegation(t.Context(), ledger.System(), command, stillGood); !errors.Is(err, errKilled) {
 				t.Fatalf("got %v, want it killed", err)
 			}
@@ -79,7 +79,7 @@ func TestNothingLivesOfALoanWhoseCredentialHadJustEnded(t *testing.T) {
 			if _, err := w.CreateDelegation(t.Context(), ledger.System(), again, stillGood); err != nil {
 				t.Fatal(err)
 			}
-			w.mustBe(t, index, again.DelegationID, projections.Alive)
+			w.mustBe(t, index, again.DelegationID, revocation.Alive)
 		})
 	}
 }
@@ -88,8 +88,8 @@ func TestNothingLivesOfALoanWhoseCredentialHadJustEnded(t *testing.T) {
 func TestNoLoanSurvivesARevocationThatItRacedWith(t *testing.T) {
 	w := newWorld(t, memory.New(), domain.Unlimited+1000)
 	from, to := w.register(t, "from@example.com"), w.register(t, "to@example.com")
-	index := projections.NewRevocations(w.store, projections.RevocationsOptions{})
-	node := ledger.New(&killedOnRecord{w.store, func() {}}, nil, allActive{}, ledger.Options{})
+	index := revocation.New(w.store, revocation.Options{})
+	node := ledger.New(&killedOnRecord{w.store, func() {}}, nil, index, ledger.Options{})
 	recorded := 0
 	for round := range 200 {
 		credential := w.credential(t, from.ID)
@@ -110,10 +110,10 @@ func TestNoLoanSurvivesARevocationThatItRacedWith(t *testing.T) {
 		if made.Exists() {
 			recorded++
 		}
-		if err := index.Sync(t.Context()); err != nil {
+		if _, err := index.Sync(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if got := index.CheckDelegation(command.DelegationID, index.Position()); got != projections.DelegationEnded {
+		if got := index.Latest().CheckDelegation(command.DelegationID, index.Position()); got != revocation.DelegationEnded {
 			t.Fatalf("round %d: %q, want it ended", round, got)
 		}
 	}
@@ -138,12 +138,12 @@ func TestALoanWithADeadTokenIsNotRecorded(t *testing.T) {
 	}
 }
 
-func (w *world) mustBe(t *testing.T, index *projections.Revocations, id domain.DelegationID, want projections.Verdict) {
+func (w *world) mustBe(t *testing.T, index *revocation.Index, id domain.DelegationID, want revocation.Verdict) {
 	t.Helper()
-	if err := index.Sync(t.Context()); err != nil {
+	if _, err := index.Sync(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := index.CheckDelegation(id, index.Position()); got != want {
+	if got := index.Latest().CheckDelegation(id, index.Position()); got != want {
 		t.Errorf("the delegation: %q, want %q", got, want)
 	}
 }

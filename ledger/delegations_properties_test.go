@@ -13,7 +13,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/memory"
 	"github.com/sentryagent/agentidp/eventstore/storetest"
 	"github.com/sentryagent/agentidp/ledger"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
 // lending is a world in which agents lend each other authority at random, and
@@ -22,7 +22,7 @@ import (
 type lending struct {
 	*world
 	t     *rapid.T
-	index *projections.Revocations
+	index *revocation.Index
 	now   time.Time
 
 	agents  []*lendingAgent
@@ -61,7 +61,7 @@ type lendingToken struct {
 	scopes domain.Scopes
 	end    time.Time
 	born   int // commands done
-	ref    projections.TokenRef
+	ref    revocation.Token
 }
 
 var lendingScopes = domain.NewScopes(domain.ScopeAgentsRead, domain.ScopeAuditRead, domain.ScopeTokensRead)
@@ -70,7 +70,7 @@ func newLending(t *testing.T, rt *rapid.T) *lending {
 	l := &lending{t: rt, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), counted: map[string]int{}}
 	clock := func() time.Time { return l.now }
 	store := memory.New()
-	l.index = projections.NewRevocations(store, projections.RevocationsOptions{Now: clock})
+	l.index = revocation.New(store, revocation.Options{Now: clock})
 	l.world = newWorld(t, store, 10)
 	l.Ledger = ledger.New(store, nil, l.index, ledger.Options{Now: clock})
 	for i := range 4 {
@@ -152,7 +152,7 @@ func TestNoSequenceOfCommandsGivesMoreThanWasLent(t *testing.T) {
 		commands := rapid.IntRange(30, 100).Draw(rt, "commands")
 		for done := 1; done <= commands; done++ {
 			l.step(t, done)
-			if err := l.index.Sync(t.Context()); err != nil {
+			if _, err := l.index.Sync(t.Context()); err != nil {
 				rt.Fatal(err)
 			}
 			l.compare(done)
@@ -247,13 +247,13 @@ func (l *lending) exchange(t *testing.T, link *lendingLink, actor *lendingAgent,
 	}
 	allowed := actor == link.to && actor.active && l.alive(link, done) && len(available) > 0 && len(wanted.Beyond(available)) == 0
 
-	if err := l.index.Sync(t.Context()); err != nil {
+	if _, err := l.index.Sync(t.Context()); err != nil {
 		l.t.Fatal(err)
 	}
 	basis := l.index.Position()
 	var exchanged ledger.Exchanged
 	err := errors.New("the index says no")
-	if l.index.CheckDelegation(link.id, basis) == projections.Alive {
+	if l.index.Latest().CheckDelegation(link.id, basis) == revocation.Alive {
 		exchanged, err = l.ExchangeDelegation(t.Context(), ledger.System(), link.id, domain.ExchangeDelegation{
 			Actor:   domain.Caller{AgentID: actor.id, OrganizationID: l.organization},
 			TokenID: domain.TokenID{UUID: ledger.NewID()}, Scopes: wanted, At: l.now,
@@ -270,7 +270,7 @@ func (l *lending) exchange(t *testing.T, link *lendingLink, actor *lendingAgent,
 	issued := exchanged.Issued
 	token := &lendingToken{
 		link: link, scopes: domain.ParseScopes(issued.Scope), end: issued.ExpiresAt, born: done,
-		ref: projections.TokenRef{
+		ref: revocation.Token{
 			TokenID: issued.TokenID, AgentID: actor.id, OrganizationID: l.organization,
 			ExpiresAt: issued.ExpiresAt, Position: exchanged.Position, Basis: basis, Delegation: link.id,
 		},
@@ -331,14 +331,14 @@ func (l *lending) changeAgent(t *testing.T, agent *lendingAgent, done int) {
 // compare asks the index about everything there is.
 func (l *lending) compare(done int) {
 	for _, link := range l.links {
-		got := l.index.CheckDelegation(link.id, l.index.Position())
-		if want := l.alive(link, done); (got == projections.Alive) != want {
+		got := l.index.Latest().CheckDelegation(link.id, l.index.Position())
+		if want := l.alive(link, done); (got == revocation.Alive) != want {
 			l.t.Fatalf("link %+v is %q, want it alive: %v", link, got, want)
 		}
 	}
 	for _, token := range l.tokens {
-		got, want := l.index.Check(token.ref), l.tokenAlive(token)
-		if (got == projections.Alive) != want {
+		got, want := l.index.Latest().Check(token.ref), l.tokenAlive(token)
+		if (got == revocation.Alive) != want {
 			l.t.Fatalf("token %+v is %q, want it alive: %v", token, got, want)
 		}
 		l.counted[map[bool]string{true: "living token", false: "dead token"}[want]]++

@@ -11,6 +11,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/memory"
 	"github.com/sentryagent/agentidp/eventstore/storetest"
 	"github.com/sentryagent/agentidp/ledger"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
 // lend registers two agents and has the first lend the second all it has.
@@ -56,7 +57,7 @@ func TestADelegationRepeatedWithItsIDIsMadeOnce(t *testing.T) {
 func TestAnExchangeRestsOnWhatIsNow(t *testing.T) {
 	store := memory.New()
 	a := newWorld(t, store, 1000)
-	b := ledger.New(store, nil, allActive{}, ledger.Options{})
+	b := ledger.New(store, nil, revocation.New(store, revocation.Options{}), ledger.Options{})
 	less, asleep := domain.NewScopes(domain.ScopeAuditRead), domain.AgentIsSuspended
 	for name, test := range map[string]struct {
 		change  func(from domain.Agent, link domain.DelegationID) error

@@ -16,7 +16,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/esdb/model"
 	"github.com/sentryagent/agentidp/eventstore/esdb/modelwire"
 	"github.com/sentryagent/agentidp/ledger"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
 // The server drops the tail a hundred times a minute, while two thousand tokens a
@@ -43,7 +43,7 @@ func droppedTail(t *testing.T, version string) {
 	store := esdb.NewOn(&modelwire.Dialer{Cluster: cluster, Called: lines.called}, esdb.Options{Logger: slog.New(lines)})
 	t.Cleanup(store.Close)
 	w := newWorld(t, store, clients+1)
-	revocations := projections.NewRevocations(store, projections.RevocationsOptions{})
+	revocations := revocation.New(store, revocation.Options{})
 	l := ledger.New(store, nil, revocations, ledger.Options{})
 
 	agents := make([]domain.AgentID, clients)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
 // ReadModels tells when what was written can be read.
@@ -18,16 +19,6 @@ type ReadModels interface {
 	// Wait returns nil once every read model that wants events of these types
 	// has everything up to the position. It is bounded by ctx.
 	Wait(ctx context.Context, position eventstore.Position, types ...domain.Type) error
-}
-
-// Tenants tells which organizations may have tokens issued.
-type Tenants interface {
-	// Sync returns nil once every change of an organization that was committed
-	// before the call is known here.
-	Sync(ctx context.Context) error
-	OrganizationActive(id domain.OrganizationID) bool
-	// Position is up to where all changes are known.
-	Position() eventstore.Position
 }
 
 // Options tune a [Ledger]. The zero value is usable.
@@ -49,7 +40,7 @@ type Options struct {
 type Ledger struct {
 	store      eventstore.Store
 	readModels ReadModels
-	tenants    Tenants
+	tenants    *revocation.Index // tells which organizations may have tokens issued
 	grace      time.Duration
 	readWait   time.Duration
 	now        func() time.Time
@@ -63,8 +54,8 @@ type Ledger struct {
 	failures      *failureGate
 }
 
-// New makes a ledger on a store.
-func New(store eventstore.Store, readModels ReadModels, tenants Tenants, options Options) *Ledger {
+// New makes a ledger on a store. Without an index of revocations it issues no tokens.
+func New(store eventstore.Store, readModels ReadModels, tenants *revocation.Index, options Options) *Ledger {
 	if options.CacheSize == 0 {
 		options.CacheSize = 20_000
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/memory"
 	"github.com/sentryagent/agentidp/eventstore/storetest"
 	"github.com/sentryagent/agentidp/ledger"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
 // world is a ledger on a store of its own, with one organization in it. Its
@@ -34,20 +35,13 @@ const testGrace = time.Hour
 func (w *world) clock() time.Time     { return time.Now().Add(time.Duration(w.ahead.Load())) }
 func (w *world) wait(d time.Duration) { w.ahead.Add(int64(d)) }
 
-// allActive takes every organization for active.
-type allActive struct{}
-
-func (allActive) Sync(context.Context) error                    { return nil }
-func (allActive) OrganizationActive(domain.OrganizationID) bool { return true }
-func (allActive) Position() eventstore.Position                 { return 0 }
-
 func newWorld(t *testing.T, store eventstore.Store, limit int) *world {
 	t.Helper()
 	w := &world{
 		store:    store,
 		operator: domain.Caller{OrganizationID: domain.OrganizationID{UUID: uuid.New()}, Scopes: domain.AllScopes()},
 	}
-	w.Ledger = ledger.New(store, nil, allActive{}, ledger.Options{Grace: testGrace, Now: w.clock})
+	w.Ledger = ledger.New(store, nil, revocation.New(store, revocation.Options{}), ledger.Options{Grace: testGrace, Now: w.clock})
 	outcome, err := w.CreateOrganization(t.Context(), ledger.System(), domain.CreateOrganization{
 		Caller: w.operator, OrganizationID: domain.OrganizationID{UUID: ledger.NewID()},
 		Name: "Acme", Slug: "acme", PlanTier: domain.TierEnterprise, MaxAgents: &limit,
@@ -224,7 +218,7 @@ func TestASlowRegistrationThatWasTakenOverFails(t *testing.T) {
 	// The slow one claims and then pauses: only its claim is in the ledger.
 	claimOnly := &crashing{Store: w.store, prefix: "seats-"}
 	claimOnly.active.Store(true)
-	other := ledger.New(claimOnly, nil, allActive{}, ledger.Options{})
+	other := ledger.New(claimOnly, nil, revocation.New(claimOnly, revocation.Options{}), ledger.Options{})
 	if _, err := other.RegisterAgent(t.Context(), ledger.System(), slow); !errors.Is(err, errKilled) {
 		t.Fatalf("got %v, want the pause", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/memory"
 	"github.com/sentryagent/agentidp/eventstore/storetest"
 	"github.com/sentryagent/agentidp/ledger"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
 // meddling does something right before the first append to a stream.
@@ -70,7 +71,7 @@ func TestAnAdminThatIsBeingStoppedIsNotCountedOn(t *testing.T) {
 						t.Errorf("the other one is an admin that can act: %v", err)
 					}
 				}
-				node := ledger.New(store, nil, allActive{}, ledger.Options{})
+				node := ledger.New(store, nil, revocation.New(store, revocation.Options{}), ledger.Options{})
 				if err := stopped(w, node, w.as(boss), other); !isCode(err, domain.CodeConflict) {
 					t.Errorf("the last admin was %s: %v", how, err)
 				}
@@ -87,7 +88,7 @@ func TestAnAdminCanActAtEveryPositionWhoeverIsPromoted(t *testing.T) {
 	for round := range 40 {
 		store := memory.New()
 		w := newWorld(t, store, domain.Unlimited+1000)
-		nodes := []*ledger.Ledger{w.Ledger, ledger.New(store, nil, allActive{}, ledger.Options{})}
+		nodes := []*ledger.Ledger{w.Ledger, ledger.New(store, nil, revocation.New(store, revocation.Options{}), ledger.Options{})}
 		ids := w.admins(t, 2)
 		for i := range 2 {
 			ids = append(ids, w.register(t, fmt.Sprintf("plain-%d@acme.test", i)).ID)

@@ -14,6 +14,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/memory"
 	"github.com/sentryagent/agentidp/eventstore/storetest"
 	"github.com/sentryagent/agentidp/ledger"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
 // admins registers agents and makes each an admin of the organization.
@@ -70,7 +71,7 @@ func TestOfAdminsThatSuspendEachOtherOneStays(t *testing.T) {
 	for round := range 40 {
 		store := memory.New()
 		w := newWorld(t, store, domain.Unlimited+1000)
-		nodes := []*ledger.Ledger{w.Ledger, ledger.New(store, nil, allActive{}, ledger.Options{})}
+		nodes := []*ledger.Ledger{w.Ledger, ledger.New(store, nil, revocation.New(store, revocation.Options{}), ledger.Options{})}
 		ids := w.admins(t, 2)
 		got := parallel(2, func(i int) error {
 			return w.setStatus(nodes[i], w.as(ids[1-i]), ids[i], domain.AgentIsSuspended)
@@ -100,7 +101,7 @@ func TestAnAdminCanActAtEveryPosition(t *testing.T) {
 	for round := range 20 {
 		store := memory.New()
 		w := newWorld(t, store, domain.Unlimited+1000)
-		nodes := []*ledger.Ledger{w.Ledger, ledger.New(store, nil, allActive{}, ledger.Options{})}
+		nodes := []*ledger.Ledger{w.Ledger, ledger.New(store, nil, revocation.New(store, revocation.Options{}), ledger.Options{})}
 		ids := w.admins(t, 3)
 		from, err := w.Head(t.Context())
 		if err != nil {
@@ -211,7 +212,7 @@ func TestOneOfManyAdminsStays(t *testing.T) {
 	for round := range 30 {
 		store := memory.New()
 		w := newWorld(t, store, domain.Unlimited+1000)
-		nodes := []*ledger.Ledger{w.Ledger, ledger.New(store, nil, allActive{}, ledger.Options{})}
+		nodes := []*ledger.Ledger{w.Ledger, ledger.New(store, nil, revocation.New(store, revocation.Options{}), ledger.Options{})}
 		ids, gone, asleep := w.admins(t, 5), domain.AgentIsGone, domain.AgentIsSuspended
 		got := parallel(len(ids), func(i int) (err error) {
 			node, id := nodes[(i+round)%len(nodes)], ids[i]

@@ -10,6 +10,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/eventstore/memory"
 	"github.com/sentryagent/agentidp/ledger"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
 // readModels has reached a position, and waits for nothing beyond.
@@ -61,7 +62,7 @@ func TestADecommissioningWaitsUntilItsRoleIsGone(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			w.Ledger = ledger.New(w.store, models, allActive{}, ledger.Options{})
+			w.Ledger = ledger.New(w.store, models, revocation.New(w.store, revocation.Options{}), ledger.Options{})
 			var unsettled *ledger.UnsettledError
 			if err := command(w, id); !errors.As(err, &unsettled) || unsettled.Position <= models.reached {
 				t.Errorf("%s, cut off %t: %v, want that the members are behind", name, cutOff, err)
@@ -70,7 +71,7 @@ func TestADecommissioningWaitsUntilItsRoleIsGone(t *testing.T) {
 		// An agent that never had a role waits for nothing.
 		w := newWorld(t, memory.New(), 10)
 		models := &membersBehind{reached: w.head(t)}
-		w.Ledger = ledger.New(w.store, models, allActive{}, ledger.Options{})
+		w.Ledger = ledger.New(w.store, models, revocation.New(w.store, revocation.Options{}), ledger.Options{})
 		if err := command(w, w.register(t, "plain@acme.test").ID); err != nil {
 			t.Errorf("%s, without a role: %v", name, err)
 		}
@@ -84,7 +85,7 @@ func TestARepeatedCommandWaitsForTheReadModelsToo(t *testing.T) {
 	store := memory.New()
 	w := newWorld(t, store, 10)
 	models := &readModels{reached: w.head(t)}
-	w.Ledger = ledger.New(store, models, allActive{}, ledger.Options{})
+	w.Ledger = ledger.New(store, models, revocation.New(store, revocation.Options{}), ledger.Options{})
 	registration := w.registration("new@acme.example")
 	for _, attempt := range []string{"first", "second"} {
 		if _, err := w.RegisterAgent(t.Context(), ledger.System(), registration); !errors.Is(err, errBehind) {

@@ -13,7 +13,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/esdb/model"
 	"github.com/sentryagent/agentidp/eventstore/esdb/modelwire"
 	"github.com/sentryagent/agentidp/ledger"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
 // A leader that does not answer costs nobody more than three seconds once another
@@ -35,7 +35,7 @@ func silentLeader(t *testing.T, seed uint64) {
 	store := esdb.NewOn(&modelwire.Dialer{Cluster: cluster, Seed: seed + 1}, esdb.Options{})
 	t.Cleanup(store.Close)
 	w := newWorld(t, store, clients+1)
-	revocations := projections.NewRevocations(store, projections.RevocationsOptions{})
+	revocations := revocation.New(store, revocation.Options{})
 	l := ledger.New(store, nil, revocations, ledger.Options{})
 
 	requests := map[string]func(domain.AgentID) error{
@@ -43,7 +43,10 @@ func silentLeader(t *testing.T, seed uint64) {
 			_, err := l.IssueToken(t.Context(), ledger.System(), id, issue(), admitAll)
 			return err
 		},
-		"a check of a token": func(domain.AgentID) error { return revocations.Sync(t.Context()) },
+		"a check of a token": func(domain.AgentID) error {
+			_, err := revocations.Sync(t.Context())
+			return err
+		},
 		"a revocation": func(id domain.AgentID) error {
 			return l.RevokeToken(t.Context(), ledger.System(), id, domain.RevokeToken{
 				TokenID: domain.TokenID{UUID: ledger.NewID()}, ExpiresAt: time.Now().Add(time.Hour),

@@ -19,6 +19,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/memory"
 	"github.com/sentryagent/agentidp/internal/keyring"
 	"github.com/sentryagent/agentidp/ledger"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
 // snapshotRow is a row of the table of snapshots, its state in the clear.
@@ -104,7 +105,7 @@ func (b *busyAgent) start(t *testing.T) (l *ledger.Ledger, stop func()) {
 	saving.Go(func() { snapshots.Run(ctx) })
 	stop = func() { cancel(); saving.Wait() }
 	t.Cleanup(stop)
-	return ledger.New(b.store, nil, allActive{}, ledger.Options{
+	return ledger.New(b.store, nil, revocation.New(b.store, revocation.Options{}), ledger.Options{
 		Snapshots: snapshots, SnapshotEvery: every, Logger: slog.New(slog.NewTextHandler(&b.log, nil)),
 	}), stop
 }

@@ -32,17 +32,18 @@ func (l *Ledger) IssueToken(
 	ctx context.Context, origin Origin, id domain.AgentID, command domain.IssueToken,
 	admit func(domain.OrganizationID) error,
 ) (Issued, error) {
-	if err := l.tenants.Sync(ctx); err != nil {
+	tenants, err := l.tenants.Sync(ctx)
+	if err != nil {
 		return Issued{}, err
 	}
-	basis, admitted := l.tenants.Position(), false
+	admitted := false
 	outcome, err := l.agents.execute(ctx, domain.AgentStream(id), origin, organizationOfAgent,
 		func(a domain.Agent) ([]domain.Event, error) {
 			events, err := a.Decide(command)
 			if err != nil {
 				return nil, err
 			}
-			if !l.tenants.OrganizationActive(a.OrganizationID) {
+			if !tenants.OrganizationActive(a.OrganizationID) {
 				return nil, &domain.AuthError{Reason: domain.AuthOrganizationInactive}
 			}
 			if !admitted {
@@ -58,7 +59,7 @@ func (l *Ledger) IssueToken(
 	}
 	issued, _ := outcome.Events[0].(domain.TokenIssued)
 	return Issued{
-		Token: issued, Position: outcome.Positions[0], EventID: outcome.EventIDs[0], Agent: outcome.State, Basis: basis,
+		Token: issued, Position: outcome.Positions[0], EventID: outcome.EventIDs[0], Agent: outcome.State, Basis: tenants.Position(),
 	}, nil
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/memory"
 	"github.com/sentryagent/agentidp/eventstore/storetest"
 	"github.com/sentryagent/agentidp/ledger"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
 func TestCommandsOnOneStreamShareAppends(t *testing.T) {
@@ -71,7 +71,7 @@ func (c *counting) Append(ctx context.Context, stream string, expected eventstor
 func TestARevocationOnAnotherNodeStopsIssuance(t *testing.T) {
 	store := memory.New()
 	a := newWorld(t, store, 10)
-	b := ledger.New(store, nil, allActive{}, ledger.Options{})
+	b := ledger.New(store, nil, revocation.New(store, revocation.Options{}), ledger.Options{})
 	for round := range 100 {
 		agent := a.register(t, fmt.Sprintf("a%d@example.com", round))
 		credential := a.credential(t, agent.ID)
@@ -94,7 +94,7 @@ func TestARevocationOnAnotherNodeStopsIssuance(t *testing.T) {
 func TestARefusalNeverRestsOnStaleState(t *testing.T) {
 	store := memory.New()
 	a := newWorld(t, store, 10)
-	b := ledger.New(store, nil, allActive{}, ledger.Options{})
+	b := ledger.New(store, nil, revocation.New(store, revocation.Options{}), ledger.Options{})
 	agent := a.register(t, "a@example.com")
 	a.credential(t, agent.ID)
 	for _, status := range []domain.AgentStatus{domain.AgentIsSuspended, domain.AgentActive} {
@@ -110,7 +110,7 @@ func TestARefusalNeverRestsOnStaleState(t *testing.T) {
 
 func TestASuspensionOfTheOrganizationEndsATokenThatIsRecordedAfterIt(t *testing.T) {
 	store := memory.New()
-	index := projections.NewRevocations(store, projections.RevocationsOptions{})
+	index := revocation.New(store, revocation.Options{})
 	node := ledger.New(store, nil, index, ledger.Options{})
 	w := newWorld(t, store, 10)
 	agent := w.register(t, "a@example.com")
@@ -127,19 +127,19 @@ func TestASuspensionOfTheOrganizationEndsATokenThatIsRecordedAfterIt(t *testing.
 	}
 	for name, c := range map[string]struct {
 		meanwhile func(domain.OrganizationID) error
-		want      projections.Verdict
+		want      revocation.Verdict
 	}{
-		"suspended and reactivated meanwhile": {suspendAndRevive, projections.OrganizationChanged},
-		"nothing meanwhile":                   {admitAll, projections.Alive},
+		"suspended and reactivated meanwhile": {suspendAndRevive, revocation.OrganizationChanged},
+		"nothing meanwhile":                   {admitAll, revocation.Alive},
 	} {
 		issued, err := node.IssueToken(t.Context(), ledger.System(), agent.ID, issue(), c.meanwhile)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := index.Sync(t.Context()); err != nil {
+		if _, err := index.Sync(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		got := index.Check(projections.TokenRef{
+		got := index.Latest().Check(revocation.Token{
 			TokenID: issued.Token.TokenID, AgentID: agent.ID, CredentialID: issued.Token.CredentialID, OrganizationID: w.organization,
 			ExpiresAt: issued.Token.ExpiresAt, Position: issued.Position, Basis: issued.Basis,
 		})

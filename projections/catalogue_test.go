@@ -10,7 +10,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore/memory"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
@@ -47,10 +47,10 @@ func TestTheEventsThatEndTokensAreThoseThatSayIt(t *testing.T) {
 		for file, fact := range goldenRecords(t, name) {
 			says := domain.EndingOf(fact).Tokens != domain.Nothing
 			verdict := verdictAfter(t, fact)
-			if (verdict != projections.Alive) != says {
+			if (verdict != revocation.Alive) != says {
 				t.Errorf("%s: tokens of what it is about are %q afterwards, and it says that it ends them: %v", file, verdict, says)
 			}
-			if verdict != projections.Alive {
+			if verdict != revocation.Alive {
 				ended++
 			}
 		}
@@ -63,13 +63,13 @@ func TestTheEventsThatEndTokensAreThoseThatSayIt(t *testing.T) {
 // verdictAfter is what the index says after a fact of a token that was issued
 // before it: to the agent, under the credential, in the organization and by the
 // delegation that the fact is about, and with its id.
-func verdictAfter(t *testing.T, fact domain.Event) projections.Verdict {
+func verdictAfter(t *testing.T, fact domain.Event) revocation.Verdict {
 	t.Helper()
 	store, about := memory.New(), domain.About(fact)
-	index := projections.NewRevocations(store, projections.RevocationsOptions{
+	index := revocation.New(store, revocation.Options{
 		Now: func() time.Time { return goldenNoon.Add(-time.Hour) },
 	})
-	token := projections.TokenRef{
+	token := revocation.Token{
 		TokenID: about.Token, AgentID: about.Agent, CredentialID: about.Credential, OrganizationID: about.Organization, ExpiresAt: goldenNoon,
 	}
 	if _, first := fact.(domain.DelegationCreated); !first && !about.Delegation.IsZero() {
@@ -80,13 +80,13 @@ func verdictAfter(t *testing.T, fact domain.Event) projections.Verdict {
 	}
 	token.Position = record(t, store, newStream(), about.Organization, issued(token.AgentID, token.CredentialID))
 	token.Basis = token.Position
-	check := func() projections.Verdict {
-		if err := index.Sync(t.Context()); err != nil {
+	check := func() revocation.Verdict {
+		if _, err := index.Sync(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		return index.Check(token)
+		return index.Latest().Check(token)
 	}
-	if verdict := check(); verdict != projections.Alive {
+	if verdict := check(); verdict != revocation.Alive {
 		t.Fatalf("before %s: %q", fact.EventType(), verdict)
 	}
 	record(t, store, newStream(), about.Organization, fact)

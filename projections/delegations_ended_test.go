@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
@@ -30,15 +30,15 @@ func TestTheListKnowsDelegationsOfCredentialsThatHadJustEnded(t *testing.T) {
 	}
 	want := map[domain.DelegationID]readmodels.DelegationStatus{}
 	lend := func(seen int64, status readmodels.DelegationStatus) {
-		link := madeWith(delegated(organization, from, to), credential)
-		link.CredentialRevision = seen
-		recordLinks(t, w.store, []domain.DelegationCreated{link})
+		link := delegated(organization, from, to)
+		link.CredentialID, link.CredentialRevision = &credential, seen
+		record(t, w.store, domain.DelegationStream(link.DelegationID), organization, link)
 		want[link.DelegationID] = status
 	}
 	check := func(when string) {
 		t.Helper()
-		r := projections.NewRevocations(w.store, projections.RevocationsOptions{})
-		if err := r.Sync(t.Context()); err != nil {
+		r := revocation.New(w.store, revocation.Options{})
+		if _, err := r.Sync(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		waitAll(t, progress, r.Position())
@@ -50,7 +50,7 @@ func TestTheListKnowsDelegationsOfCredentialsThatHadJustEnded(t *testing.T) {
 			if listed.Status != status || status == readmodels.DelegationIsRevoked && listed.RevokedAt.Before(listed.CreatedAt) {
 				t.Errorf("%s: %s, revoked at %v and made at %v; want %s", when, listed.Status, listed.RevokedAt, listed.CreatedAt, status)
 			}
-			if alive := r.CheckDelegation(id, r.Position()) == projections.Alive; alive != (status == readmodels.DelegationActive) {
+			if alive := r.Latest().CheckDelegation(id, r.Position()) == revocation.Alive; alive != (status == readmodels.DelegationActive) {
 				t.Errorf("%s: the index says alive %v, want %s", when, alive, status)
 			}
 		}

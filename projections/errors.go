@@ -11,8 +11,6 @@ var (
 	// ErrBehind: a read model has not reached a position. Details are in a
 	// [BehindError].
 	ErrBehind = errors.New("the read model is behind")
-	// ErrStale: the index of revocations could not be compared with the ledger.
-	ErrStale = errors.New("the revocation index could not be brought up to date")
 	// ErrRunning: a server keeps the read models.
 	ErrRunning = errors.New("a server is running on this database")
 )

@@ -3,23 +3,20 @@ package projections_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/eventstore/postgres"
 	"github.com/sentryagent/agentidp/internal/pgtest"
+	"github.com/sentryagent/agentidp/ledger/ledgertest"
 	"github.com/sentryagent/agentidp/migrations"
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/projections/readmodels"
@@ -86,67 +83,22 @@ func (w *world) follow(t testing.TB) *projections.Progress {
 	return progress
 }
 
-// draft makes an event as the write side would.
-func draft(t testing.TB, organization domain.OrganizationID, at time.Time, fact domain.Event) eventstore.Draft {
-	t.Helper()
-	name, schema, data, err := domain.Encode(fact)
-	if err != nil {
-		t.Fatalf("encode %T: %v", fact, err)
-	}
-	return eventstore.Draft{
-		ID: uuid.Must(uuid.NewV7()), Type: string(name), Schema: schema, Organization: organization.UUID, Time: at, Data: data,
-		Actor:   eventstore.Actor{Kind: "system", ID: "test"},
-		Request: eventstore.Request{ID: "req-1", IP: "192.0.2.7", Agent: "test/1"},
-	}
-}
+// What happened, in the words of these tests.
+var (
+	draft  = ledgertest.Draft
+	record = ledgertest.Record
 
-// record appends facts to a stream and returns the position of the last.
-func record(t testing.TB, store eventstore.Store, stream string, organization domain.OrganizationID, facts ...domain.Event) eventstore.Position {
-	t.Helper()
-	drafts := make([]eventstore.Draft, len(facts))
-	for i, fact := range facts {
-		drafts[i] = draft(t, organization, time.Now(), fact)
-	}
-	appended, err := store.Append(t.Context(), stream, eventstore.Any(), drafts...)
-	if err != nil {
-		t.Fatalf("append to %s: %v", stream, err)
-	}
-	return appended.Position()
-}
+	newAgentID        = ledgertest.NewAgentID
+	newOrganizationID = ledgertest.NewOrganizationID
+	newCredentialID   = ledgertest.NewCredentialID
+	newTokenID        = ledgertest.NewTokenID
+	newDelegationID   = ledgertest.NewDelegationID
+	newStream         = ledgertest.NewStream
 
-func newAgentID() domain.AgentID { return domain.AgentID{UUID: uuid.Must(uuid.NewV7())} }
-func newOrganizationID() domain.OrganizationID {
-	return domain.OrganizationID{UUID: uuid.Must(uuid.NewV7())}
-}
-func newCredentialID() domain.CredentialID { return domain.CredentialID{UUID: uuid.Must(uuid.NewV7())} }
-func newTokenID() domain.TokenID           { return domain.TokenID{UUID: uuid.Must(uuid.NewV7())} }
-func newDelegationID() domain.DelegationID { return domain.DelegationID{UUID: uuid.Must(uuid.NewV7())} }
-
-func created(id domain.AgentID, organization domain.OrganizationID) domain.AgentCreated {
-	return domain.AgentCreated{
-		AgentID: id, OrganizationID: organization, Email: id.String() + "@example.com",
-		Profile: domain.Profile{
-			AgentType: domain.AgentMonitor, Version: "1.0.0", Capabilities: []string{"logs:read", "logs:write"}, Owner: "ops",
-			DeploymentEnv: domain.EnvProduction, Description: "watches é <&>", Metadata: json.RawMessage(`{"a":{"b":[1,2]}}`),
-		},
-		Scopes: domain.DefaultScopes(), DID: "did:web:localhost:agents:" + id.String(),
-	}
-}
-
-func issued(id domain.AgentID, credential domain.CredentialID) domain.TokenIssued {
-	return domain.TokenIssued{
-		AgentID: id, TokenID: newTokenID(), CredentialID: credential, AuthMethod: domain.SecretCredential,
-		Scope: "agents:read", Audience: "https://idp.example", Algorithm: "ES256", KeyID: "k1", ExpiresAt: time.Now().Add(time.Hour),
-	}
-}
-
-// delegated is a link from one agent to another, for an hour from now.
-func delegated(organization domain.OrganizationID, from, to domain.AgentID) domain.DelegationCreated {
-	return domain.DelegationCreated{
-		DelegationID: newDelegationID(), OrganizationID: organization, DelegatorID: from, DelegateeID: to,
-		Scopes: domain.DefaultScopes(), TTLSeconds: 3600, ExpiresAt: time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond), MaxDepth: 3,
-	}
-}
+	created   = ledgertest.Created
+	issued    = ledgertest.Issued
+	delegated = ledgertest.Delegated
+)
 
 // within gives a context for waits that should take milliseconds.
 func within(t testing.TB, d time.Duration) context.Context {
@@ -234,8 +186,3 @@ func (l *logLines) count(part string) int {
 }
 
 func (l *logLines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
-
-var streamCounter atomic.Int64
-
-// newStream is a stream that nobody else writes to.
-func newStream() string { return fmt.Sprintf("test-%d", streamCounter.Add(1)) }

@@ -34,8 +34,8 @@ func newFront(f frame, s *storage, read *readSide, write *writeSide, keys *keyri
 		Verifier: read.verifier, History: read.history, Queries: read.queries, Progress: read.progress,
 		Logs: read.logs, Signer: read.signer, Witnesses: read.witnesses,
 		Ledger: write.ledger, Idempotency: write.idempotency, Assertions: write.assertions,
-		Revocations: write.revocations, Directory: write.directory,
-		EventStore: reached(s.store, f.config), Redis: s.redis, Limiter: limiter, Keys: keys, Policy: rules,
+		Revocations: write.revocations,
+		EventStore:  reached(s.store, f.config), Redis: s.redis, Limiter: limiter, Keys: keys, Policy: rules,
 		Registry: f.registry, Logger: f.logger, Controls: func(ctx context.Context) []api.Control { return s.controls(ctx, f) },
 	}, apiOptions(f))
 	if err != nil {

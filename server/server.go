@@ -110,7 +110,7 @@ func (s *Server) begin(ctx context.Context, keys *keyring.Keyring) error {
 	if err := s.watch.anchor.Begin(ctx, domain.SigningKeyStream(public[0].KID)); err != nil {
 		return err
 	}
-	if err := s.write.revocations.Sync(ctx); err != nil {
+	if _, err := s.write.revocations.Sync(ctx); err != nil {
 		return fmt.Errorf("load revocations: %w", err)
 	}
 	if err := s.read.progress.Look(ctx); err != nil {

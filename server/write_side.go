@@ -6,24 +6,22 @@ import (
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/internal/keyring"
 	"github.com/sentryagent/agentidp/ledger"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
 // writeSide decides what is added to the ledger, and which tokens are alive.
 type writeSide struct {
 	ledger      *ledger.Ledger
 	snapshots   *ledger.Snapshots
-	revocations *projections.Revocations
-	directory   *projections.Directory
+	revocations *revocation.Index
 	idempotency *ledger.IdempotencyKeys
 	assertions  *ledger.Assertions
 }
 
 func newWriteSide(f frame, s *storage, read *readSide, keys *keyring.Keyring) *writeSide {
-	directory := projections.NewDirectory()
-	revocations := projections.NewRevocations(s.store, projections.RevocationsOptions{
-		Crowd: crowd(f.config), Now: f.now, Also: []projections.Fold{directory.Fold()},
-		Snapshots: projections.NewRevocationSnapshots(s.pool, read.queries, keys, f.logger),
+	revocations := revocation.New(s.store, revocation.Options{
+		Crowd: crowd(f.config), Now: f.now,
+		Snapshots: revocation.NewSnapshots(s.pool, keys, f.logger),
 	})
 	snapshots := ledger.NewSnapshots(s.pool, keys, f.logger)
 	return &writeSide{
@@ -32,7 +30,6 @@ func newWriteSide(f frame, s *storage, read *readSide, keys *keyring.Keyring) *w
 		}),
 		snapshots:   snapshots,
 		revocations: revocations,
-		directory:   directory,
 		idempotency: ledger.NewIdempotencyKeys(s.pool, keys, f.now),
 		assertions:  ledger.NewAssertions(s.pool),
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/oapi-codegen/nullable"
 	openapi_types "github.com/oapi-codegen/runtime/types"
+
 	"github.com/sentryagent/agentidp/api/timestamp"
 )
 

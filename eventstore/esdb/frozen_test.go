@@ -14,6 +14,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/esdb/wiretest"
 	"github.com/sentryagent/agentidp/internal/realstore"
 	"github.com/sentryagent/agentidp/ledger"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
 // halting is an event store whose leader can be halted.
@@ -219,7 +220,12 @@ func (w *aRound) keepAsking(ctx context.Context, n int, rng *rand.Rand, done <-c
 func (w *aRound) knows(ctx context.Context, n int) {
 	node := w.nodes[n].current()
 	var asked time.Time
-	if err := insist(ctx, func(ctx context.Context) error { asked = time.Now(); return node.revocations.Sync(ctx) }); err != nil {
+	var known revocation.View
+	if err := insist(ctx, func(ctx context.Context) (err error) {
+		asked = time.Now()
+		known, err = node.revocations.Sync(ctx)
+		return err
+	}); err != nil {
 		if ctx.Err() == nil {
 			w.truth.fault("%c does not answer any more: %v", 'A'+n, err)
 		}
@@ -229,7 +235,7 @@ func (w *aRound) knows(ctx context.Context, n int) {
 	tokens := append([]*held{}, w.truth.tokens...)
 	w.truth.mu.Unlock()
 	for _, token := range tokens {
-		w.truth.judge(fmt.Sprintf("in the end, %c", 'A'+n), token, asked, node.revocations.Check(token.TokenRef))
+		w.truth.judge(fmt.Sprintf("in the end, %c", 'A'+n), token, asked, known.Check(token.Token))
 	}
 }
 
@@ -268,7 +274,10 @@ func (w *aRound) prepare(ctx context.Context, rng *rand.Rand) (endings []func(co
 			endings = append(endings, func(ctx context.Context) error { return t.suspendWhole(ctx, b) })
 		}
 	}
-	return endings, insist(ctx, func(ctx context.Context) error { return b.revocations.Sync(ctx) })
+	return endings, insist(ctx, func(ctx context.Context) error {
+		_, err := b.revocations.Sync(ctx)
+		return err
+	})
 }
 
 func (t *tenant) suspendAgent(ctx context.Context, node *life, m *member) error {

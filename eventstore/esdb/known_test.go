@@ -3,13 +3,14 @@ package esdb_test
 import (
 	"context"
 	"errors"
-	"github.com/sentryagent/agentidp/eventstore/esdb/model"
-	"github.com/sentryagent/agentidp/eventstore/esdb/modelwire"
 	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/sentryagent/agentidp/eventstore/esdb/model"
+	"github.com/sentryagent/agentidp/eventstore/esdb/modelwire"
 
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/eventstore/esdb"

@@ -202,7 +202,10 @@ func (t *tenant) lend(ctx context.Context, node *life, from, to *member) error {
 	id := domain.DelegationID{UUID: ledger.NewID()}
 	outcome, err := node.ledger.CreateDelegation(ctx, ledger.System(), domain.CreateDelegation{
 		Caller: caller, DelegationID: id, DelegateeID: to.id, Scopes: caller.Scopes, TTLSeconds: domain.MaxDelegationTTL, At: time.Now(),
-	}, func(ctx context.Context) (bool, error) { return true, node.revocations.Sync(ctx) })
+	}, func(ctx context.Context) (bool, error) {
+		_, err := node.revocations.Sync(ctx)
+		return true, err
+	})
 	if err != nil {
 		return err
 	}
@@ -229,11 +232,12 @@ func (t *tenant) exchange(ctx context.Context, node *life, rng *rand.Rand) error
 	if !found {
 		return nil
 	}
-	if err := node.revocations.Sync(ctx); err != nil {
+	known, err := node.revocations.Sync(ctx)
+	if err != nil {
 		return err
 	}
-	basis, actor := node.revocations.Position(), l.to.with()
-	if verdict := node.revocations.CheckDelegation(l.id, basis); verdict != "" {
+	basis, actor := known.Position(), l.to.with()
+	if verdict := known.CheckDelegation(l.id, basis); verdict != "" {
 		return domain.RefuseExchange()
 	}
 	exchanged, err := node.ledger.ExchangeDelegation(ctx, ledger.System(), l.id, domain.ExchangeDelegation{

@@ -14,7 +14,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/esdb"
 	"github.com/sentryagent/agentidp/eventstore/esdb/wire"
 	"github.com/sentryagent/agentidp/ledger"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
 // ours is a node of ours as far as the ledger goes: the engine, the index of
@@ -35,14 +35,14 @@ const oddTimeout = 5*time.Second + 3217*time.Microsecond
 // life is a node from its start to its stop.
 type life struct {
 	store       *esdb.Store
-	revocations *projections.Revocations
+	revocations *revocation.Index
 	ledger      *ledger.Ledger
 	stop        func()
 }
 
 func (o *ours) start() {
 	l := &life{store: o.open()}
-	l.revocations = projections.NewRevocations(l.store, projections.RevocationsOptions{Timeout: oddTimeout})
+	l.revocations = revocation.New(l.store, revocation.Options{Timeout: oddTimeout})
 	l.ledger = ledger.New(l.store, nil, l.revocations, ledger.Options{Jitter: jitter(o.seed)})
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -59,9 +59,9 @@ func (o *ours) start() {
 
 // keepFresh does what Run does. That waits for a mutex while another has it over
 // a read of the ledger, and meanwhile virtual time stands still.
-func keepFresh(ctx context.Context, r *projections.Revocations) {
+func keepFresh(ctx context.Context, r *revocation.Index) {
 	for ctx.Err() == nil {
-		if r.Sync(ctx) == nil {
+		if _, err := r.Sync(ctx); err == nil {
 			r.Prune(time.Now())
 		}
 		select {

@@ -321,7 +321,8 @@ func (w *aScavengeRound) compare(ctx context.Context) {
 		}
 		k.mu.Unlock()
 		asked, node := time.Now(), w.nodes[n].current()
-		if err := node.revocations.Sync(ctx); err != nil {
+		known, err := node.revocations.Sync(ctx)
+		if err != nil {
 			w.truth.fault("%c: %v", 'A'+n, err)
 			continue
 		}
@@ -329,7 +330,7 @@ func (w *aScavengeRound) compare(ctx context.Context) {
 		tokens := append([]*held{}, w.truth.tokens...)
 		w.truth.mu.Unlock()
 		for _, token := range tokens {
-			w.truth.judge(fmt.Sprintf("%c", 'A'+n), token, asked, node.revocations.Check(token.TokenRef))
+			w.truth.judge(fmt.Sprintf("%c", 'A'+n), token, asked, known.Check(token.Token))
 		}
 	}
 }

@@ -23,7 +23,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/esdb/model"
 	"github.com/sentryagent/agentidp/eventstore/esdb/modelwire"
 	"github.com/sentryagent/agentidp/ledger"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
 // requestBound is how long a request may take as long as another node leads than
@@ -301,13 +301,11 @@ func (w *aRound) question(ctx context.Context, n int, token *held) {
 		return
 	}
 	asked := time.Now()
-	var verdict projections.Verdict
+	var verdict revocation.Verdict
 	err := w.bounded(ctx, func(ctx context.Context) error {
-		if err := node.revocations.Sync(ctx); err != nil {
-			return err
-		}
-		verdict = node.revocations.Check(token.TokenRef)
-		return nil
+		known, err := node.revocations.Sync(ctx)
+		verdict = known.Check(token.Token)
+		return err
 	})
 	w.say("%c asked: %q %v", 'A'+n, verdict, err)
 	if err == nil {
@@ -359,12 +357,13 @@ func (w *aRound) final(ctx context.Context) {
 			continue
 		}
 		asked := time.Now()
-		if err := node.revocations.Sync(ctx); err != nil {
+		known, err := node.revocations.Sync(ctx)
+		if err != nil {
 			w.truth.fault("%s: %v", name, err)
 			continue
 		}
 		for _, token := range tokens {
-			w.truth.judge(name, token, asked, node.revocations.Check(token.TokenRef))
+			w.truth.judge(name, token, asked, known.Check(token.Token))
 		}
 	}
 	w.whole(ctx, third.current().store)

@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sentryagent/agentidp/eventstore"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
 // truth is what those who use the product have been answered. Whatever a node
@@ -29,7 +29,7 @@ type truth struct {
 
 // held is a token that was handed out.
 type held struct {
-	projections.TokenRef
+	revocation.Token
 	rests []uuid.UUID // it lives as long as none of these has ended
 }
 
@@ -100,7 +100,7 @@ func (tr *truth) some(rng *rand.Rand) *held {
 }
 
 // judge holds what a node says of a token, asked then, against the truth.
-func (tr *truth) judge(by string, token *held, asked time.Time, verdict projections.Verdict) {
+func (tr *truth) judge(by string, token *held, asked time.Time, verdict revocation.Verdict) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	tr.told++
@@ -120,11 +120,11 @@ func (tr *truth) judge(by string, token *held, asked time.Time, verdict projecti
 	switch {
 	case ended != nil:
 		tr.dead++
-		if verdict == projections.Alive {
+		if verdict == revocation.Alive {
 			tr.wrong = append(tr.wrong, fmt.Sprintf("%s says active, asked %s after %q was answered (token at %d, ended at %d)",
 				by, asked.Sub(ended.answered), ended.what, token.Position, ended.at))
 		}
-	case clear && verdict != projections.Alive:
+	case clear && verdict != revocation.Alive:
 		tr.wrong = append(tr.wrong, fmt.Sprintf("%s says %s of a token at %d that nobody has ended", by, verdict, token.Position))
 	}
 }

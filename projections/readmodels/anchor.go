@@ -73,23 +73,13 @@ func (a *Anchor) Move(ctx context.Context) error {
 	if err := a.Check(ctx); err != nil {
 		return err
 	}
-	p, found, err := a.queries.Newest(ctx)
-	if err != nil || !found {
+	newest, err := a.queries.AuditEvents(ctx, AllOrganizations, AuditFilter{Page: Page{Limit: 1}, WithoutTotal: true})
+	if err != nil || len(newest.Items) == 0 {
 		return err
 	}
+	p := newest.Items[0]
 	if _, err := a.pool.Exec(ctx, moveAnchor, p.Stream, p.Revision, int64(p.Position), p.Hash[:]); err != nil {
 		return fmt.Errorf("move the anchor: %w", err)
 	}
 	return nil
-}
-
-// Newest is where the newest event is that the audit trail shows; false where it
-// is empty.
-func (q *Queries) Newest(ctx context.Context) (eventstore.Landmark, bool, error) {
-	newest, err := q.AuditEvents(ctx, AllOrganizations, AuditFilter{Page: Page{Limit: 1}, WithoutTotal: true})
-	if err != nil || len(newest.Items) == 0 {
-		return eventstore.Landmark{}, false, err
-	}
-	e := newest.Items[0]
-	return eventstore.Landmark{Stream: e.Stream, Revision: e.Revision, Position: e.Position, Hash: e.Hash}, true, nil
 }

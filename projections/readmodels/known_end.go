@@ -3,7 +3,6 @@ package readmodels
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -75,21 +74,10 @@ func optional(into ...any) func(pgx.Row) error {
 	}
 }
 
-// has makes sure that the ledger has an event of a stream, at its position where
-// that is known.
-func (a *Anchor) has(ctx context.Context, p eventstore.Landmark) error {
-	if p.Stream == "" {
+// has makes sure that the ledger has an event, unless none was ever noted.
+func (a *Anchor) has(ctx context.Context, l eventstore.Landmark) error {
+	if l.Stream == "" {
 		return nil
 	}
-	for found, err := range a.store.ReadStream(ctx, p.Stream, p.Revision, eventstore.Forwards) {
-		switch {
-		case err != nil:
-			return fmt.Errorf("look for an event of the ledger: %w", err)
-		case p.Position != 0 && found.Position != p.Position:
-			return fmt.Errorf("%w: event %d of %s, at position %d there, is at position %d of this ledger",
-				eventstore.ErrOtherLedger, p.Revision, p.Stream, p.Position, found.Position)
-		}
-		return nil
-	}
-	return fmt.Errorf("%w: event %d of %s is not in this ledger", eventstore.ErrOtherLedger, p.Revision, p.Stream)
+	return l.In(ctx, a.store)
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore/memory"
 	"github.com/sentryagent/agentidp/ledger"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 	"github.com/sentryagent/agentidp/reactors/jobs"
 )
 
@@ -159,20 +160,13 @@ func TestVerificationAndKeyJobsTellFaultsFromFailures(t *testing.T) {
 	}
 }
 
-// always takes every organization for active.
-type always struct{}
-
-func (always) Sync(context.Context) error                    { return nil }
-func (always) OrganizationActive(domain.OrganizationID) bool { return true }
-func (always) Position() ledger.Position                     { return 0 }
-
 // Each agent is asked, page after page, and each credential is put on record
 // once, however often the job runs and however late the read model is.
 func TestExpiredCredentialsArePutOnRecordOnce(t *testing.T) {
 	t.Parallel()
 	const agents = 450
 	clock, store := newClock(), memory.New()
-	l := ledger.New(store, nil, always{}, ledger.Options{Now: clock.now})
+	l := ledger.New(store, nil, revocation.New(store, revocation.Options{}), ledger.Options{Now: clock.now})
 	operator := domain.Caller{OrganizationID: domain.OrganizationID{UUID: uuid.New()}, Scopes: domain.AllScopes()}
 	organization := domain.OrganizationID{UUID: ledger.NewID()}
 	if _, err := l.CreateOrganization(t.Context(), ledger.System(), domain.CreateOrganization{

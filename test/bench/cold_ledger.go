@@ -15,6 +15,7 @@ import (
 	"github.com/sentryagent/agentidp/internal/keyring"
 	"github.com/sentryagent/agentidp/internal/wait"
 	writeside "github.com/sentryagent/agentidp/ledger"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 	"github.com/sentryagent/agentidp/server"
 )
 
@@ -42,17 +43,10 @@ func (b *bench) openCold(ctx context.Context, at ledgerAt) (*coldLedger, error) 
 // begin makes a write side that has nothing in memory, and the saving of its snapshots.
 func (l *coldLedger) begin() (*writeside.Ledger, *writeside.Snapshots) {
 	snapshots := writeside.NewSnapshots(l.Pool, l.keys, slog.New(slog.DiscardHandler))
-	return writeside.New(l.Store, nil, allActive{}, writeside.Options{
+	return writeside.New(l.Store, nil, revocation.New(l.Store, revocation.Options{}), writeside.Options{
 		SnapshotEvery: int64(l.settings.SnapshotEvery), Snapshots: snapshots,
 	}), snapshots
 }
-
-// allActive takes every organization for active.
-type allActive struct{}
-
-func (allActive) Sync(context.Context) error                    { return nil }
-func (allActive) OrganizationActive(domain.OrganizationID) bool { return true }
-func (allActive) Position() eventstore.Position                 { return 0 }
 
 // load takes the time of loading an agent that is not in memory.
 func (l *coldLedger) load(ctx context.Context, a agent) (time.Duration, error) {

@@ -11,7 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/sentryagent/agentidp/eventstore/postgres"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 	"github.com/sentryagent/agentidp/server"
 )
 
@@ -31,8 +31,8 @@ func (b *bench) tokenCheck(ctx context.Context) error {
 	store := postgres.New(ctx, pool, postgres.Options{})
 	defer store.Close()
 	var looks, callers atomic.Int64
-	revocations := projections.NewRevocations(store, projections.RevocationsOptions{
-		Observe: func(o projections.SyncObservation) {
+	revocations := revocation.New(store, revocation.Options{
+		Observe: func(o revocation.Observation) {
 			looks.Add(1)
 			callers.Add(int64(o.Callers))
 		},
@@ -52,7 +52,10 @@ func (b *bench) tokenCheck(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	synced, err := b.ask(ctx, revocations.Sync)
+	synced, err := b.ask(ctx, func(ctx context.Context) error {
+		_, err := revocations.Sync(ctx)
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	api "github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
+
 	"github.com/sentryagent/agentidp/eventstore/esdb/model"
 )
 

@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
+
 	"github.com/sentryagent/agentidp/eventstore/esdb/model"
 )
 

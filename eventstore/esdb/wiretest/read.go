@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	api "github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
+
 	"github.com/sentryagent/agentidp/eventstore/esdb/model"
 )
 

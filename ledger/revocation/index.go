@@ -1,8 +1,11 @@
-package projections
+// Package revocation knows whether a token is alive. An [Index] is fed from the
+// ledger, which is all that it trusts. Code that must be right asks [Index.Sync]
+// for a [View]: a view has seen everything that was committed anywhere before
+// that call, or there is none.
+package revocation
 
 import (
 	"context"
-	"encoding/json"
 	"maps"
 	"slices"
 	"sync"
@@ -10,22 +13,18 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
-	"github.com/sentryagent/agentidp/follow"
 	"github.com/sentryagent/agentidp/internal/wait"
 )
 
-// Revocations knows which tokens are dead although their signature and expiry
-// say otherwise. It is kept in memory and fed from the ledger alone, so it
-// needs nobody's cache and misses nothing.
-//
-// Whoever must be right calls [Revocations.Sync] and then [Revocations.Check]:
-// a revocation that was committed anywhere before the call of Sync is then
-// seen. Whoever may be some milliseconds late relies on [Revocations.Run].
-type Revocations struct {
+// Index knows which tokens are dead although their signature and expiry say
+// otherwise, and how every organization stands. It is kept in memory and fed
+// from the ledger alone, so it needs nobody's cache and misses nothing. It
+// answers through a [View].
+type Index struct {
 	store   eventstore.Store
-	options RevocationsOptions
+	options Options
 	filter  eventstore.Filter
-	group   syncGroup
+	group   sharedReads
 
 	feeding      sync.Mutex // held while events are applied, and while all is copied
 	nextSnapshot time.Time  // when one is due, as far as this server knows; Run's own
@@ -35,7 +34,7 @@ type Revocations struct {
 	synced        bool // since the start, once at least
 	agents        map[domain.AgentID]fate
 	credentials   map[domain.CredentialID]fate
-	organizations map[domain.OrganizationID]fate
+	organizations map[domain.OrganizationID]organization
 	tokens        map[domain.TokenID]time.Time // revoked; until they would expire
 	delegations   map[domain.DelegationID]link // until they expire
 }
@@ -51,8 +50,8 @@ type fate struct {
 	LentRevision int64               `json:"lentRevision,omitempty"`
 }
 
-// RevocationsOptions tune [Revocations]; the zero value is good.
-type RevocationsOptions struct {
+// Options tune an [Index]; the zero value is good.
+type Options struct {
 	// MinInterval is the least time from one read of the ledger to the next.
 	// Default: 0, readers wait for nothing but the read itself.
 	MinInterval time.Duration
@@ -70,28 +69,14 @@ type RevocationsOptions struct {
 	Keep time.Duration
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
-	// Observe is told of each read of the ledger; it must be quick.
-	Observe func(SyncObservation)
-	// Also ride on the same reads: after a Sync they know what the index knows.
-	Also []Fold
+	// Observe hears of each read of the ledger; it must be quick.
+	Observe func(Observation)
 	// Snapshots spare a server that starts the reading of the whole ledger. Nil: none.
-	Snapshots *RevocationSnapshots
+	Snapshots *Snapshots
 }
 
-// Fold is another index in memory that is fed from the ledger.
-type Fold struct {
-	Types []domain.Type
-	// Apply takes one event of these types, in ledger order, never two at once.
-	// It may be given an event of another type, and must be quick.
-	Apply func(follow.Event)
-	// Save gives a copy of what is known, to be encoded as JSON, and Restore takes
-	// it in when nothing is known yet. What came since may be applied once more.
-	Save    func() any
-	Restore func(json.RawMessage) error
-}
-
-// SyncObservation is what one read of the ledger did.
-type SyncObservation struct {
+// Observation is what one read of the ledger did.
+type Observation struct {
 	Duration time.Duration
 	Callers  int                 // that waited for it
 	Events   int                 // applied
@@ -99,16 +84,15 @@ type SyncObservation struct {
 	Err      error
 }
 
-// RevocationsSize is how much the index holds.
-type RevocationsSize struct{ Agents, Credentials, Organizations, Tokens, Delegations int }
+// Size is how much an [Index] holds.
+type Size struct{ Agents, Credentials, Organizations, Tokens, Delegations int }
 
-// filter selects what ends tokens, the delegations that tokens may rest on, and
-// what those that ride along want.
-func (o RevocationsOptions) filter() eventstore.Filter {
-	wanted := append(domain.TypesEnding(domain.TokenOwners()...), domain.TypesChanging(domain.DelegationNoun)...)
-	for _, fold := range o.Also {
-		wanted = append(wanted, fold.Types...)
-	}
+// wanted selects what ends tokens, the delegations that tokens may rest on, and
+// what changes an organization.
+func wanted() eventstore.Filter {
+	wanted := domain.TypesEnding(domain.TokenOwners()...)
+	wanted = append(wanted, domain.TypesChanging(domain.DelegationNoun)...)
+	wanted = append(wanted, domain.TypesChanging(domain.OrganizationNoun)...)
 	slices.Sort(wanted)
 	var filter eventstore.Filter
 	for _, t := range slices.Compact(wanted) {
@@ -117,8 +101,8 @@ func (o RevocationsOptions) filter() eventstore.Filter {
 	return filter
 }
 
-// NewRevocations makes an index that knows of nothing until the first Sync.
-func NewRevocations(store eventstore.Store, options RevocationsOptions) *Revocations {
+// New makes an index that knows of nothing until the first Sync.
+func New(store eventstore.Store, options Options) *Index {
 	if options.Timeout <= 0 {
 		options.Timeout = 5 * time.Second
 	}
@@ -132,13 +116,13 @@ func NewRevocations(store eventstore.Store, options RevocationsOptions) *Revocat
 		options.Now = time.Now
 	}
 	if options.Observe == nil {
-		options.Observe = func(SyncObservation) {}
+		options.Observe = func(Observation) {}
 	}
-	r := &Revocations{
-		store: store, options: options, filter: options.filter(),
+	r := &Index{
+		store: store, options: options, filter: wanted(),
 		agents:        make(map[domain.AgentID]fate),
 		credentials:   make(map[domain.CredentialID]fate),
-		organizations: make(map[domain.OrganizationID]fate),
+		organizations: make(map[domain.OrganizationID]organization),
 		tokens:        make(map[domain.TokenID]time.Time),
 		delegations:   make(map[domain.DelegationID]link),
 	}
@@ -147,17 +131,17 @@ func NewRevocations(store eventstore.Store, options RevocationsOptions) *Revocat
 }
 
 // Position is up to where the index is complete.
-func (r *Revocations) Position() eventstore.Position {
+func (r *Index) Position() eventstore.Position {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return r.applied
 }
 
 // Size is how much the index holds.
-func (r *Revocations) Size() RevocationsSize {
+func (r *Index) Size() Size {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return RevocationsSize{
+	return Size{
 		Agents: len(r.agents), Credentials: len(r.credentials), Organizations: len(r.organizations),
 		Tokens: len(r.tokens), Delegations: len(r.delegations),
 	}
@@ -165,9 +149,9 @@ func (r *Revocations) Size() RevocationsSize {
 
 // Run loads the index and keeps it fresh until ctx ends: it keeps up each second
 // and forgets what no living token can need.
-func (r *Revocations) Run(ctx context.Context) {
+func (r *Index) Run(ctx context.Context) {
 	const interval, pruneEvery = time.Second, time.Minute
-	backoff := newBackoff()
+	backoff := wait.Backoff{First: 100 * time.Millisecond, Longest: 5 * time.Second}
 	var pruned time.Time
 	for {
 		delay := interval
@@ -193,10 +177,10 @@ func (r *Revocations) Run(ctx context.Context) {
 // Prune forgets what no token and no delegation can need that has not expired by
 // now: revoked tokens and delegations past their expiry, and what became of
 // agents and credentials, dead or alive, once no token of that time can live and
-// no living delegation rests on them. Nothing new comes from what is dead: that
-// is for the aggregates to refuse. Only of organizations is death remembered,
-// since tokens are issued by what is known of them here.
-func (r *Revocations) Prune(now time.Time) {
+// no living delegation rests on them. Nothing new comes from what is dead: the
+// aggregates refuse that. Organizations stay, since tokens are issued by what is
+// known of them here.
+func (r *Index) Prune(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	maps.DeleteFunc(r.tokens, func(_ domain.TokenID, expiry time.Time) bool { return !now.Before(expiry) })
@@ -208,11 +192,10 @@ func (r *Revocations) Prune(now time.Time) {
 	oldest := now.Add(-r.options.Keep)
 	maps.DeleteFunc(r.agents, func(id domain.AgentID, f fate) bool { return f.At.Before(oldest) && !parties[id] })
 	maps.DeleteFunc(r.credentials, func(id domain.CredentialID, f fate) bool { return f.At.Before(oldest) && !credentials[id] })
-	maps.DeleteFunc(r.organizations, func(_ domain.OrganizationID, f fate) bool { return f.At.Before(oldest) && !f.Dead })
 }
 
 // longPast reports whether nothing can live that an event then has ended,
 // whoever it was about: it need not even be taken in.
-func (r *Revocations) longPast(at time.Time) bool {
+func (r *Index) longPast(at time.Time) bool {
 	return at.Before(r.options.Now().Add(-r.options.Keep - domain.MaxDelegationTTL*time.Second))
 }

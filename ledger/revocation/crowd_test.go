@@ -1,4 +1,4 @@
-package projections_test
+package revocation_test
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/eventstore/memory"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
 // distant is a store that takes a while to say where the ledger ends: as of when it
@@ -45,8 +45,8 @@ func TestACrowdHasASecondReadOfItsOwn(t *testing.T) {
 	for _, crowd := range []int{0, 8} {
 		synctest.Test(t, func(t *testing.T) {
 			d := &distant{Store: memory.New()}
-			r := projections.NewRevocations(d, projections.RevocationsOptions{Crowd: crowd})
-			if err := r.Sync(t.Context()); err != nil {
+			r := revocation.New(d, revocation.Options{Crowd: crowd})
+			if _, err := r.Sync(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			d.asked, d.atOnce = 0, 0
@@ -59,7 +59,7 @@ func TestACrowdHasASecondReadOfItsOwn(t *testing.T) {
 				position := record(t, d.Store, newStream(), newOrganizationID(), issued(newAgentID(), newCredentialID()))
 				all.Go(func() {
 					begin := time.Now()
-					if err := r.Sync(t.Context()); err != nil {
+					if _, err := r.Sync(t.Context()); err != nil {
 						t.Error(err)
 					}
 					if r.Position() < position {
@@ -95,12 +95,12 @@ func TestACrowdHasASecondReadOfItsOwn(t *testing.T) {
 func TestFewHaveNoSecondRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &distant{Store: memory.New()}
-		r := projections.NewRevocations(d, projections.RevocationsOptions{Crowd: 8})
+		r := revocation.New(d, revocation.Options{Crowd: 8})
 		for range 20 {
 			var all sync.WaitGroup
 			for range 8 {
 				all.Go(func() {
-					if err := r.Sync(t.Context()); err != nil {
+					if _, err := r.Sync(t.Context()); err != nil {
 						t.Error(err)
 					}
 				})

@@ -1,4 +1,4 @@
-package projections_test
+package revocation_test
 
 import (
 	"testing"
@@ -7,7 +7,7 @@ import (
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/eventstore/memory"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
 // lineage is a chain of delegations, root first, each below the one before.
@@ -36,47 +36,47 @@ func TestDelegationVerdicts(t *testing.T) {
 	links := lineage(organization, agents...)
 	leaf := links[len(links)-1].DelegationID
 	revoked := func(i int) domain.Event { return domain.DelegationRevoked{DelegationID: links[i].DelegationID} }
-	type verdicts struct{ leaf, root, old projections.Verdict } // old: of a basis from before
+	type verdicts struct{ leaf, root, old revocation.Verdict } // old: of a basis from before
 	for name, c := range map[string]struct {
 		facts []domain.Event
 		want  verdicts
 	}{
 		"nothing":                {nil, verdicts{}},
-		"the leaf revoked":       {[]domain.Event{revoked(3)}, verdicts{projections.DelegationEnded, projections.Alive, projections.DelegationEnded}},
-		"one between revoked":    {[]domain.Event{revoked(1)}, verdicts{projections.DelegationEnded, projections.Alive, projections.DelegationEnded}},
-		"the root revoked":       {[]domain.Event{revoked(0)}, verdicts{projections.DelegationEnded, projections.DelegationEnded, projections.DelegationEnded}},
-		"the first suspended":    {[]domain.Event{domain.AgentSuspended{AgentID: agents[0]}}, verdicts{projections.AgentInactive, projections.AgentInactive, projections.AgentInactive}},
-		"one between suspended":  {[]domain.Event{domain.AgentSuspended{AgentID: agents[2]}}, verdicts{projections.AgentInactive, projections.Alive, projections.AgentInactive}},
-		"the last gone":          {[]domain.Event{domain.AgentDecommissioned{AgentID: agents[4]}}, verdicts{projections.AgentInactive, projections.Alive, projections.AgentInactive}},
-		"one back again":         {[]domain.Event{domain.AgentSuspended{AgentID: agents[1]}, domain.AgentReactivated{AgentID: agents[1]}}, verdicts{old: projections.AgentChanged}},
-		"the first with less":    {[]domain.Event{domain.AgentUpdated{AgentID: agents[0], ScopesReduced: true}}, verdicts{old: projections.AgentChanged}},
-		"the organization back":  {[]domain.Event{domain.OrganizationSuspended{OrganizationID: organization}, domain.OrganizationReactivated{OrganizationID: organization}}, verdicts{old: projections.OrganizationChanged}},
-		"the organization ended": {[]domain.Event{domain.OrganizationDeleted{OrganizationID: organization}}, verdicts{projections.OrganizationInactive, projections.OrganizationInactive, projections.OrganizationInactive}},
+		"the leaf revoked":       {[]domain.Event{revoked(3)}, verdicts{revocation.DelegationEnded, revocation.Alive, revocation.DelegationEnded}},
+		"one between revoked":    {[]domain.Event{revoked(1)}, verdicts{revocation.DelegationEnded, revocation.Alive, revocation.DelegationEnded}},
+		"the root revoked":       {[]domain.Event{revoked(0)}, verdicts{revocation.DelegationEnded, revocation.DelegationEnded, revocation.DelegationEnded}},
+		"the first suspended":    {[]domain.Event{domain.AgentSuspended{AgentID: agents[0]}}, verdicts{revocation.AgentInactive, revocation.AgentInactive, revocation.AgentInactive}},
+		"one between suspended":  {[]domain.Event{domain.AgentSuspended{AgentID: agents[2]}}, verdicts{revocation.AgentInactive, revocation.Alive, revocation.AgentInactive}},
+		"the last gone":          {[]domain.Event{domain.AgentDecommissioned{AgentID: agents[4]}}, verdicts{revocation.AgentInactive, revocation.Alive, revocation.AgentInactive}},
+		"one back again":         {[]domain.Event{domain.AgentSuspended{AgentID: agents[1]}, domain.AgentReactivated{AgentID: agents[1]}}, verdicts{old: revocation.AgentChanged}},
+		"the first with less":    {[]domain.Event{domain.AgentUpdated{AgentID: agents[0], ScopesReduced: true}}, verdicts{old: revocation.AgentChanged}},
+		"the organization back":  {[]domain.Event{domain.OrganizationSuspended{OrganizationID: organization}, domain.OrganizationReactivated{OrganizationID: organization}}, verdicts{old: revocation.OrganizationChanged}},
+		"the organization ended": {[]domain.Event{domain.OrganizationDeleted{OrganizationID: organization}}, verdicts{revocation.OrganizationInactive, revocation.OrganizationInactive, revocation.OrganizationInactive}},
 		"somebody else gone":     {[]domain.Event{domain.AgentDecommissioned{AgentID: newAgentID()}}, verdicts{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			store := memory.New()
 			recordLinks(t, store, links)
-			r := projections.NewRevocations(store, projections.RevocationsOptions{})
-			if got := r.CheckDelegation(leaf, 0); got != projections.NotLoaded {
+			r := revocation.New(store, revocation.Options{})
+			if got := r.Latest().CheckDelegation(leaf, 0); got != revocation.NotLoaded {
 				t.Errorf("before the first sync: %q", got)
 			}
-			if err := r.Sync(t.Context()); err != nil {
+			if _, err := r.Sync(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			before := r.Position()
 			for _, f := range c.facts {
 				record(t, store, newStream(), organization, f)
 			}
-			if err := r.Sync(t.Context()); err != nil {
+			if _, err := r.Sync(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			now := r.Position()
-			got := verdicts{r.CheckDelegation(leaf, now), r.CheckDelegation(links[0].DelegationID, now), r.CheckDelegation(leaf, before)}
+			got := verdicts{r.Latest().CheckDelegation(leaf, now), r.Latest().CheckDelegation(links[0].DelegationID, now), r.Latest().CheckDelegation(leaf, before)}
 			if got != c.want {
 				t.Errorf("leaf, root, and leaf for an old basis: %q, want %q", got, c.want)
 			}
-			if got := r.CheckDelegation(newDelegationID(), now); got != projections.DelegationEnded {
+			if got := r.Latest().CheckDelegation(newDelegationID(), now); got != revocation.DelegationEnded {
 				t.Errorf("a delegation that never was: %q", got)
 			}
 		})
@@ -98,8 +98,8 @@ func TestACutThatRacedWithAnExchangeEndsTheToken(t *testing.T) {
 			store := memory.New()
 			links := lineage(organization, from, to)
 			recordLinks(t, store, links)
-			r := projections.NewRevocations(store, projections.RevocationsOptions{})
-			if err := r.Sync(t.Context()); err != nil {
+			r := revocation.New(store, revocation.Options{})
+			if _, err := r.Sync(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			basis := r.Position()
@@ -107,18 +107,18 @@ func TestACutThatRacedWithAnExchangeEndsTheToken(t *testing.T) {
 			exchanged := issued(to, credential)
 			exchanged.Delegation, exchanged.Subject = &links[0].DelegationID, &from
 			position := record(t, store, domain.DelegationStream(links[0].DelegationID), organization, exchanged)
-			if err := r.Sync(t.Context()); err != nil {
+			if _, err := r.Sync(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			ref := projections.TokenRef{
+			ref := revocation.Token{
 				TokenID: exchanged.TokenID, AgentID: to, CredentialID: credential, OrganizationID: organization,
 				ExpiresAt: exchanged.ExpiresAt, Position: position, Basis: basis, Delegation: links[0].DelegationID,
 			}
-			if got := r.Check(ref); got == projections.Alive {
+			if got := r.Latest().Check(ref); got == revocation.Alive {
 				t.Error("the token lives on what was cut before it was recorded")
 			}
-			if ref.Basis = position; r.Check(ref) != projections.Alive {
-				t.Errorf("a token decided on all of that: %q, want it alive", r.Check(ref))
+			if ref.Basis = position; r.Latest().Check(ref) != revocation.Alive {
+				t.Errorf("a token decided on all of that: %q, want it alive", r.Latest().Check(ref))
 			}
 		})
 	}
@@ -130,23 +130,23 @@ func TestDelegationsAreForgottenWhenTheyExpire(t *testing.T) {
 	links := lineage(newOrganizationID(), newAgentID(), newAgentID(), newAgentID())
 	links[1].ExpiresAt = now.Add(time.Minute)
 	recordLinks(t, store, links)
-	r := projections.NewRevocations(store, projections.RevocationsOptions{Now: clock})
-	if err := r.Sync(t.Context()); err != nil {
+	r := revocation.New(store, revocation.Options{Now: clock})
+	if _, err := r.Sync(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
 		after      time.Duration
 		size       int
-		root, leaf projections.Verdict
+		root, leaf revocation.Verdict
 	}{
-		{0, 2, projections.Alive, projections.Alive},
-		{time.Minute, 1, projections.Alive, projections.DelegationEnded},
-		{time.Hour + time.Second, 0, projections.DelegationEnded, projections.DelegationEnded},
+		{0, 2, revocation.Alive, revocation.Alive},
+		{time.Minute, 1, revocation.Alive, revocation.DelegationEnded},
+		{time.Hour + time.Second, 0, revocation.DelegationEnded, revocation.DelegationEnded},
 	} {
 		start := now
 		now = now.Add(c.after)
 		for _, when := range []string{"before", "after"} {
-			root, leaf := r.CheckDelegation(links[0].DelegationID, r.Position()), r.CheckDelegation(links[1].DelegationID, r.Position())
+			root, leaf := r.Latest().CheckDelegation(links[0].DelegationID, r.Position()), r.Latest().CheckDelegation(links[1].DelegationID, r.Position())
 			if root != c.root || leaf != c.leaf {
 				t.Errorf("%v later, %s pruning: root %q, leaf %q; want %q, %q", c.after, when, root, leaf, c.root, c.leaf)
 			}
@@ -158,8 +158,8 @@ func TestDelegationsAreForgottenWhenTheyExpire(t *testing.T) {
 		now = start
 	}
 	now = now.Add(2 * time.Hour)
-	late := projections.NewRevocations(store, projections.RevocationsOptions{Now: clock})
-	if err := late.Sync(t.Context()); err != nil || late.Size().Delegations != 0 {
+	late := revocation.New(store, revocation.Options{Now: clock})
+	if _, err := late.Sync(t.Context()); err != nil || late.Size().Delegations != 0 {
 		t.Errorf("loaded after they expired: %d delegations, %v", late.Size().Delegations, err)
 	}
 }

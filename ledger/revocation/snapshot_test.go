@@ -1,4 +1,4 @@
-package projections_test
+package revocation_test
 
 import (
 	"bytes"
@@ -18,24 +18,24 @@ import (
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/eventstore/memory"
 	"github.com/sentryagent/agentidp/internal/keyring"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/ledger/ledgertest"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
-// index is a fresh index of revocations with a directory that rides along.
+// index is a fresh index that logs.
 type index struct {
-	*projections.Revocations
-	directory *projections.Directory
-	log       bytes.Buffer
+	*revocation.Index
+	log bytes.Buffer
 }
 
-func (w *world) index(store eventstore.Store, sealer projections.Sealer) *index {
-	x := &index{directory: projections.NewDirectory()}
-	options := projections.RevocationsOptions{Also: []projections.Fold{x.directory.Fold()}}
+func (w *world) index(store eventstore.Store, sealer revocation.Sealer) *index {
+	var x index
+	var options revocation.Options
 	if sealer != nil {
-		options.Snapshots = projections.NewRevocationSnapshots(w.pool, w.queries, sealer, slog.New(slog.NewTextHandler(&x.log, nil)))
+		options.Snapshots = revocation.NewSnapshots(w.pool, sealer, slog.New(slog.NewTextHandler(&x.log, nil)))
 	}
-	x.Revocations = projections.NewRevocations(store, options)
-	return x
+	x.Index = revocation.New(store, options)
+	return &x
 }
 
 func newMasterKey(t testing.TB) *keyring.MasterKey {
@@ -48,16 +48,16 @@ func newMasterKey(t testing.TB) *keyring.MasterKey {
 }
 
 // knows is what an index says of everything in a history.
-func (x *index) knows(h *history, positions ...eventstore.Position) map[string]any {
-	all := map[string]any{"size": x.Size(), "organizations": x.directory.Size(), "position": x.Position()}
-	for _, organization := range h.organizations {
-		standing, found := x.directory.Standing(organization)
-		all[organization.String()] = []any{standing, found, x.OrganizationActive(organization)}
+func (x *index) knows(h *ledgertest.History, positions ...eventstore.Position) map[string]any {
+	all := map[string]any{"size": x.Size(), "position": x.Position()}
+	for _, organization := range h.Organizations {
+		standing, found := x.Latest().Standing(organization)
+		all[organization.String()] = []any{standing, found, x.Latest().OrganizationActive(organization)}
 	}
-	for _, agent := range h.agents {
+	for _, agent := range h.Agents {
 		for _, credential := range append(agent.Credentials, domain.Credential{}) {
 			for _, position := range positions {
-				verdict := x.Check(projections.TokenRef{
+				verdict := x.Latest().Check(revocation.Token{
 					AgentID: agent.ID, CredentialID: credential.ID, OrganizationID: agent.OrganizationID,
 					ExpiresAt: time.Now().Add(time.Hour), Position: position, Basis: position,
 				})
@@ -65,8 +65,8 @@ func (x *index) knows(h *history, positions ...eventstore.Position) map[string]a
 			}
 		}
 	}
-	for _, d := range h.delegations {
-		all[d.ID.String()] = x.CheckDelegation(d.ID, h.head)
+	for _, d := range h.Delegations {
+		all[d.ID.String()] = x.Latest().CheckDelegation(d.ID, h.Head)
 	}
 	return all
 }
@@ -92,37 +92,35 @@ func (s *reads) ReadAll(ctx context.Context, after eventstore.Position, f events
 // whole ledger, and has read what came since.
 func TestIndexRestoredFromItsSnapshotEqualsOneReadFromTheLedger(t *testing.T) {
 	w, key := newWorld(t), newMasterKey(t)
-	progress := w.follow(t)
 	rapid.Check(t, func(rt *rapid.T) {
-		h := &history{tb: t, t: rt, store: w.store, at: time.Now()}
+		h := &ledgertest.History{TB: t, T: rt, Store: w.store, At: time.Now()}
 		steps := func(name string) {
 			for range rapid.IntRange(1, 25).Draw(rt, name) {
-				h.step()
+				h.Step()
 			}
 		}
 		steps("before")
 		first := w.index(w.store, key)
-		if err := first.Sync(t.Context()); err != nil {
+		if _, err := first.Sync(t.Context()); err != nil {
 			rt.Fatal(err)
 		}
-		waitAll(t, progress, h.head)
 		if err := first.SaveSnapshot(t.Context(), 0); err != nil {
 			rt.Fatal(err)
 		}
-		saved := h.head
+		saved := h.Head
 		steps("after")
 		counted := &reads{Store: w.store}
 		restored, whole := w.index(counted, key), w.index(w.store, nil)
 		for _, x := range []*index{restored, whole} {
-			if err := x.Sync(t.Context()); err != nil {
+			if _, err := x.Sync(t.Context()); err != nil {
 				rt.Fatal(err)
 			}
 		}
-		if diff := cmp.Diff(whole.knows(h, saved-3, saved, h.head-1, h.head), restored.knows(h, saved-3, saved, h.head-1, h.head)); diff != "" {
+		if diff := cmp.Diff(whole.knows(h, saved-3, saved, h.Head-1, h.Head), restored.knows(h, saved-3, saved, h.Head-1, h.Head)); diff != "" {
 			rt.Errorf("-read +restored:\n%s", diff)
 		}
-		if counted.events > int(h.head-saved) {
-			rt.Errorf("%d events were read, %d came after the snapshot", counted.events, h.head-saved)
+		if counted.events > int(h.Head-saved) {
+			rt.Errorf("%d events were read, %d came after the snapshot", counted.events, h.Head-saved)
 		}
 	})
 }
@@ -130,9 +128,9 @@ func TestIndexRestoredFromItsSnapshotEqualsOneReadFromTheLedger(t *testing.T) {
 func TestSnapshotThatDoesNotCountIsLeftAlone(t *testing.T) {
 	w, key := newWorld(t), newMasterKey(t)
 	gone := domain.AgentDecommissioned{AgentID: newAgentID()}
-	waitAll(t, w.follow(t), record(t, w.store, domain.AgentStream(gone.AgentID), newOrganizationID(), created(gone.AgentID, newOrganizationID()), gone))
+	record(t, w.store, domain.AgentStream(gone.AgentID), newOrganizationID(), created(gone.AgentID, newOrganizationID()), gone)
 	first := w.index(w.store, key)
-	if err := first.Sync(t.Context()); err != nil {
+	if _, err := first.Sync(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := first.SaveSnapshot(t.Context(), 0); err != nil {
@@ -140,20 +138,22 @@ func TestSnapshotThatDoesNotCountIsLeftAlone(t *testing.T) {
 	}
 	other := memory.New()
 	record(t, other, newStream(), newOrganizationID(), gone)
-	check := func(name string, store eventstore.Store, sealer projections.Sealer, why string) {
+	check := func(name string, store eventstore.Store, sealer revocation.Sealer, why string) {
 		t.Helper()
 		x := w.index(store, sealer)
-		if err := x.Sync(t.Context()); err != nil {
+		if _, err := x.Sync(t.Context()); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		ref := projections.TokenRef{AgentID: gone.AgentID, ExpiresAt: time.Now().Add(time.Hour)}
-		if got := x.Check(ref); got != projections.AgentInactive || !strings.Contains(x.log.String(), why) {
+		ref := revocation.Token{AgentID: gone.AgentID, ExpiresAt: time.Now().Add(time.Hour)}
+		if got := x.Latest().Check(ref); got != revocation.AgentInactive || !strings.Contains(x.log.String(), why) {
 			t.Errorf("%s: %q, want the ledger read and a log of %q:\n%s", name, got, why, x.log.String())
 		}
 	}
 	check("its own", w.store, key, "restored from their snapshot")
 	check("another key", w.store, newMasterKey(t), "another master key")
 	check("another ledger", other, key, "the ledger ends at position")
-	w.exec(t, `UPDATE revocation_snapshot SET sealed = set_byte(sealed, 60, get_byte(sealed, 60) # 1)`)
+	if _, err := w.admin.Exec(t.Context(), `UPDATE revocation_snapshot SET sealed = set_byte(sealed, 60, get_byte(sealed, 60) # 1)`); err != nil {
+		t.Fatal(err)
+	}
 	check("altered", w.store, key, "does not open")
 }

@@ -1,4 +1,4 @@
-package projections_test
+package revocation_test
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/eventstore/memory"
-	"github.com/sentryagent/agentidp/projections"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
 func TestRevocationVerdicts(t *testing.T) {
@@ -34,58 +34,58 @@ func TestRevocationVerdicts(t *testing.T) {
 	for _, c := range []struct {
 		name        string
 		facts       []domain.Event
-		old, recent projections.Verdict // of tokens issued before and after
+		old, recent revocation.Verdict // of tokens issued before and after
 	}{
-		{"nothing", nil, projections.Alive, projections.Alive},
-		{"agent suspended", []domain.Event{suspended}, projections.AgentInactive, projections.AgentInactive},
-		{"agent reactivated", []domain.Event{suspended, reactivated}, projections.AgentChanged, projections.Alive},
-		{"agent suspended again", []domain.Event{suspended, reactivated, suspended}, projections.AgentInactive, projections.AgentInactive},
-		{"agent decommissioned", []domain.Event{gone}, projections.AgentInactive, projections.AgentInactive},
-		{"scopes reduced", []domain.Event{reduced}, projections.AgentChanged, projections.Alive},
-		{"scopes reduced while suspended", []domain.Event{suspended, reduced}, projections.AgentInactive, projections.AgentInactive},
-		{"another update", []domain.Event{updated}, projections.Alive, projections.Alive},
-		{"credential rotated", []domain.Event{rotated}, projections.CredentialChanged, projections.Alive},
-		{"credential revoked", []domain.Event{revoked}, projections.CredentialChanged, projections.CredentialChanged},
-		{"token revoked", []domain.Event{tokenRevoked}, projections.TokenRevoked, projections.TokenRevoked},
-		{"organization suspended", []domain.Event{orgSuspended}, projections.OrganizationInactive, projections.OrganizationInactive},
-		{"organization reactivated", []domain.Event{orgSuspended, orgBack}, projections.OrganizationChanged, projections.Alive},
-		{"organization deleted", []domain.Event{orgDeleted}, projections.OrganizationInactive, projections.OrganizationInactive},
+		{"nothing", nil, revocation.Alive, revocation.Alive},
+		{"agent suspended", []domain.Event{suspended}, revocation.AgentInactive, revocation.AgentInactive},
+		{"agent reactivated", []domain.Event{suspended, reactivated}, revocation.AgentChanged, revocation.Alive},
+		{"agent suspended again", []domain.Event{suspended, reactivated, suspended}, revocation.AgentInactive, revocation.AgentInactive},
+		{"agent decommissioned", []domain.Event{gone}, revocation.AgentInactive, revocation.AgentInactive},
+		{"scopes reduced", []domain.Event{reduced}, revocation.AgentChanged, revocation.Alive},
+		{"scopes reduced while suspended", []domain.Event{suspended, reduced}, revocation.AgentInactive, revocation.AgentInactive},
+		{"another update", []domain.Event{updated}, revocation.Alive, revocation.Alive},
+		{"credential rotated", []domain.Event{rotated}, revocation.CredentialChanged, revocation.Alive},
+		{"credential revoked", []domain.Event{revoked}, revocation.CredentialChanged, revocation.CredentialChanged},
+		{"token revoked", []domain.Event{tokenRevoked}, revocation.TokenRevoked, revocation.TokenRevoked},
+		{"organization suspended", []domain.Event{orgSuspended}, revocation.OrganizationInactive, revocation.OrganizationInactive},
+		{"organization reactivated", []domain.Event{orgSuspended, orgBack}, revocation.OrganizationChanged, revocation.Alive},
+		{"organization deleted", []domain.Event{orgDeleted}, revocation.OrganizationInactive, revocation.OrganizationInactive},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			store := memory.New()
-			ref := projections.TokenRef{TokenID: token, AgentID: agent, CredentialID: credential, OrganizationID: organization, ExpiresAt: time.Now().Add(time.Hour)}
+			ref := revocation.Token{TokenID: token, AgentID: agent, CredentialID: credential, OrganizationID: organization, ExpiresAt: time.Now().Add(time.Hour)}
 			ref.Position = record(t, store, newStream(), organization, issued(agent, credential))
 			ref.Basis = ref.Position - 1
 			for _, f := range c.facts {
 				record(t, store, newStream(), organization, f)
 			}
-			r := projections.NewRevocations(store, projections.RevocationsOptions{})
-			if got := r.Check(ref); got != projections.NotLoaded {
-				t.Errorf("before the first sync: %q, want %q", got, projections.NotLoaded)
+			r := revocation.New(store, revocation.Options{})
+			if got := r.Latest().Check(ref); got != revocation.NotLoaded {
+				t.Errorf("before the first sync: %q, want %q", got, revocation.NotLoaded)
 			}
-			if err := r.Sync(t.Context()); err != nil {
+			if _, err := r.Sync(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if got := r.Check(ref); got != c.old {
+			if got := r.Latest().Check(ref); got != c.old {
 				t.Errorf("token from before: %q, want %q", got, c.old)
 			}
 			ref.Position = record(t, store, newStream(), organization, issued(agent, credential))
 			ref.Basis = ref.Position - 1
-			if err := r.Sync(t.Context()); err != nil {
+			if _, err := r.Sync(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if got := r.Check(ref); got != c.recent {
+			if got := r.Latest().Check(ref); got != c.recent {
 				t.Errorf("token from after: %q, want %q", got, c.recent)
 			}
-			other := projections.TokenRef{TokenID: newTokenID(), AgentID: newAgentID(), OrganizationID: newOrganizationID(), Position: 1, ExpiresAt: ref.ExpiresAt}
-			if got := r.Check(other); got != projections.Alive {
+			other := revocation.Token{TokenID: newTokenID(), AgentID: newAgentID(), OrganizationID: newOrganizationID(), Position: 1, ExpiresAt: ref.ExpiresAt}
+			if got := r.Latest().Check(other); got != revocation.Alive {
 				t.Errorf("somebody else's token: %q, want it alive", got)
 			}
 			ref.ExpiresAt = time.Now().Add(-time.Second)
-			if got := r.Check(ref); got != projections.TokenExpired {
-				t.Errorf("expired token: %q, want %q", got, projections.TokenExpired)
+			if got := r.Latest().Check(ref); got != revocation.TokenExpired {
+				t.Errorf("expired token: %q, want %q", got, revocation.TokenExpired)
 			}
-			if got, want := r.OrganizationActive(organization), c.old != projections.OrganizationInactive; got != want {
+			if got, want := r.Latest().OrganizationActive(organization), c.old != revocation.OrganizationInactive; got != want {
 				t.Errorf("organization active: %v, want %v", got, want)
 			}
 		})
@@ -101,9 +101,9 @@ func TestSyncIsLinearizable(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			store := open(t)
-			r := projections.NewRevocations(store, projections.RevocationsOptions{})
+			r := revocation.New(store, revocation.Options{})
 			const writers, readers, each = 8, 8, 60
-			refs := make([]projections.TokenRef, writers*each)
+			refs := make([]revocation.Token, writers*each)
 			var next atomic.Int64
 			revoked := make(chan int, len(refs))
 			var writing, reading sync.WaitGroup
@@ -112,7 +112,7 @@ func TestSyncIsLinearizable(t *testing.T) {
 					for i := int(next.Add(1) - 1); i < len(refs); i = int(next.Add(1) - 1) {
 						agent, credential := newAgentID(), newCredentialID()
 						e := issued(agent, credential)
-						refs[i] = projections.TokenRef{TokenID: e.TokenID, AgentID: agent, CredentialID: credential, ExpiresAt: e.ExpiresAt}
+						refs[i] = revocation.Token{TokenID: e.TokenID, AgentID: agent, CredentialID: credential, ExpiresAt: e.ExpiresAt}
 						refs[i].Position = record(t, store, newStream(), newOrganizationID(), e)
 						record(t, store, newStream(), newOrganizationID(), []domain.Event{
 							domain.TokenRevoked{AgentID: agent, TokenID: e.TokenID, ExpiresAt: e.ExpiresAt},
@@ -126,11 +126,11 @@ func TestSyncIsLinearizable(t *testing.T) {
 			for range readers {
 				reading.Go(func() {
 					for i := range revoked {
-						if err := r.Sync(t.Context()); err != nil {
+						if _, err := r.Sync(t.Context()); err != nil {
 							t.Error(err)
 							return
 						}
-						if r.Check(refs[i]) == projections.Alive {
+						if r.Latest().Check(refs[i]) == revocation.Alive {
 							t.Errorf("token %d was revoked before Sync and is alive after it", i)
 						}
 					}
@@ -170,15 +170,15 @@ func (s *failingStore) ReadAll(ctx context.Context, after eventstore.Position, f
 
 func TestSyncFailsClosedAndRecovers(t *testing.T) {
 	store := &failingStore{Store: memory.New()}
-	var observed projections.SyncObservation
-	r := projections.NewRevocations(store, projections.RevocationsOptions{Observe: func(o projections.SyncObservation) { observed = o }})
+	var observed revocation.Observation
+	r := revocation.New(store, revocation.Options{Observe: func(o revocation.Observation) { observed = o }})
 	store.fails.Store(true)
-	if err := r.Sync(t.Context()); !errors.Is(err, projections.ErrStale) || !errors.Is(err, eventstore.ErrUnavailable) {
+	if _, err := r.Sync(t.Context()); !errors.Is(err, revocation.ErrStale) || !errors.Is(err, eventstore.ErrUnavailable) {
 		t.Errorf("Sync on a store that is away: %v, want ErrStale and its cause", err)
 	}
 	store.fails.Store(false)
 	position := record(t, store, newStream(), newOrganizationID(), domain.AgentSuspended{AgentID: newAgentID()})
-	if err := r.Sync(t.Context()); err != nil || r.Position() != position {
+	if _, err := r.Sync(t.Context()); err != nil || r.Position() != position {
 		t.Errorf("Sync on a store that is back: %v, at %d, want %d", err, r.Position(), position)
 	}
 	if observed.Callers != 1 || observed.Events != 1 || observed.Position != position || observed.Err != nil {
@@ -203,10 +203,10 @@ func (s *bounded) ReadAll(ctx context.Context, after eventstore.Position, f even
 // would start.
 func TestTheFirstReadMayTakeAsLongAsTheLedgerIs(t *testing.T) {
 	store := &bounded{Store: memory.New()}
-	r := projections.NewRevocations(store, projections.RevocationsOptions{Timeout: time.Minute, LoadTimeout: time.Hour})
+	r := revocation.New(store, revocation.Options{Timeout: time.Minute, LoadTimeout: time.Hour})
 	for range 2 {
 		record(t, store, newStream(), newOrganizationID(), domain.AgentSuspended{AgentID: newAgentID()})
-		if err := r.Sync(t.Context()); err != nil {
+		if _, err := r.Sync(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -218,15 +218,23 @@ func TestTheFirstReadMayTakeAsLongAsTheLedgerIs(t *testing.T) {
 func TestCallersShareTheNextReadAndNeverOneUnderWay(t *testing.T) {
 	store := &failingStore{Store: memory.New(), reading: make(chan struct{}), goOn: make(chan struct{})}
 	var callers []int
-	r := projections.NewRevocations(store, projections.RevocationsOptions{Observe: func(o projections.SyncObservation) { callers = append(callers, o.Callers) }})
+	r := revocation.New(store, revocation.Options{Observe: func(o revocation.Observation) { callers = append(callers, o.Callers) }})
 	results := make(chan error)
-	start := func() { go func() { results <- r.Sync(context.Background()) }() }
+	start := func() {
+		go func() {
+			_, err := r.Sync(context.Background())
+			results <- err
+		}()
+	}
 	start()
 	<-store.reading // the first read is under way
 
 	impatient, leave := context.WithCancel(t.Context())
 	gone := make(chan error)
-	go func() { gone <- r.Sync(impatient) }()
+	go func() {
+		_, err := r.Sync(impatient)
+		gone <- err
+	}()
 	const more = 5
 	for range more {
 		start()
@@ -258,22 +266,22 @@ func TestCallersShareTheNextReadAndNeverOneUnderWay(t *testing.T) {
 func TestPruneForgetsWhatNoTokenNeeds(t *testing.T) {
 	store := memory.New()
 	now := time.Now()
-	r := projections.NewRevocations(store, projections.RevocationsOptions{Now: func() time.Time { return now }})
+	r := revocation.New(store, revocation.Options{Now: func() time.Time { return now }})
 	dead, agent, credential, token := newAgentID(), newAgentID(), newCredentialID(), newTokenID()
 	record(t, store, newStream(), newOrganizationID(),
 		domain.AgentSuspended{AgentID: dead}, domain.AgentReactivated{AgentID: agent},
 		domain.CredentialRotated{CredentialID: credential}, domain.TokenRevoked{TokenID: token, ExpiresAt: now.Add(time.Hour)},
 		domain.TokenRevoked{TokenID: newTokenID(), ExpiresAt: now.Add(-time.Hour)})
-	if err := r.Sync(t.Context()); err != nil {
+	if _, err := r.Sync(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
 		after time.Duration
-		want  projections.RevocationsSize
+		want  revocation.Size
 	}{
-		{0, projections.RevocationsSize{Agents: 2, Credentials: 1, Tokens: 1}},
-		{time.Hour + time.Second, projections.RevocationsSize{Agents: 2, Credentials: 1}},
-		{2*time.Hour + time.Minute, projections.RevocationsSize{}},
+		{0, revocation.Size{Agents: 2, Credentials: 1, Tokens: 1}},
+		{time.Hour + time.Second, revocation.Size{Agents: 2, Credentials: 1}},
+		{2*time.Hour + time.Minute, revocation.Size{}},
 	} {
 		r.Prune(now.Add(c.after))
 		if got := r.Size(); got != c.want {
@@ -287,7 +295,7 @@ func BenchmarkSync(b *testing.B) {
 	for _, load := range []string{"quiet", "while tokens are issued"} {
 		b.Run(load, func(b *testing.B) {
 			var reads atomic.Int64
-			r := projections.NewRevocations(w.store, projections.RevocationsOptions{Observe: func(projections.SyncObservation) { reads.Add(1) }})
+			r := revocation.New(w.store, revocation.Options{Observe: func(revocation.Observation) { reads.Add(1) }})
 			ctx, stop := context.WithCancel(b.Context())
 			var issuing sync.WaitGroup
 			if load != "quiet" {
@@ -309,7 +317,7 @@ func BenchmarkSync(b *testing.B) {
 			for range 64 {
 				callers.Go(func() {
 					for left.Add(-1) >= 0 {
-						if err := r.Sync(b.Context()); err != nil {
+						if _, err := r.Sync(b.Context()); err != nil {
 							b.Error(err)
 							return
 						}
@@ -330,28 +338,28 @@ func BenchmarkSync(b *testing.B) {
 // the lost part issued: that they are of a place it has not reached has to do.
 func TestATokenFromBeyondTheLedgersEndIsRefused(t *testing.T) {
 	store := memory.New()
-	r := projections.NewRevocations(store, projections.RevocationsOptions{})
+	r := revocation.New(store, revocation.Options{})
 	agent, credential := newAgentID(), newCredentialID()
 	end := record(t, store, newStream(), newOrganizationID(), issued(agent, credential))
 	for _, c := range []struct {
 		name            string
 		position, basis eventstore.Position
-		want            projections.Verdict
+		want            revocation.Verdict
 	}{
-		{"the newest event", end, end - 1, projections.Alive},
-		{"a basis at the end", end, end, projections.Alive},
-		{"beyond the end", end + 1, end - 1, projections.BeyondLedger},
-		{"far beyond the end", end + 1000, end + 999, projections.BeyondLedger},
-		{"a basis beyond the end", end, end + 1, projections.BeyondLedger},
+		{"the newest event", end, end - 1, revocation.Alive},
+		{"a basis at the end", end, end, revocation.Alive},
+		{"beyond the end", end + 1, end - 1, revocation.BeyondLedger},
+		{"far beyond the end", end + 1000, end + 999, revocation.BeyondLedger},
+		{"a basis beyond the end", end, end + 1, revocation.BeyondLedger},
 	} {
-		if err := r.Sync(t.Context()); err != nil {
+		if _, err := r.Sync(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		ref := projections.TokenRef{
+		ref := revocation.Token{
 			TokenID: newTokenID(), AgentID: agent, CredentialID: credential, OrganizationID: newOrganizationID(),
 			ExpiresAt: time.Now().Add(time.Hour), Position: c.position, Basis: c.basis,
 		}
-		if got := r.Check(ref); got != c.want {
+		if got := r.Latest().Check(ref); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
 	}
@@ -367,7 +375,7 @@ func (behind) Reached(context.Context) (eventstore.Position, error) { return 1, 
 func TestKeepingUpWithAnEngineThatIsBehindIsNoLoss(t *testing.T) {
 	store := behind{memory.New()}
 	observed := make(chan error)
-	r := projections.NewRevocations(store, projections.RevocationsOptions{Observe: func(o projections.SyncObservation) {
+	r := revocation.New(store, revocation.Options{Observe: func(o revocation.Observation) {
 		select {
 		case observed <- o.Err:
 		case <-t.Context().Done():

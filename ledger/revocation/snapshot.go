@@ -1,4 +1,4 @@
-package projections
+package revocation
 
 import (
 	"context"
@@ -19,14 +19,13 @@ import (
 	"github.com/sentryagent/agentidp/internal/wait"
 )
 
-// RevocationSnapshots keeps the index of revocations in PostgreSQL, so that a
-// server that starts reads what came since and not the whole ledger. A snapshot
+// Snapshots keeps the index in PostgreSQL, so that a server that starts reads
+// what came since and not the whole ledger. A snapshot
 // is a cache, never truth: it counts only if it was sealed with our key, and if
 // the event that it knows the ledger by is where it was. An older one, put back,
 // takes longer to bring up to date, and is then the same.
-type RevocationSnapshots struct {
+type Snapshots struct {
 	pool   *pgxpool.Pool
-	trail  Trail
 	sealer Sealer
 	logger *slog.Logger
 }
@@ -38,22 +37,16 @@ type Sealer interface {
 	Open(envelope, aad []byte) ([]byte, error)
 }
 
-// Trail tells where the newest event is that the audit trail shows; false where it
-// is empty.
-type Trail interface {
-	Newest(ctx context.Context) (eventstore.Landmark, bool, error)
-}
-
-// NewRevocationSnapshots keeps them in the pool's database.
-func NewRevocationSnapshots(pool *pgxpool.Pool, trail Trail, sealer Sealer, logger *slog.Logger) *RevocationSnapshots {
-	return &RevocationSnapshots{pool: pool, trail: trail, sealer: sealer, logger: logger}
+// NewSnapshots keeps them in the pool's database.
+func NewSnapshots(pool *pgxpool.Pool, sealer Sealer, logger *slog.Logger) *Snapshots {
+	return &Snapshots{pool: pool, sealer: sealer, logger: logger}
 }
 
 // snapshotInterval is how often a snapshot is saved, over all servers.
 const snapshotInterval = 10 * time.Minute
 
-// revocationSnapshot is the index as it is saved.
-type revocationSnapshot struct {
+// snapshot is the index as it is saved.
+type snapshot struct {
 	Applied eventstore.Position `json:"applied"`
 	// Landmark is no older than what was applied: in a ledger that has it nothing
 	// of that is missing.
@@ -64,11 +57,12 @@ type revocationSnapshot struct {
 	Organizations map[domain.OrganizationID]fate `json:"organizations"`
 	Tokens        map[domain.TokenID]time.Time   `json:"tokens"`
 	Delegations   map[domain.DelegationID]link   `json:"delegations"`
-	Also          []json.RawMessage              `json:"also"`
+	// Also is how the organizations stand, apart from what became of their tokens.
+	Also [1]map[domain.OrganizationID]domain.Organization `json:"also"`
 }
 
 // aad names what is sealed: this shape, of an index of these types of events.
-func (r *Revocations) aad() []byte {
+func (r *Index) aad() []byte {
 	return []byte("revocations/2 " + strings.Join(r.filter.Types, " "))
 }
 
@@ -77,7 +71,7 @@ const selectRevocations = `SELECT sealed FROM revocation_snapshot`
 // restore begins an index that has read nothing with the snapshot, where there is
 // one that counts. The caller holds r.feeding. The error is that the ledger could
 // not be asked.
-func (r *Revocations) restore(ctx context.Context) error {
+func (r *Index) restore(ctx context.Context) error {
 	kept := r.options.Snapshots
 	if kept == nil || r.Position() > 0 {
 		return nil
@@ -92,7 +86,7 @@ func (r *Revocations) restore(ctx context.Context) error {
 	case errors.Is(err, eventstore.ErrUnavailable), ctx.Err() != nil:
 		return err
 	case err == nil:
-		err = r.begin(saved)
+		r.begin(saved)
 	}
 	if err != nil {
 		kept.logger.WarnContext(ctx, "the snapshot of revocations is of no use; the whole ledger is read", "reason", err)
@@ -102,7 +96,7 @@ func (r *Revocations) restore(ctx context.Context) error {
 	return nil
 }
 
-func (r *Revocations) loadSnapshot(ctx context.Context) (saved revocationSnapshot, err error) {
+func (r *Index) loadSnapshot(ctx context.Context) (saved snapshot, err error) {
 	kept := r.options.Snapshots
 	var sealed []byte
 	if err := kept.pool.QueryRow(ctx, selectRevocations).Scan(&sealed); err != nil {
@@ -121,34 +115,31 @@ func (r *Revocations) loadSnapshot(ctx context.Context) (saved revocationSnapsho
 	if err != nil {
 		return saved, err
 	}
-	err = json.Unmarshal(encoded, &saved)
-	if err == nil && len(saved.Also) != len(r.options.Also) {
-		err = fmt.Errorf("it has %d indexes that ride along, not %d", len(saved.Also), len(r.options.Also))
-	}
-	return saved, err
+	return saved, json.Unmarshal(encoded, &saved)
 }
 
 // begin takes a snapshot over.
-func (r *Revocations) begin(saved revocationSnapshot) error {
-	for i, fold := range r.options.Also {
-		if err := fold.Restore(saved.Also[i]); err != nil {
-			return err
-		}
-	}
+func (r *Index) begin(saved snapshot) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	maps.Copy(r.agents, saved.Agents)
 	maps.Copy(r.credentials, saved.Credentials)
-	maps.Copy(r.organizations, saved.Organizations)
+	for id, known := range saved.Also[0] {
+		r.organizations[id] = organization{Organization: known}
+	}
+	for id, fate := range saved.Organizations {
+		o := r.organizations[id]
+		o.fate = fate
+		r.organizations[id] = o
+	}
 	maps.Copy(r.tokens, saved.Tokens)
 	maps.Copy(r.delegations, saved.Delegations)
 	r.applied = saved.Applied
-	return nil
 }
 
 // saveSnapshot saves the index unless that was done lately, by whichever server.
 // What goes wrong is logged: it costs the next start some time.
-func (r *Revocations) saveSnapshot(ctx context.Context) {
+func (r *Index) saveSnapshot(ctx context.Context) {
 	kept := r.options.Snapshots
 	if kept == nil || r.options.Now().Before(r.nextSnapshot) {
 		return
@@ -167,21 +158,14 @@ const (
 
 // SaveSnapshot saves the index as it is, unless the last snapshot is younger than
 // given. The index must have been read, and there must be a place for snapshots.
-func (r *Revocations) SaveSnapshot(ctx context.Context, unless time.Duration) error {
+func (r *Index) SaveSnapshot(ctx context.Context, unless time.Duration) error {
 	kept := r.options.Snapshots
 	var recent bool
 	if err := kept.pool.QueryRow(ctx, recentRevocations, unless).Scan(&recent); err != nil || recent {
 		return err
 	}
-	saved, also := r.copy()
-	for _, state := range also {
-		encoded, err := json.Marshal(state)
-		if err != nil {
-			return err
-		}
-		saved.Also = append(saved.Also, encoded)
-	}
-	if err := kept.mark(ctx, &saved); err != nil {
+	saved := r.copy()
+	if err := saved.mark(ctx, r.store); err != nil {
 		return err
 	}
 	encoded, err := json.Marshal(saved)
@@ -200,36 +184,46 @@ func (r *Revocations) SaveSnapshot(ctx context.Context, unless time.Duration) er
 	return err
 }
 
-// copy is all that the index and those that ride along know at one moment.
-func (r *Revocations) copy() (saved revocationSnapshot, also []any) {
+// copy is all that the index knows at one moment.
+func (r *Index) copy() snapshot {
 	r.feeding.Lock()
 	defer r.feeding.Unlock()
-	for _, fold := range r.options.Also {
-		also = append(also, fold.Save())
-	}
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return revocationSnapshot{
+	saved := snapshot{
 		Applied: r.applied, Agents: maps.Clone(r.agents), Credentials: maps.Clone(r.credentials),
-		Organizations: maps.Clone(r.organizations), Tokens: maps.Clone(r.tokens), Delegations: maps.Clone(r.delegations),
-	}, also
+		Tokens: maps.Clone(r.tokens), Delegations: maps.Clone(r.delegations),
+		Organizations: make(map[domain.OrganizationID]fate),
+	}
+	saved.Also[0] = make(map[domain.OrganizationID]domain.Organization, len(r.organizations))
+	for id, o := range r.organizations {
+		if o.fate != (fate{}) {
+			saved.Organizations[id] = o.fate
+		}
+		if !o.ID.IsZero() {
+			saved.Also[0][id] = o.Organization
+		}
+	}
+	return saved
 }
 
-// mark waits until the audit trail shows an event to know the ledger by.
-func (s *RevocationSnapshots) mark(ctx context.Context, saved *revocationSnapshot) error {
+// mark waits until the store gives an event to know the ledger by. A node of a
+// store that is a moment behind may give one that is too old.
+func (s *snapshot) mark(ctx context.Context, store eventstore.Store) error {
 	const patience, poll = 5 * time.Second, 100 * time.Millisecond
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
-		newest, found, err := s.trail.Newest(ctx)
-		switch {
-		case err != nil:
-			return err
-		case found && newest.Position >= saved.Applied:
-			saved.Landmark = newest
+		newest, err := store.Newest(ctx, 1, eventstore.Filter{})
+		if err != nil {
+			return fmt.Errorf("look for the newest event: %w", err)
+		}
+		if len(newest) > 0 && newest[0].Position >= s.Applied {
+			s.Landmark = eventstore.LandmarkOf(newest[0])
 			return nil
-		case wait.For(ctx, poll) != nil:
-			return &BehindError{Projection: "audit", Position: newest.Position, Wanted: saved.Applied, Cause: ctx.Err()}
+		}
+		if err := wait.For(ctx, poll); err != nil {
+			return fmt.Errorf("the store gives no event as new as position %d: %w", s.Applied, err)
 		}
 	}
 }

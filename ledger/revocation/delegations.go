@@ -1,4 +1,4 @@
-package projections
+package revocation
 
 import (
 	"time"
@@ -37,8 +37,8 @@ func (l link) endedWith(credential fate) bool {
 // none of them may have been suspended or have lost scopes after the basis. It
 // does not verify a token.
 //
-// The basis is up to where a decision knew the ledger: [Revocations.Position]
-// after a Sync and before anything else is read. A token got by exchange keeps
+// The basis is up to where a decision knew the ledger: [View.Position] of the view
+// that it began with. A token got by exchange keeps
 // it for all its life. The position of the token's own issuance would not do:
 // that event is on the delegation's stream, so that an append conflict keeps
 // it apart from a revocation of that link, but not from a suspension of one of
@@ -47,8 +47,12 @@ func (l link) endedWith(credential fate) bool {
 // the basis, such a one ends the token whichever came first; at worst a token
 // dies of something that its issuer did see.
 //
-// Whoever asks without such a history gives the current position.
-func (r *Revocations) CheckDelegation(id domain.DelegationID, basis eventstore.Position) Verdict {
+// Without such a history, give the position of the view.
+func (v View) CheckDelegation(id domain.DelegationID, basis eventstore.Position) Verdict {
+	r := v.index
+	if r == nil {
+		return NotLoaded
+	}
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	if !r.synced {
@@ -59,7 +63,7 @@ func (r *Revocations) CheckDelegation(id domain.DelegationID, basis eventstore.P
 
 // checkChain goes up from a link to the root. A link that is not known has
 // expired or never was. The caller holds r.mu.
-func (r *Revocations) checkChain(id domain.DelegationID, basis eventstore.Position) Verdict {
+func (r *Index) checkChain(id domain.DelegationID, basis eventstore.Position) Verdict {
 	now := r.options.Now()
 	for range domain.MaxDelegationDepth + 1 {
 		l, known := r.delegations[id]
@@ -80,7 +84,7 @@ func (r *Revocations) checkChain(id domain.DelegationID, basis eventstore.Positi
 
 // addLink takes a delegation that was made, unless it has expired. The caller
 // holds r.mu.
-func (r *Revocations) addLink(made domain.DelegationCreated, at eventstore.Position) {
+func (r *Index) addLink(made domain.DelegationCreated, at eventstore.Position) {
 	if !r.options.Now().Before(made.ExpiresAt) {
 		return
 	}
@@ -98,7 +102,7 @@ func (r *Revocations) addLink(made domain.DelegationCreated, at eventstore.Posit
 }
 
 // endLink ends a delegation, where it has not expired. The caller holds r.mu.
-func (r *Revocations) endLink(id domain.DelegationID) {
+func (r *Index) endLink(id domain.DelegationID) {
 	if l, known := r.delegations[id]; known {
 		l.Revoked = true
 		r.delegations[id] = l

@@ -1,26 +1,57 @@
-package projections
+package revocation
 
 import (
+	"context"
+	"errors"
 	"time"
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
 )
 
-// TokenRef is what the claims of a verified token say.
-type TokenRef struct {
+// ErrStale: the index of revocations could not be compared with the ledger.
+var ErrStale = errors.New("the revocation index could not be brought up to date")
+
+// View is what an [Index] knows, seen by one who asked at a moment: it has seen
+// everything up to its position, and goes on seeing what comes. The zero View
+// vouches for nothing.
+type View struct {
+	index    *Index
+	position eventstore.Position
+}
+
+// Sync gives a view of everything that was committed anywhere before the call.
+// The error matches [ErrStale], or is the context's: then nothing is known, and
+// the caller must refuse. Callers share reads of the ledger.
+func (r *Index) Sync(ctx context.Context) (View, error) {
+	if err := r.group.join(ctx); err != nil {
+		return View{}, err
+	}
+	return r.Latest(), nil
+}
+
+// Latest gives a view of what has been read so far. It asks nobody, and may be
+// behind the ledger: it is for those who are not the first in their request to
+// ask, and for those who may be late.
+func (r *Index) Latest() View { return View{index: r, position: r.Position()} }
+
+// Position is up to where the view has seen everything.
+func (v View) Position() eventstore.Position { return v.position }
+
+// Token is what the claims of a verified token say.
+type Token struct {
 	TokenID        domain.TokenID
 	AgentID        domain.AgentID
 	CredentialID   domain.CredentialID // zero where the token does not tell
 	OrganizationID domain.OrganizationID
 	ExpiresAt      time.Time
-	// Position is that of its token.issued event. Who issued it knew of everything
+	// Position is that of its token.issued event. Its issuer knew of everything
 	// before that on the stream that it is on: the agent's own, where there is no
 	// delegation.
 	Position eventstore.Position
-	// Basis is up to where whoever issued it knew the whole ledger. What ends
-	// tokens and is on another stream may have been recorded between the basis and
-	// the position: it ends the token.
+	// Basis is up to where its issuer knew the whole ledger. What ends tokens and
+	// is on another stream may have been recorded between the basis and the
+	// position: it ends the token.
 	Basis eventstore.Position
 	// Delegation is what the token acts under, zero when it is the agent's own.
 	Delegation domain.DelegationID
@@ -46,10 +77,14 @@ const (
 	NotLoaded    Verdict = "index_not_loaded" // the ledger has not been read yet
 )
 
-// Check judges a token by what is known. It does not verify the token. A Sync
-// that was called when the token was there has reached all that the token knew;
-// without one, a token that is milliseconds old may be [BeyondLedger].
-func (r *Revocations) Check(token TokenRef) Verdict {
+// Check judges a token by what is known. It does not verify the token. A view
+// that was asked for when the token was there has reached all that the token
+// knew; to an older one, a token that is milliseconds old may be [BeyondLedger].
+func (v View) Check(token Token) Verdict {
+	r := v.index
+	if r == nil {
+		return NotLoaded
+	}
 	if !r.options.Now().Before(token.ExpiresAt) {
 		return TokenExpired // also what makes it safe to forget
 	}
@@ -84,7 +119,7 @@ func (r *Revocations) Check(token TokenRef) Verdict {
 // checkOwner judges an agent and its organization: both must be active, and
 // nothing may have cut their tokens after the position up to which each was
 // known. The caller holds r.mu.
-func (r *Revocations) checkOwner(
+func (r *Index) checkOwner(
 	organizationID domain.OrganizationID, agentID domain.AgentID, organizationKnown, agentKnown eventstore.Position,
 ) Verdict {
 	organization, agent := r.organizations[organizationID], r.agents[agentID]
@@ -99,12 +134,4 @@ func (r *Revocations) checkOwner(
 		return AgentChanged
 	}
 	return Alive
-}
-
-// OrganizationActive reports whether an organization is neither suspended nor
-// deleted, as far as is known.
-func (r *Revocations) OrganizationActive(id domain.OrganizationID) bool {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return r.synced && !r.organizations[id].Dead
 }
