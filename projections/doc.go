@@ -19,8 +19,8 @@
 //   - A reader can wait for a position ([Progress]): that is how whoever wrote
 //     something reads it.
 //
-// [Revocations] is a read model as well, but kept in memory by every process:
-// it tells whether a token is still good, as of the moment of the question.
+// Whether a token is still good is not asked here: see package
+// ledger/revocation, which every process keeps in memory.
 //
 // # Where to start
 //
