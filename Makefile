@@ -49,11 +49,11 @@ NO_RACE = ^(TestHostileBundlesAreRefusedInLittleMemory|FuzzBundleFile|TestTokens
 
 .PHONY: run
 run: build ## Run everything on this machine: PostgreSQL, Redis, the server on PORT (3000)
-	@exec bin/agentidp dev
+	@exec bin/agentidp-dev dev
 
 .PHONY: demo
 demo: build ## Tell the whole journey on a live server, and catch a forger in the end
-	@exec bin/agentidp demo
+	@exec bin/agentidp-dev demo
 
 .PHONY: test
 test: bin/withservices bin/gotestsum c-compiler curl ## Run all tests, against a private PostgreSQL and Redis
@@ -148,8 +148,8 @@ generate-check: go ## Check that the generated code is what the sources say
 	diff -ru "$$before/gen" api/gen || { echo >&2 'api/gen was stale; it is made anew now: commit it.'; exit 1; }
 
 .PHONY: build
-build: go ## Build bin/agentidp
-	@go build -ldflags "-X main.commit=$(COMMIT)" -o bin/agentidp ./cmd/agentidp
+build: go ## Build bin/agentidp, and bin/agentidp-dev to try it with
+	@go build -ldflags "-X github.com/sentryagent/agentidp/internal/command.commit=$(COMMIT)" -o bin/ ./cmd/agentidp ./cmd/agentidp-dev
 
 .PHONY: clean
 clean: ## Remove what was built and the data of make run

@@ -8,6 +8,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
@@ -234,6 +235,41 @@ func TestEveryPackageSaysWhatItIs(t *testing.T) {
 			t.Errorf("%s has no package comment: say in its doc.go what it is, what it promises and where to start", p.ImportPath)
 		}
 	}
+}
+
+// Programs are installed and services started by cmd/agentidp-dev and for tests alone.
+func TestTheProductInstallsNothing(t *testing.T) {
+	for _, path := range dependencies(t, "./cmd/agentidp") {
+		for _, folder := range []string{"internal/devservices", "internal/pgtest", "server/servertest", "cmd/agentidp-dev", "test"} {
+			if folder == inModule(path) || strings.HasPrefix(inModule(path), folder+"/") {
+				t.Errorf("cmd/agentidp depends on %s: the product installs nothing, starts nothing but itself and holds no tests", inModule(path))
+			}
+		}
+	}
+}
+
+// The image is built of what .dockerignore lets through, and of nothing else.
+func TestTheImageGetsWhatItIsBuiltOf(t *testing.T) {
+	text, err := os.ReadFile(".dockerignore")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(string(text), "\n")
+	for _, path := range dependencies(t, "./cmd/agentidp") {
+		if folder, _, _ := strings.Cut(inModule(path), "/"); isOurs(path) && !slices.Contains(lines, "!"+folder) {
+			t.Errorf(".dockerignore keeps %s from the image's builder: add !%s", inModule(path), folder)
+		}
+	}
+}
+
+// dependencies are all packages that one is built of.
+func dependencies(t *testing.T, of string) []string {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-deps", of).Output()
+	if err != nil {
+		t.Fatalf("go list -deps %s: %v", of, err)
+	}
+	return strings.Fields(string(out))
 }
 
 // The test of the tests: a table that allows everything would pass as well.

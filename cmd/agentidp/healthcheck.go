@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sentryagent/agentidp/internal/command"
 	"github.com/sentryagent/agentidp/internal/config"
 )
 
@@ -17,7 +18,7 @@ func (c *cli) healthcheckCommand() *cobra.Command {
 		Short: "Ask the server on this machine whether it is well, for containers",
 		Long: `Ask the server on this machine, at LISTEN_HOST and PORT, whether it is well.
 Exits with 0 when it is, also when it is degraded, and with 1 when it is not.`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.healthcheck(cmd.Context()) },
 	}
 }
@@ -26,7 +27,7 @@ Exits with 0 when it is, also when it is degraded, and with 1 when it is not.`,
 // every few seconds, also where the rest is not readable.
 func (c *cli) healthcheck(ctx context.Context) error {
 	const patience = 3 * time.Second
-	address, err := config.LocalAddress(c.environ, c.dotenv)
+	address, err := config.LocalAddress(c.Environ, c.File)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/command"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/projections/transparency"
 	"github.com/sentryagent/agentidp/replay/bundle"
@@ -30,7 +31,7 @@ copy takes the ledgers by flags.
 
 Exit code 0: intact, or answered. 1: broken, refused, or there is no such thing.
 2: it could not be looked at; nothing is known.`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
@@ -53,16 +54,15 @@ Exit code 0: intact, or answered. 1: broken, refused, or there is no such thing.
 // answered makes exit code 1 mean that something was found. Whatever else goes
 // wrong, be it that the answer could not be printed, leaves the question open.
 func answered(err error) error {
-	var usage usageError
 	var faults config.Faults
 	var invalid *domain.Error
 	if errors.As(err, &invalid) && invalid.Code == domain.CodeValidation {
-		return usageError{errors.New(strings.TrimPrefix(err.Error(), string(domain.CodeValidation)+": "))}
+		return command.Usage(errors.New(strings.TrimPrefix(err.Error(), string(domain.CodeValidation)+": ")))
 	}
-	if err == nil || isFinding(err) || errors.As(err, &usage) || errors.As(err, &faults) {
+	if err == nil || isFinding(err) || command.IsUsage(err) || errors.As(err, &faults) {
 		return err
 	}
-	return uncheckedError{err}
+	return command.Unchecked(err)
 }
 
 // absentError: there was no such thing at that moment.
@@ -73,13 +73,12 @@ func (e absentError) Error() string { return e.message }
 // isFinding reports whether an error is the answer that something is not as it
 // should be.
 func isFinding(err error) bool {
-	var unchecked uncheckedError
 	var broken brokenError
 	var refused *transparency.RefusedError
 	var difference *move.Difference
 	var chain *eventstore.Break
 	var absent absentError
-	return !errors.As(err, &unchecked) && (errors.As(err, &broken) || errors.As(err, &refused) || errors.As(err, &difference) ||
+	return !command.IsUnchecked(err) && (errors.As(err, &broken) || errors.As(err, &refused) || errors.As(err, &difference) ||
 		errors.As(err, &chain) || errors.As(err, &absent) || errors.Is(err, bundle.ErrProof) || errors.Is(err, move.ErrNoExtension) || errors.Is(err, transparency.ErrNotLogged))
 }
 
@@ -95,7 +94,7 @@ func (c *cli) openLedger(ctx context.Context, organization string) (*server.Ledg
 	}
 	ledger, err := server.OpenLedgerForReading(ctx, settings)
 	if err != nil {
-		return nil, log, uncheckedError{err}
+		return nil, log, command.Unchecked(err)
 	}
 	return ledger, log, nil
 }
@@ -109,7 +108,7 @@ func (c *cli) openSigned(ctx context.Context, organization string) (*server.Ledg
 	signer, err := ledger.Signer(ctx)
 	if err != nil {
 		ledger.Close()
-		return nil, nil, log, uncheckedError{err}
+		return nil, nil, log, command.Unchecked(err)
 	}
 	return ledger, signer, log, nil
 }
@@ -137,7 +136,7 @@ func (c *cli) openKnown(ctx context.Context, organization, pinned string) (*serv
 	}
 	if err != nil {
 		ledger.Close()
-		return nil, identity, log, uncheckedError{err}
+		return nil, identity, log, command.Unchecked(err)
 	}
 	return ledger, identity, log, nil
 }
@@ -151,7 +150,7 @@ func identityOf(pinned string) (transparency.Identity, error) {
 	}
 	identity, err := transparency.ParseIdentity(key)
 	if err != nil {
-		err = usageError{fmt.Errorf("--key: %w: it is called <host>/ledger or <host>/org/<id>", err)}
+		err = command.Usage(fmt.Errorf("--key: %w: it is called <host>/ledger or <host>/org/<id>", err))
 	}
 	return identity, err
 }

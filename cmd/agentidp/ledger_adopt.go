@@ -9,6 +9,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/command"
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/projections/readmodels"
 	"github.com/sentryagent/agentidp/replay/move"
@@ -42,7 +43,7 @@ docs/runbooks/moving-engines.md has the whole move.
 
 Exit code 0: done, or there was nothing to do. 1: the ledger is another one, or it
 is broken. 2: it could not be done.`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.ledgerAdopt(cmd, acceptLoss, asJSON) },
 	}
 	cmd.Flags().BoolVar(&acceptLoss, "accept-loss", false, "go on without events that are lost for good, and put that on record")
@@ -53,7 +54,7 @@ is broken. 2: it could not be done.`,
 func (c *cli) ledgerAdopt(cmd *cobra.Command, acceptLoss, asJSON bool) error {
 	r, err := c.openReadSideBy(cmd, server.OpenMovedLedger)
 	if err != nil {
-		return uncheckedError{err}
+		return command.Unchecked(err)
 	}
 	defer r.Close()
 	meter := newMeter(cmd.ErrOrStderr(), r.logger, "adopt", readmodels.All())
@@ -92,11 +93,11 @@ func adoptVerdict(err error) error {
 	case errors.As(err, &broken):
 		return err
 	case errors.Is(err, context.Canceled):
-		return uncheckedError{errors.New("interrupted: run the same command again to go on")}
+		return command.Unchecked(errors.New("interrupted: run the same command again to go on"))
 	case errors.Is(err, server.ErrSameOrigin):
-		return uncheckedError{err}
+		return command.Unchecked(err)
 	case errors.Is(err, projections.ErrRunning):
-		return uncheckedError{fmt.Errorf("%w: stop all servers first", err)}
+		return command.Unchecked(fmt.Errorf("%w: stop all servers first", err))
 	}
-	return uncheckedError{err}
+	return command.Unchecked(err)
 }

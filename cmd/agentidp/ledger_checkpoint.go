@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/sentryagent/agentidp/internal/command"
 	"github.com/sentryagent/agentidp/projections/transparency"
 	"github.com/sentryagent/agentidp/server"
 )
@@ -64,9 +65,9 @@ func (o *checkpointOptions) check(args []string) error {
 	case len(args) == 0:
 		return nil
 	case !o.key || len(args) > 1:
-		return usageError{fmt.Errorf("ledger checkpoint takes no %q: only --key takes a pinned key, or a file with it", args[len(args)-1])}
+		return command.Usage(fmt.Errorf("ledger checkpoint takes no %q: only --key takes a pinned key, or a file with it", args[len(args)-1]))
 	case o.adopt:
-		return usageError{errors.New("--adopt goes with signing")}
+		return command.Usage(errors.New("--adopt goes with signing"))
 	}
 	o.pinned = args[0]
 	return nil
@@ -92,10 +93,10 @@ func (c *cli) ledgerCheckpoint(cmd *cobra.Command, o checkpointOptions) error {
 	shown := shownCheckpoint{Origin: signer.Origin(id), VerifierKey: signer.VerifierKey(id)}
 	if !o.key {
 		if err := takesWrites(cmd.Context(), ledger); err != nil {
-			return uncheckedError{err}
+			return command.Unchecked(err)
 		}
 		if err := ledger.Logged(cmd.Context(), id); err != nil {
-			return uncheckedError{err}
+			return command.Unchecked(err)
 		}
 		if err := o.sign(cmd.Context(), signer, id, &shown); err != nil {
 			return err
@@ -151,7 +152,7 @@ func (o checkpointOptions) sign(ctx context.Context, signer *transparency.Signer
 			shown.Adopted = append(shown.Adopted, fmt.Sprintf("%s at %d", a.Origin, a.Size))
 		}
 		if err != nil && !errors.As(err, &refused) {
-			return uncheckedError{err}
+			return command.Unchecked(err)
 		}
 		if err != nil {
 			return err
@@ -164,9 +165,9 @@ func (o checkpointOptions) sign(ctx context.Context, signer *transparency.Signer
 	case errors.As(err, &refused):
 		return err
 	case err != nil:
-		return uncheckedError{readOnly(err, "sign on the primary")}
+		return command.Unchecked(readOnly(err, "sign on the primary"))
 	case len(signed) == 0:
-		return uncheckedError{errors.New("there is nothing to sign yet: the log is empty or still catching up with the ledger")}
+		return command.Unchecked(errors.New("there is nothing to sign yet: the log is empty or still catching up with the ledger"))
 	}
 	shown.TreeSize, shown.RootHash = signed[0].Size, signed[0].Root.String()
 	shown.SignedAt, shown.Checkpoint = signed[0].SignedAt, string(signed[0].Note)
@@ -181,7 +182,7 @@ func transparencyLog(organization string) (uuid.UUID, error) {
 	}
 	id, err := uuid.Parse(organization)
 	if err != nil || id == uuid.Nil {
-		return id, usageError{fmt.Errorf("--organization must be the id of an organization, got %q", organization)}
+		return id, command.Usage(fmt.Errorf("--organization must be the id of an organization, got %q", organization))
 	}
 	return id, nil
 }

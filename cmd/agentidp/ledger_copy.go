@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/command"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/replay/move"
 	"github.com/sentryagent/agentidp/server"
@@ -48,9 +49,9 @@ docs/runbooks/moving-engines.md has the whole move.
 
 Exit code 0: copied and proven. 1: the target is no copy, or the source is broken;
 the first such event is named. 2: it could not be done, or not to its end.`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.complete(c.environ); err != nil {
+			if err := o.complete(c.Environ); err != nil {
 				return err
 			}
 			return ledgerCopy(cmd, o)
@@ -81,11 +82,11 @@ func (o *copyOptions) complete(environ []string) error {
 	}
 	switch {
 	case o.from == "":
-		return usageError{errors.New("--from is missing: which ledger to copy")}
+		return command.Usage(errors.New("--from is missing: which ledger to copy"))
 	case o.to == "":
-		return usageError{errors.New("--to is missing: where to copy the ledger")}
+		return command.Usage(errors.New("--to is missing: where to copy the ledger"))
 	case o.from == o.to:
-		return usageError{errors.New("--from and --to are the same")}
+		return command.Usage(errors.New("--from and --to are the same"))
 	}
 	return nil
 }
@@ -94,12 +95,12 @@ func ledgerCopy(cmd *cobra.Command, o copyOptions) error {
 	ctx := cmd.Context()
 	source, err := server.OpenLedgerAt(ctx, o.from)
 	if err != nil {
-		return uncheckedError{fmt.Errorf("--from: %w", err)}
+		return command.Unchecked(fmt.Errorf("--from: %w", err))
 	}
 	defer source.Close()
 	target, err := server.OpenLedgerAt(ctx, o.to)
 	if err != nil {
-		return uncheckedError{fmt.Errorf("--to: %w", err)}
+		return command.Unchecked(fmt.Errorf("--to: %w", err))
 	}
 	defer target.Close()
 	shown := newCopyMeter(cmd.ErrOrStderr(), o.follow)
@@ -141,7 +142,7 @@ func copyVerdict(err error) error {
 	case err == nil, errors.As(err, &difference), errors.As(err, &broken):
 		return err
 	case errors.Is(err, context.Canceled):
-		return uncheckedError{errors.New("interrupted: run the same command again to go on")}
+		return command.Unchecked(errors.New("interrupted: run the same command again to go on"))
 	}
-	return uncheckedError{fmt.Errorf("%w\nrun the same command again to go on", err)}
+	return command.Unchecked(fmt.Errorf("%w\nrun the same command again to go on", err))
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/internal/command"
 	"github.com/sentryagent/agentidp/replay/bundle"
 )
 
@@ -30,7 +31,7 @@ Where the log lacks events, because no server runs that adds them, nothing is
 written (exit code 2). A bundle of an organization is verified with the key of
 its own log: agentidp ledger checkpoint --key KEY --organization ID.
 The file holds what the audit trail holds, so it is readable by its owner alone.`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.ledgerExport(cmd, o) },
 	}
 	cmd.Flags().StringVarP(&o.output, "output", "o", "", "the `file` to write, - for standard output; a regular file that is there is replaced")
@@ -47,7 +48,7 @@ type exportOptions struct {
 
 func (c *cli) ledgerExport(cmd *cobra.Command, o exportOptions) error {
 	if o.output == "" {
-		return usageError{errors.New("-o is missing: which file to write")}
+		return command.Usage(errors.New("-o is missing: which file to write"))
 	}
 	ctx := cmd.Context()
 	ledger, identity, id, err := c.openKnown(ctx, o.organization, o.key)
@@ -57,10 +58,10 @@ func (c *cli) ledgerExport(cmd *cobra.Command, o exportOptions) error {
 	defer ledger.Close()
 	head, err := ledger.Store.Head(ctx)
 	if err != nil {
-		return uncheckedError{err}
+		return command.Unchecked(err)
 	}
 	if err := ledger.Logged(ctx, id); err != nil {
-		return uncheckedError{err}
+		return command.Unchecked(err)
 	}
 	bar := newProgress(cmd.ErrOrStderr(), "exporting", int64(head))
 	defer bar.done()
@@ -79,7 +80,7 @@ func (c *cli) ledgerExport(cmd *cobra.Command, o exportOptions) error {
 	}
 	bar.done()
 	if err != nil {
-		return uncheckedError{err}
+		return command.Unchecked(err)
 	}
 	if o.json {
 		return printJSON(told, manifest)

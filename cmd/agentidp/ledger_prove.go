@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/sentryagent/agentidp/internal/command"
 	"github.com/sentryagent/agentidp/projections/transparency"
 	"github.com/sentryagent/agentidp/replay/bundle"
 	"github.com/sentryagent/agentidp/server"
@@ -29,7 +30,7 @@ could not be looked at, or is not signed yet: sign with "agentidp ledger
 checkpoint".`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return usageError{errors.New("name one event by its id")}
+				return command.Usage(errors.New("name one event by its id"))
 			}
 			return nil
 		},
@@ -43,7 +44,7 @@ checkpoint".`,
 func (c *cli) ledgerProve(cmd *cobra.Command, event, organization, key string) error {
 	id, err := uuid.Parse(event)
 	if err != nil {
-		return usageError{fmt.Errorf("an event's id is a UUID, got %q", event)}
+		return command.Usage(fmt.Errorf("an event's id is a UUID, got %q", event))
 	}
 	ctx := cmd.Context()
 	ledger, identity, log, err := c.openKnown(ctx, organization, key)
@@ -56,7 +57,7 @@ func (c *cli) ledgerProve(cmd *cobra.Command, event, organization, key string) e
 	case errors.Is(err, transparency.ErrNotLogged):
 		return err
 	case err != nil:
-		return uncheckedError{err}
+		return command.Unchecked(err)
 	}
 	_, err = cmd.OutOrStdout().Write(proof)
 	return err
@@ -98,24 +99,24 @@ const maxProof = 1 << 20
 
 func verifyProof(cmd *cobra.Command, o verifyOptions, path string, file io.Reader) error {
 	if o.key == "" {
-		return usageError{errors.New("a proof is verified with the key that you pinned: --key")}
+		return command.Usage(errors.New("a proof is verified with the key that you pinned: --key"))
 	}
 	if len(o.against) > 0 {
-		return usageError{errors.New("--against goes with bundles and --live: a proof is of one event")}
+		return command.Usage(errors.New("--against goes with bundles and --live: a proof is of one event"))
 	}
 	content, err := io.ReadAll(io.LimitReader(file, maxProof+1))
 	if err == nil && len(content) > maxProof {
 		err = fmt.Errorf("%s: no proof is larger than %d bytes", path, maxProof)
 	}
 	if err != nil {
-		return uncheckedError{err}
+		return command.Unchecked(err)
 	}
 	proven, err := bundle.VerifyProof(content, o.key)
 	switch {
 	case errors.Is(err, bundle.ErrProof):
 		return fmt.Errorf("%s: %w", path, err)
 	case err != nil:
-		return uncheckedError{fmt.Errorf("%s: %w", path, err)}
+		return command.Unchecked(fmt.Errorf("%s: %w", path, err))
 	}
 	shown := shownProof{true, proven.Checkpoint.Origin, proven.Checkpoint.Size, proven.Index, proven.Event.Record}
 	if o.json {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/sentryagent/agentidp/internal/command"
 	"github.com/sentryagent/agentidp/replay/verify"
 )
 
@@ -62,7 +63,7 @@ func tell(w io.Writer, shown shownReport, report verify.Report, against []keptCh
 	case report.Break != nil:
 		err = errors.Join(brokenError{report.Break.Kind}, err)
 	case err == nil && shown.Unproven != "":
-		err = uncheckedError{errors.New(shown.Unproven)}
+		err = command.Unchecked(errors.New(shown.Unproven))
 	}
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/internal/command"
 	"github.com/sentryagent/agentidp/replay/history"
 )
 
@@ -64,17 +65,17 @@ type stateOptions struct {
 func (o *stateOptions) check(args []string) (err error) {
 	switch {
 	case len(args) < 2:
-		return usageError{errors.New("ledger state needs a kind and an id")}
+		return command.Usage(errors.New("ledger state needs a kind and an id"))
 	case len(args) > 2:
-		return usageError{fmt.Errorf("ledger state takes a kind and an id: %q is too much", args[2])}
+		return command.Usage(fmt.Errorf("ledger state takes a kind and an id: %q is too much", args[2]))
 	case o.bundle == "" && (o.proof.key != "" || len(o.proof.against) > 0 || o.proof.unsignedTail):
-		return usageError{errors.New("--key, --against and --unsigned-tail go with --bundle")}
+		return command.Usage(errors.New("--key, --against and --unsigned-tail go with --bundle"))
 	}
 	if o.kind, err = history.ParseThingKind(args[0]); err != nil {
-		return usageError{err}
+		return command.Usage(err)
 	}
 	if o.id, err = uuid.Parse(args[1]); err != nil {
-		return usageError{errors.New("the id must be a UUID")}
+		return command.Usage(errors.New("the id must be a UUID"))
 	}
 	if o.moment, err = history.ParseMoment(o.at); err != nil || o.bundle == "" {
 		return answered(err)
@@ -105,7 +106,7 @@ func bundleState(cmd *cobra.Command, o stateOptions) error {
 	ctx := cmd.Context()
 	file, done, err := openSeekable(cmd.InOrStdin(), o.bundle)
 	if err != nil {
-		return uncheckedError{err}
+		return command.Unchecked(err)
 	}
 	defer done()
 	bundle, err := openBundle(cmd, o.proof, o.bundle, file)
@@ -164,11 +165,11 @@ func stateIn(ctx context.Context, past *history.History, o stateOptions) (state 
 	var refusal *domain.Error
 	switch {
 	case errors.As(err, &refusal) && refusal.Code == domain.CodeValidation:
-		return nil, usageError{errors.New(refusal.Message)}
+		return nil, command.Usage(errors.New(refusal.Message))
 	case errors.As(err, &refusal):
 		return nil, absentError{refusal.Message}
 	case err != nil:
-		return nil, uncheckedError{err}
+		return nil, command.Unchecked(err)
 	}
 	return state, nil
 }

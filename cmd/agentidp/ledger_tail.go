@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/command"
 	"github.com/sentryagent/agentidp/internal/wait"
 )
 
@@ -23,7 +24,7 @@ func (c *cli) ledgerTailCommand() *cobra.Command {
 position, hash and the record as it is. With -f go on with those that come, until
 Ctrl-C; nothing is left out and nothing comes twice, also where the connection is
 lost and made again.`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.newest = !cmd.Flags().Changed("from")
 			return c.ledgerTail(cmd, o)
@@ -52,13 +53,13 @@ func (c *cli) ledgerTail(cmd *cobra.Command, o tailOptions) error {
 	}
 	defer ledger.Close()
 	if err := ledger.Knows(ctx, organization); err != nil {
-		return uncheckedError{err}
+		return command.Unchecked(err)
 	}
 	filter, lines := eventstore.Filter{Organization: organization}, bufio.NewWriter(cmd.OutOrStdout())
 	after := eventstore.Position(o.from)
 	if o.newest {
 		if after, err = printNewest(ctx, ledger.Store, int(o.events), filter, lines); err != nil {
-			return uncheckedError{err}
+			return command.Unchecked(err)
 		}
 	}
 	if o.newest && !o.follow {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/internal/command"
 	"github.com/sentryagent/agentidp/internal/pg"
 	"github.com/sentryagent/agentidp/replay/bundle"
 	"github.com/sentryagent/agentidp/replay/verify"
@@ -72,19 +73,19 @@ type verifyOptions struct {
 func (o *verifyOptions) check(args []string) error {
 	switch {
 	case o.live && len(args) > 0:
-		return usageError{fmt.Errorf("--live and %q: one of them", args[0])}
+		return command.Usage(fmt.Errorf("--live and %q: one of them", args[0]))
 	case o.live && o.incremental && o.organization != "":
-		return usageError{errors.New("--incremental is of the whole ledger: leave --organization away")}
+		return command.Usage(errors.New("--incremental is of the whole ledger: leave --organization away"))
 	case o.live && o.unsignedTail:
-		return usageError{errors.New("--unsigned-tail is of bundles: the running ledger always has one")}
+		return command.Usage(errors.New("--unsigned-tail is of bundles: the running ledger always has one"))
 	case o.live:
 		return nil
 	case o.incremental || o.organization != "":
-		return usageError{errors.New("--incremental and --organization go with --live")}
+		return command.Usage(errors.New("--incremental and --organization go with --live"))
 	case len(args) == 0:
-		return usageError{errors.New("name one bundle or proof, or say --live")}
+		return command.Usage(errors.New("name one bundle or proof, or say --live"))
 	case len(args) > 1:
-		return usageError{fmt.Errorf("one bundle or proof at a time: %q is too much", args[1])}
+		return command.Usage(fmt.Errorf("one bundle or proof at a time: %q is too much", args[1]))
 	case o.key != "":
 		key, err := readKey(o.key)
 		o.key = key
@@ -105,11 +106,11 @@ func readKey(given string) (string, error) {
 	case err == nil:
 		return key, nil
 	case strings.Count(key, "+") < 2:
-		return "", usageError{fmt.Errorf("--key %q is neither a file that can be read nor a key: %s", given, form)}
+		return "", command.Usage(fmt.Errorf("--key %q is neither a file that can be read nor a key: %s", given, form))
 	case strings.Contains(err.Error(), "hash"):
-		return "", usageError{errors.New("--key: the eight digits in it are not those of its name and its key: a character is wrong or missing; copy it again")}
+		return "", command.Usage(errors.New("--key: the eight digits in it are not those of its name and its key: a character is wrong or missing; copy it again"))
 	}
-	return "", usageError{fmt.Errorf("--key: it is damaged (%w): %s", err, form)}
+	return "", command.Usage(fmt.Errorf("--key: it is damaged (%w): %s", err, form))
 }
 
 func (c *cli) verifyLive(cmd *cobra.Command, o verifyOptions) error {
@@ -120,7 +121,7 @@ func (c *cli) verifyLive(cmd *cobra.Command, o verifyOptions) error {
 	}
 	defer ledger.Close()
 	if err := ledger.Knows(ctx, id); err != nil {
-		return uncheckedError{err}
+		return command.Unchecked(err)
 	}
 	against, err := readCheckpoints(o.against, identity.VerifierKey(id))
 	if err != nil {
@@ -143,7 +144,7 @@ func (c *cli) verifyLive(cmd *cobra.Command, o verifyOptions) error {
 	}
 	bar.done()
 	if err != nil {
-		return uncheckedError{readOnly(err, "--incremental keeps in it how far it has come; run it on the primary, or verify all without --incremental")}
+		return command.Unchecked(readOnly(err, "--incremental keeps in it how far it has come; run it on the primary, or verify all without --incremental"))
 	}
 	return tell(cmd.OutOrStdout(), shownReport{
 		Origin: identity.Origin(id), VerifierKey: identity.VerifierKey(id), Pinned: true, live: true, incremental: o.incremental,
@@ -164,7 +165,7 @@ func readOnly(err error, instead string) error {
 func verifyFile(cmd *cobra.Command, o verifyOptions, path string) error {
 	file, done, err := openSeekable(cmd.InOrStdin(), path)
 	if err != nil {
-		return uncheckedError{err}
+		return command.Unchecked(err)
 	}
 	defer done()
 	start := make([]byte, 64)
@@ -173,7 +174,7 @@ func verifyFile(cmd *cobra.Command, o verifyOptions, path string) error {
 		_, err = file.Seek(0, io.SeekStart)
 	}
 	if err != nil {
-		return uncheckedError{fmt.Errorf("%s: %w", path, err)}
+		return command.Unchecked(fmt.Errorf("%s: %w", path, err))
 	}
 	if bundle.IsProof(start[:n]) {
 		return verifyProof(cmd, o, path, file)
@@ -235,7 +236,7 @@ type openedBundle struct {
 func openBundle(cmd *cobra.Command, o verifyOptions, path string, file *os.File) (*openedBundle, error) {
 	opened, err := bundle.Open(file)
 	if err != nil {
-		return nil, uncheckedError{fmt.Errorf("%s: %w", path, err)}
+		return nil, command.Unchecked(fmt.Errorf("%s: %w", path, err))
 	}
 	key := o.key
 	if key == "" {
@@ -259,7 +260,7 @@ func (b *openedBundle) unchecked(err error) error {
 	if id := b.Manifest.Organization; id != nil && b.shown.Pinned && !errors.Is(err, bundle.ErrDamaged) {
 		err = fmt.Errorf("%w\nThe log of an organization has a key of its own: agentidp ledger checkpoint --key KEY --organization %s", err, id)
 	}
-	return uncheckedError{err}
+	return command.Unchecked(err)
 }
 
 // keptCheckpoint is a checkpoint and the file that it was kept in.
@@ -281,11 +282,11 @@ func readCheckpoints(paths []string, key string) (kept []keptCheckpoint, err err
 	for _, path := range paths {
 		content, err := os.ReadFile(path)
 		if err != nil {
-			return nil, uncheckedError{err}
+			return nil, command.Unchecked(err)
 		}
 		c, err := verify.ReadCheckpoint(bytes.TrimLeft(content, "\n"), key)
 		if err != nil {
-			return nil, uncheckedError{fmt.Errorf("%s: %w; --key says which key you pinned", path, err)}
+			return nil, command.Unchecked(fmt.Errorf("%s: %w; --key says which key you pinned", path, err))
 		}
 		kept = append(kept, keptCheckpoint{c, path})
 	}

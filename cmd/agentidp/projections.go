@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sentryagent/agentidp/internal/command"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/projections/readmodels"
@@ -25,7 +26,7 @@ are, derive them anew beside the live ones, compare them with the ledger.
 All of it may be done while servers run. Exit codes: 0 all is well; 1 something
 differs, has halted or has failed; 2 it could not be checked, or the command
 line makes no sense.`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(c.projectionsStatusCommand(), c.projectionsRebuildCommand(), c.projectionsVerifyCommand())
@@ -44,7 +45,7 @@ func (c *cli) openReadSide(cmd *cobra.Command) (*readSide, error) {
 }
 
 func (c *cli) openReadSideBy(cmd *cobra.Command, open func(context.Context, config.Config) (*server.Ledger, error)) (*readSide, error) {
-	settings, err := c.config()
+	settings, err := c.Config()
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +53,7 @@ func (c *cli) openReadSideBy(cmd *cobra.Command, open func(context.Context, conf
 	if err != nil {
 		return nil, err
 	}
-	return &readSide{ledger, newLogger(cmd, settings)}, nil
+	return &readSide{ledger, command.NewLogger(cmd, settings)}, nil
 }
 
 // status is where the read models are.
@@ -76,16 +77,8 @@ func chosenProjections(names []string) ([]projections.Projection, error) {
 	}
 	for _, name := range names {
 		if !slices.Contains(known, name) {
-			return nil, usageError{fmt.Errorf("there is no projection %q, only %s", name, strings.Join(known, ", "))}
+			return nil, command.Usage(fmt.Errorf("there is no projection %q, only %s", name, strings.Join(known, ", ")))
 		}
 	}
 	return slices.DeleteFunc(all, func(p projections.Projection) bool { return !slices.Contains(names, p.Name) }), nil
-}
-
-// unchecked is an error that leaves open whether all is well.
-func unchecked(err error) error {
-	if err == nil {
-		return nil
-	}
-	return uncheckedError{err}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/command"
 	"github.com/sentryagent/agentidp/projections"
 )
 
@@ -42,7 +43,7 @@ begin: the command line makes no sense, or the database or the ledger cannot be
 reached.`,
 		RunE: func(cmd *cobra.Command, names []string) error {
 			if all == (len(names) > 0) {
-				return usageError{errors.New("name projections to rebuild, or say --all")}
+				return command.Usage(errors.New("name projections to rebuild, or say --all"))
 			}
 			chosen, err := chosenProjections(names)
 			if err != nil {
@@ -50,7 +51,7 @@ reached.`,
 			}
 			r, err := c.openReadSide(cmd)
 			if err != nil {
-				return unchecked(err)
+				return command.Unchecked(err)
 			}
 			defer r.Close()
 			meter := newMeter(cmd.ErrOrStderr(), r.logger, "rebuild", chosen)

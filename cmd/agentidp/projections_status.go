@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/command"
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/projections/readmodels"
 )
@@ -47,20 +48,20 @@ and it has applied nothing for half a minute although there is something to appl
 
 Exits with 1 when one of them has halted or is stalled, with 2 when it could not
 find out.`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := c.openReadSide(cmd)
 			if err != nil {
-				return unchecked(err)
+				return command.Unchecked(err)
 			}
 			defer r.Close()
 			list, err := r.status(cmd.Context())
 			if err != nil {
-				return unchecked(err)
+				return command.Unchecked(err)
 			}
 			attended, err := projections.Attended(cmd.Context(), r.Pool, readmodels.All())
 			if err != nil {
-				return unchecked(err)
+				return command.Unchecked(err)
 			}
 			var states []projectionState
 			halted, stalled := 0, 0

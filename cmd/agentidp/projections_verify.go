@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/command"
 	"github.com/sentryagent/agentidp/ledger"
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/projections/readmodels"
@@ -49,7 +50,7 @@ could not be compared. "agentidp projections rebuild" puts right what differs.`,
 			}
 			r, err := c.openReadSide(cmd)
 			if err != nil {
-				return unchecked(err)
+				return command.Unchecked(err)
 			}
 			defer r.Close()
 			meter := newMeter(cmd.ErrOrStderr(), r.logger, "verify", chosen)
@@ -120,7 +121,7 @@ func verdict(results []projections.Verified) error {
 	case different > 0:
 		return errors.Join(errs...)
 	}
-	return unchecked(errors.Join(errs...))
+	return command.Unchecked(errors.Join(errs...))
 }
 
 func printVerified(w io.Writer, results []projections.Verified, asJSON bool) error {

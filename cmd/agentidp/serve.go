@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sentryagent/agentidp/internal/command"
 	"github.com/sentryagent/agentidp/server"
 )
 
@@ -19,15 +20,15 @@ func (c *cli) serveCommand() *cobra.Command {
 
 The database must be migrated (agentidp migrate). Several servers may share one
 database and one Redis: give them the same master key file.`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			settings, err := c.config()
+			settings, err := c.Config()
 			if err != nil {
 				return err
 			}
-			logger := newLogger(cmd, settings)
-			logger.Info("starting", "version", productVersion(), slog.Any("config", settings))
-			server, err := server.Start(cmd.Context(), settings, productVersion(), logger)
+			logger := command.NewLogger(cmd, settings)
+			logger.Info("starting", "version", command.Version(), slog.Any("config", settings))
+			server, err := server.Start(cmd.Context(), settings, command.Version(), logger)
 			if err != nil {
 				return err
 			}
@@ -46,9 +47,9 @@ Connects by MIGRATE_DATABASE_URL, or DATABASE_URL where that is not set, as the
 owner of the database. Migrations only ever go forward. Roles, grants, policies
 and triggers that are not as they should be are set right each time, as after a
 restore onto another cluster. Running it again does nothing.`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			settings, err := c.config()
+			settings, err := c.Config()
 			if err != nil {
 				return err
 			}
@@ -79,9 +80,9 @@ JSON on standard output, and is stored nowhere.
 Running it again changes nothing and shows no secret. If the secret is lost,
 --new-credential makes another; older ones stay alive until they are revoked.
 If the operator itself was lost, another one is made in its place.`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			settings, err := c.config()
+			settings, err := c.Config()
 			if err != nil {
 				return err
 			}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sentryagent/agentidp/internal/command"
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/server"
 )
@@ -14,7 +15,7 @@ func (c *cli) settingsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "settings",
 		Short: "Change what all servers on a database share: their address and names",
-		Args:  noArguments,
+		Args:  command.NoArguments,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(c.settingsAdoptCommand())
@@ -36,9 +37,9 @@ LEDGER_ORIGIN begins a new series of signed checkpoints: tell your auditors.
 No server may be running.
 
 Exit code 0: done, or there was nothing to do. 2: it could not be done.`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			settings, err := c.config()
+			settings, err := c.Config()
 			if err != nil {
 				return err
 			}
@@ -47,7 +48,7 @@ Exit code 0: done, or there was nothing to do. 2: it could not be done.`,
 				err = fmt.Errorf("%w: stop all servers first", err)
 			}
 			if err != nil {
-				return unchecked(err)
+				return command.Unchecked(err)
 			}
 			for _, change := range changes {
 				fmt.Fprintf(cmd.OutOrStdout(), "%s is %s now, it was %s\n", change.Name, change.Ours, change.Theirs)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sentryagent/agentidp/internal/command"
 	"github.com/sentryagent/agentidp/projections"
 )
 
@@ -13,7 +14,7 @@ func (c *cli) tokensCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "tokens",
 		Short: "End all access tokens that are out",
-		Args:  noArguments,
+		Args:  command.NoArguments,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(c.tokensEndCommand())
@@ -36,18 +37,18 @@ No server may be running. Deleting takes the owner of the database,
 MIGRATE_DATABASE_URL.
 
 Exit code 0: done. 2: it could not be done.`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := c.openReadSide(cmd)
 			if err != nil {
-				return unchecked(err)
+				return command.Unchecked(err)
 			}
 			defer r.Close()
 			if err := r.EndTokens(cmd.Context()); err != nil {
 				if errors.Is(err, projections.ErrRunning) {
 					err = fmt.Errorf("%w: stop all servers first", err)
 				}
-				return unchecked(err)
+				return command.Unchecked(err)
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), "All access tokens have ended; start the servers.")
 			return err

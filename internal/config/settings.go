@@ -58,7 +58,7 @@ var sections = []section{
 	}},
 	{"Network", []setting{
 		{
-			name: "LISTEN_HOST", preset: "every address (`127.0.0.1` in `agentidp dev`)", bound: "an address or host name, without a port", example: "127.0.0.1",
+			name: "LISTEN_HOST", preset: "every address (`127.0.0.1` under `make run`)", bound: "an address or host name, without a port", example: "127.0.0.1",
 			meaning: "Where the server listens.",
 			read:    func(r *reader, c *Config) { c.ListenHost = r.listenHost("LISTEN_HOST", "") },
 			log:     "listen_host", show: func(c Config) any { return c.ListenHost },
@@ -141,7 +141,7 @@ var sections = []section{
 			log:     "jwt_signing_alg", show: func(c Config) any { return c.JWTSigningAlg },
 		},
 		{
-			name: "MASTER_KEY_FILE", preset: "required (`.agentidp/master.key` in `agentidp dev`)", bound: "path of a regular file", example: "/var/lib/agentidp/master.key",
+			name: "MASTER_KEY_FILE", preset: "required (`.agentidp/master.key` under `make run`)", bound: "path of a regular file", example: "/var/lib/agentidp/master.key",
 			meaning: "The key that seals all other keys. It is made with mode 0600 where it does not exist, and refused when others can read " +
 				"it. All servers on one database need the same. **Back it up, apart from the database:** without it no secret verifies " +
 				"and no token can be signed.",
@@ -248,7 +248,7 @@ var sections = []section{
 			log:     "log_level", show: func(c Config) any { return c.LogLevel.String() },
 		},
 		{
-			name: "LOG_FORMAT", preset: "`json` (`text` in `agentidp dev`)", bound: "`json`, `text`", example: "json",
+			name: "LOG_FORMAT", preset: "`json` (`text` under `make run`)", bound: "`json`, `text`", example: "json",
 			meaning: "How.",
 			read:    func(r *reader, c *Config) { c.LogFormat = r.oneOf("LOG_FORMAT", LogJSON, LogText) },
 		},

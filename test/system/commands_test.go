@@ -77,7 +77,7 @@ func TestSettingsFile(t *testing.T) {
 
 func TestDemoTellsTheWholeJourneyByItself(t *testing.T) {
 	t.Parallel()
-	r := runToEnd(t, []string{"TMPDIR=" + os.TempDir()}, "demo")
+	r := launchAs(t, devProgram, []string{"TMPDIR=" + os.TempDir()}, "demo").wait(t, patience)
 	if r.code != exitOK || !strings.Contains(r.stdout, "No server is up") || !strings.Contains(r.stdout, "Found: the very event that was altered.") {
 		t.Errorf("code %d\n%s%s", r.code, r.stdout, r.stderr)
 	}

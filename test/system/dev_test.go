@@ -32,7 +32,7 @@ func TestDevStartsEverythingAndStopsAllOfIt(t *testing.T) {
 	token := c.mustToken(t, operator.ClientID, operator.ClientSecret, "admin:orgs agents:read agents:write audit:read")
 	organization := c.must(t, http.StatusCreated, http.MethodPost, "/api/v1/organizations", token, map[string]any{"name": "Kept", "slug": "kept"}).
 		text("organizationId")
-	if told := runToEnd(t, nil, "demo", "--dir", dir); told.code != exitOK || !strings.Contains(told.stdout, "Using the server at "+operator.BaseURL) {
+	if told := launchAs(t, devProgram, nil, "demo", "--dir", dir).wait(t, patience); told.code != exitOK || !strings.Contains(told.stdout, "Using the server at "+operator.BaseURL) {
 		t.Errorf("demo beside dev: code %d\n%s%s", told.code, told.stdout, told.stderr)
 	}
 	mustStopWithAll(t, p, syscall.SIGTERM)
@@ -53,7 +53,7 @@ func TestDevStartsEverythingAndStopsAllOfIt(t *testing.T) {
 
 func startDev(t *testing.T, dir string, port int) *process {
 	t.Helper()
-	p := launch(t, []string{"PORT=" + strconv.Itoa(port), "JWT_SIGNING_ALG=ES256", "TMPDIR=" + os.TempDir()}, "dev", "--dir", dir)
+	p := launchAs(t, devProgram, []string{"PORT=" + strconv.Itoa(port), "JWT_SIGNING_ALG=ES256", "TMPDIR=" + os.TempDir()}, "dev", "--dir", dir)
 	p.awaitOutput(t, &p.stdout, "Ctrl-C stops everything.")
 	return p
 }

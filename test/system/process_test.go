@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -21,9 +22,12 @@ import (
 	"github.com/sentryagent/agentidp/internal/rounds"
 )
 
-// program is the real binary, built once for all tests; with the race detector
-// where the tests run with it.
-var program string
+// The real binaries, built once for all tests; with the race detector where the tests
+// run with it.
+var (
+	program    string // the product
+	devProgram string // that starts everything, and tells the story
+)
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "agentidp-program-")
@@ -33,11 +37,8 @@ func TestMain(m *testing.M) {
 	}
 	defer os.RemoveAll(dir)
 	_ = os.Setenv("GORACE", raceOptions) // for what shells start
-	program = filepath.Join(dir, "agentidp")
-	build := exec.Command("go", "build", "-o", program, "../../cmd/agentidp")
-	if rounds.Race {
-		build.Args = []string{"go", "build", "-race", "-o", program, "../../cmd/agentidp"}
-	}
+	program, devProgram = filepath.Join(dir, "agentidp"), filepath.Join(dir, "agentidp-dev")
+	build := exec.Command("go", "build", "-o", dir, "-race="+strconv.FormatBool(rounds.Race), "../../cmd/agentidp", "../../cmd/agentidp-dev")
 	if output, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n%s", build, err, output)
 		os.RemoveAll(dir)

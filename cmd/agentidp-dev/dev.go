@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sentryagent/agentidp/internal/command"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/devservices"
 	"github.com/sentryagent/agentidp/server"
@@ -37,7 +38,7 @@ bootstrapped and served on http://localhost:3000. Nothing of the machine's own
 is touched, and Ctrl-C stops all of it; the data stays for the next time.
 
 Set DATABASE_URL and REDIS_URL to use your own services instead.`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			d := &dev{cli: c, dir: dir, out: cmd.OutOrStdout()}
 			defer func() { err = errors.Join(err, d.stopServices()) }()
@@ -62,7 +63,7 @@ func (d *dev) run(cmd *cobra.Command) error {
 	if err := d.startServices(ctx); err != nil {
 		return err
 	}
-	settings, err := d.config()
+	settings, err := d.Config()
 	if err != nil {
 		return err
 	}
@@ -82,11 +83,11 @@ func (d *dev) run(cmd *cobra.Command) error {
 	if err := d.completeEnv(settings); err != nil {
 		return err
 	}
-	logger := newLogger(cmd, settings)
+	logger := command.NewLogger(cmd, settings)
 	if !d.given("LOG_LEVEL") {
 		logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
-	started, err := server.Start(ctx, settings, productVersion(), logger)
+	started, err := server.Start(ctx, settings, command.Version(), logger)
 	if err != nil {
 		return err
 	}
@@ -143,7 +144,7 @@ func (d *dev) stopServices() error {
 }
 
 func (d *dev) given(name string) bool {
-	for _, setting := range d.environ {
+	for _, setting := range d.Environ {
 		if value, found := strings.CutPrefix(setting, name+"="); found && value != "" {
 			return true
 		}
@@ -153,7 +154,7 @@ func (d *dev) given(name string) bool {
 
 func (d *dev) byDefault(name, value string) {
 	if !d.given(name) {
-		d.environ = append(d.environ, name+"="+value)
+		d.Environ = append(d.Environ, name+"="+value)
 	}
 }
 
@@ -243,6 +244,6 @@ The proof of all that has happened:
 
 Ctrl-C stops everything.
 
-`, productVersion(), settings.PublicURL, operator.ClientID,
+`, command.Version(), settings.PublicURL, operator.ClientID,
 		filepath.Join(d.dir, operatorFile), filepath.Join(d.dir, netrcFile), filepath.Join(d.dir, envFile), metricsAddress)
 }
