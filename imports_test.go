@@ -37,7 +37,10 @@ var direction = map[string][]string{
 	"projections/readmodels": {"projections", "follow", "eventstore", "domain", "internal/pg"}, // the engine knows no model
 
 	"reactors": {"ledger", "follow", "eventstore", "domain", "internal/lease", "internal/wait"},
-	"api":      {"ledger", "projections", "replay/verify", "replay/history", "domain", "internal"},
+
+	"api":         {"api", "ledger", "projections", "replay/verify", "replay/history", "domain", "internal"},
+	"api/router":  {"ledger", "projections", "domain", "internal/pg"},
+	"api/openapi": {"api/router", "domain", "internal/strictjson"},
 
 	"replay":            {}, // the map of its rooms
 	"replay/verify":     {"projections", "eventstore", "domain", "internal/ordered"},
@@ -54,12 +57,13 @@ var direction = map[string][]string{
 	"tools": everything, // no part of the product
 	"test":  everything, // nor this: it attacks the whole of it, and measures it
 
-	"internal":         {}, // has no meaning to the field, so it knows nothing of it
-	"internal/pgtest":  {"internal", "migrations"},
-	"internal/lease":   {"internal/pg"}, // who of several processes may: nothing of the field in it
-	"internal/pg":      {},
-	"internal/ordered": {},
-	"internal/wait":    {},
+	"internal":            {}, // has no meaning to the field, so it knows nothing of it
+	"internal/pgtest":     {"internal", "migrations"},
+	"internal/lease":      {"internal/pg"}, // who of several processes may: nothing of the field in it
+	"internal/pg":         {},
+	"internal/ordered":    {},
+	"internal/strictjson": {},
+	"internal/wait":       {},
 }
 
 var everything = []string{"*"}

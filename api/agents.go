@@ -8,16 +8,16 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/sentryagent/agentidp/api/gen"
+	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/ledger"
 	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
-func (s *Server) registerAgent(c *gin.Context) {
+func (s *Server) registerAgent(c *gin.Context) error {
 	body, err := decode[gen.AgentCreate](c)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	caller := principal(c)
 	organization := caller.OrganizationID
@@ -44,19 +44,18 @@ func (s *Server) registerAgent(c *gin.Context) {
 		DID:    s.options.DID(id),
 	})
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	s.metrics.agents.WithLabelValues(string(body.DeploymentEnv)).Inc()
 	c.Header("Location", c.Request.URL.Path+"/"+id.String())
 	answerAgent(c, http.StatusCreated, outcome)
+	return nil
 }
 
-func (s *Server) listAgents(c *gin.Context) {
+func (s *Server) listAgents(c *gin.Context) error {
 	tenant, err := s.listedTenant(c)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	page := pageOf(c)
 	agents, err := s.queries.Agents(c.Request.Context(), tenant, readmodels.AgentFilter{
@@ -66,37 +65,34 @@ func (s *Server) listAgents(c *gin.Context) {
 		Page:      page,
 	})
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	answerList(c, page, agents, shownAgentBody)
+	return nil
 }
 
-func (s *Server) getAgent(c *gin.Context) {
+func (s *Server) getAgent(c *gin.Context) error {
 	id, err := domain.ParseAgentID(c.Param("agentId"))
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	agent, err := s.queries.Agent(c.Request.Context(), tenantOf(principal(c)), id)
 	if err != nil {
-		s.fail(c, notVisible(c, err, "agent", domain.CodeAgentNotFound))
-		return
+		return notVisible(c, err, "agent", domain.CodeAgentNotFound)
 	}
 	c.Header("ETag", etag(agent.Edition))
 	c.JSON(http.StatusOK, shownAgentBody(agent))
+	return nil
 }
 
-func (s *Server) updateAgent(c *gin.Context) {
+func (s *Server) updateAgent(c *gin.Context) error {
 	id, err := domain.ParseAgentID(c.Param("agentId"))
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	body, err := decode[gen.AgentUpdate](c)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	command := domain.UpdateAgent{
 		Caller:        principal(c),
@@ -118,29 +114,28 @@ func (s *Server) updateAgent(c *gin.Context) {
 	}
 	outcome, err := s.ledger.UpdateAgent(c.Request.Context(), s.origin(c), id, command)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	answerAgent(c, http.StatusOK, outcome)
+	return nil
 }
 
-func (s *Server) decommissionAgent(c *gin.Context) {
+func (s *Server) decommissionAgent(c *gin.Context) error {
 	id, err := domain.ParseAgentID(c.Param("agentId"))
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	outcome, err := s.ledger.DecommissionAgent(c.Request.Context(), s.origin(c), id, domain.DecommissionAgent{Caller: principal(c)})
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
-	answer(c, http.StatusNoContent, outcome.Position, nil)
+	router.Answer(c, http.StatusNoContent, outcome.Position, nil)
+	return nil
 }
 
 func answerAgent(c *gin.Context, status int, outcome ledger.Outcome[domain.Agent]) {
 	c.Header("ETag", etag(outcome.State.Edition))
-	answer(c, status, outcome.Position, agentBody(outcome.State))
+	router.Answer(c, status, outcome.Position, agentBody(outcome.State))
 }
 
 func agentBody(a domain.Agent) gen.Agent {

@@ -15,16 +15,14 @@ import (
 	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
-func (s *Server) listAuditEvents(c *gin.Context) {
+func (s *Server) listAuditEvents(c *gin.Context) error {
 	organization, err := s.namedOrganization(c)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	filter, err := s.auditFilter(c, organization)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	tenant := readmodels.InOrganization(organization)
 	if c.Query("organizationId") == "" && filter.NamesAnAgent() {
@@ -35,13 +33,13 @@ func (s *Server) listAuditEvents(c *gin.Context) {
 		return s.queries.AuditEvents(ctx, tenant, filter)
 	})
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	c.JSON(http.StatusOK, gen.AuditEventList{
 		Data: mapped(events.Items, auditBody), Total: int64(events.Total), Page: filter.Page.Number, Limit: filter.Page.Limit,
 		NextCursor: textOrNull(events.NextCursor),
 	})
+	return nil
 }
 
 func (s *Server) auditFilter(c *gin.Context, organization domain.OrganizationID) (readmodels.AuditFilter, error) {
@@ -101,13 +99,13 @@ func (s *Server) retention(c *gin.Context, id domain.OrganizationID) (time.Time,
 	return s.now().AddDate(0, 0, -days), nil
 }
 
-func (s *Server) getAuditEvent(c *gin.Context) {
+func (s *Server) getAuditEvent(c *gin.Context) error {
 	event, err := s.auditEvent(c)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	c.JSON(http.StatusOK, auditBody(event))
+	return nil
 }
 
 // auditEvent is the event in the path, if the caller may see it.

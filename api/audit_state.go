@@ -14,25 +14,23 @@ import (
 )
 
 // getAgentState tells who an agent was at a moment, and what it could do.
-func (s *Server) getAgentState(c *gin.Context) {
+func (s *Server) getAgentState(c *gin.Context) error {
 	id, err := domain.ParseAgentID(c.Param("agentId"))
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	moment, err := history.ParseMoment(c.Query("at"))
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	state, err := inTurn(c, s.turns, func(ctx context.Context) (history.AgentState, error) {
 		return s.history.Agent(ctx, principal(c), id, moment)
 	})
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	c.JSON(http.StatusOK, agentStateBody(state))
+	return nil
 }
 
 func agentStateBody(s history.AgentState) gen.AgentState {

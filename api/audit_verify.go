@@ -15,11 +15,10 @@ import (
 
 // verifyAudit proves the caller's own part of the ledger; the operator's part
 // is all of it.
-func (s *Server) verifyAudit(c *gin.Context) {
+func (s *Server) verifyAudit(c *gin.Context) error {
 	from, to, err := dates(c)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	scope := verify.Scope{From: from, To: to}
 	if caller := principal(c); !caller.IsOperator() {
@@ -27,14 +26,12 @@ func (s *Server) verifyAudit(c *gin.Context) {
 	}
 	incremental := c.Query("mode") == "incremental"
 	if incremental && scope != (verify.Scope{}) {
-		s.fail(c, domain.Invalid("mode", "incremental is for the operator, over the whole ledger, without dates", nil))
-		return
+		return domain.Invalid("mode", "incremental is for the operator, over the whole ledger, without dates", nil)
 	}
 	start := time.Now()
 	report, err := s.verifications.report(c.Request.Context(), verified{scope, incremental})
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	// What is new says nothing of what is old, unless it is broken.
 	whole := scope == verify.Scope{} && (!incremental || report.Break != nil)
@@ -44,6 +41,7 @@ func (s *Server) verifyAudit(c *gin.Context) {
 			"position", found.Position, "index", found.Index, "stream", found.Stream, "detail", found.Detail)
 	}
 	c.JSON(http.StatusOK, auditVerificationBody(scope, report))
+	return nil
 }
 
 func auditVerificationBody(scope verify.Scope, report verify.Report) gen.AuditVerification {

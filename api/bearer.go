@@ -11,6 +11,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/sentryagent/agentidp/api/policy"
+	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/ledger/revocation"
 )
@@ -26,12 +27,11 @@ var (
 // protect lets a request pass whose bearer token is valid, not revoked and
 // allowed at this endpoint. When the ledger cannot be asked about revocations
 // the answer is 503, never yes.
-func (s *Server) protect(endpoint string) gin.HandlerFunc {
-	return func(c *gin.Context) {
+func (s *Server) protect(endpoint string) router.Step {
+	return func(c *gin.Context) error {
 		token, err := s.bearer(c)
 		if err != nil {
-			s.failBearer(c, err)
-			return
+			return s.refuseBearer(c, err)
 		}
 		caller := token.caller()
 		c.Set(principalKey, caller)
@@ -41,27 +41,26 @@ func (s *Server) protect(endpoint string) gin.HandlerFunc {
 			err = namesOwnOrganization(c, caller)
 		}
 		if err != nil {
-			s.fail(c, err)
-			return
+			return err
 		}
 		if !decision.Allow {
-			s.failScope(c, endpoint, caller, decision.Missing)
+			return s.refuseScope(c, endpoint, caller, decision.Missing)
 		}
+		return nil
 	}
 }
 
-// failScope says which scopes the token lacks. Where the agent would be let in
+// refuseScope says which scopes the token lacks. Where the agent would be let in
 // without them for what it is, if only its token stood for all of it, the answer
 // says that: a client that knew only of the scope would ask for one that its
 // agent can never have.
-func (s *Server) failScope(c *gin.Context, endpoint string, caller domain.Caller, missing domain.Scopes) {
+func (s *Server) refuseScope(c *gin.Context, endpoint string, caller domain.Caller, missing domain.Scopes) error {
 	refusal := domain.Refuse(domain.CodeInsufficientScope, "the token lacks a scope that this needs: %s", missing).
 		With("required", missing).With("available", caller.Scopes)
 	wanted := missing
 	whole, would, err := s.wouldBeAllowed(c, endpoint, caller)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	if would {
 		refusal = whole.Because(refusal)
@@ -70,7 +69,7 @@ func (s *Server) failScope(c *gin.Context, endpoint string, caller domain.Caller
 		}
 	}
 	c.Header("WWW-Authenticate", s.challenge()+`, error="insufficient_scope", scope="`+wanted.String()+`"`)
-	s.fail(c, refusal)
+	return refusal
 }
 
 // wouldBeAllowed reports whether a token that stands for the whole agent would
@@ -131,23 +130,22 @@ func (s *Server) mustBeAlive(ctx context.Context, token accessToken) error {
 	return nil
 }
 
-// failBearer answers 401 without saying what was wrong, or that we cannot
+// refuseBearer makes the 401 that does not say what was wrong, or says that we cannot
 // tell. Why a token was refused is in the log, for whoever runs the server.
-func (s *Server) failBearer(c *gin.Context, err error) {
+func (s *Server) refuseBearer(c *gin.Context, err error) error {
 	reason, refused := whyRefused(err)
 	if !refused {
-		s.fail(c, err)
-		return
+		return err
 	}
 	s.metrics.rejectedTokens.Inc()
 	challenge := s.challenge()
 	if readAuthorization(c.Request).scheme == schemeBearer { // RFC 6750 section 3.1: no error code for who sent no token
 		challenge += `, error="invalid_token"`
 		s.logger.InfoContext(c.Request.Context(), "bearer token refused",
-			"reason", reason, "requestId", requestID(c), "method", c.Request.Method, "route", c.FullPath())
+			"reason", reason, "requestId", router.RequestID(c), "method", c.Request.Method, "route", c.FullPath())
 	}
 	c.Header("WWW-Authenticate", challenge)
-	s.fail(c, unauthorized)
+	return unauthorized
 }
 
 // challenge is that of RFC 6750 section 3, with where to read how to get a

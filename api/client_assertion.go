@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"encoding/json"
 	"math"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/internal/strictjson"
 )
 
 const (
@@ -86,7 +88,7 @@ func jsonPart(part string) (object map[string]any, ok bool) {
 	if !canonical {
 		return nil, false
 	}
-	value, fault := parseStrictJSON(data)
+	value, fault := strictjson.Parse(data)
 	if fault != nil {
 		return nil, false
 	}
@@ -178,7 +180,7 @@ func numericDate(claim any) (at time.Time, there, ok bool) {
 	if claim == nil {
 		return at, false, false
 	}
-	number, isNumber := claim.(jsonNumber)
+	number, isNumber := claim.(json.Number)
 	seconds, err := number.Float64()
 	if !isNumber || err != nil || math.Abs(seconds) > 1<<40 {
 		return at, true, false

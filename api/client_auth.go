@@ -10,6 +10,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/ledger/revocation"
 )
@@ -221,24 +222,22 @@ func (s *Server) recordFailure(c *gin.Context, id domain.AgentID, err error) err
 	return err
 }
 
-// failClient answers a failed client authentication or a request that does not
-// fit the protocol (RFC 6749 section 5.2). Why authentication failed stays
-// with us.
-func (s *Server) failClient(c *gin.Context, err error) {
-	err = s.limitUnadmitted(c, err)
+// refuseClient makes of a failed client authentication, or of a request that does
+// not fit the protocol, the error of RFC 6749 section 5.2. Why authentication
+// failed stays with us.
+func (s *Server) refuseClient(c *gin.Context, err error) error {
 	var failure *domain.AuthError
 	var protocol *protocolError
 	switch {
 	case errors.As(err, &protocol):
-		answerOAuthError(c, http.StatusBadRequest, protocol.name, protocol.description)
+		return &router.OAuthError{Status: http.StatusBadRequest, Name: protocol.name, Description: protocol.description}
 	case errors.As(err, &failure):
 		if readAuthorization(c.Request).scheme == schemeBasic {
 			c.Header("WWW-Authenticate", `Basic realm="agentidp"`)
 		}
-		answerOAuthError(c, http.StatusUnauthorized, "invalid_client", toldOf(err))
-	default:
-		s.fail(c, err)
+		return &router.OAuthError{Status: http.StatusUnauthorized, Name: "invalid_client", Description: toldOf(err)}
 	}
+	return err
 }
 
 // toldOf is what a client may know of why its authentication failed: what

@@ -7,6 +7,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/sentryagent/agentidp/api/gen"
+	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/projections/readmodels"
 )
@@ -28,26 +29,29 @@ type ControlJob struct {
 	NextRun  time.Time // zero when nobody has taken it up
 }
 
-func (s *Server) complianceRoutes() []route {
-	return []route{
-		{http.MethodGet, "/api/v1/compliance/controls", []gin.HandlerFunc{s.limitControls}, s.listControls, true},
-		{http.MethodGet, "/api/v1/compliance/report", []gin.HandlerFunc{s.withCompliance}, s.getComplianceReport, false},
-		{http.MethodGet, "/api/v1/compliance/agent-cards", []gin.HandlerFunc{s.withCompliance, s.atLeast}, s.listAgentCards, false},
+func (s *Server) complianceRoutes() []router.Route {
+	routes := []router.Route{
+		{Method: http.MethodGet, Path: "/api/v1/compliance/controls", Access: router.Open, Limit: router.Controls, Cache: "public, max-age=60", Handler: s.listControls},
+		{Method: http.MethodGet, Path: "/api/v1/compliance/report", Handler: s.getComplianceReport},
+		{Method: http.MethodGet, Path: "/api/v1/compliance/agent-cards", Read: router.AtPosition, Handler: s.listAgentCards},
 	}
+	if !s.options.Compliance {
+		for i := range routes[1:] {
+			routes[1+i].Read, routes[1+i].Handler = router.AsItIs, complianceIsOff
+		}
+	}
+	return routes
 }
 
-// withCompliance lets nothing pass where compliance reports are switched off.
-func (s *Server) withCompliance(c *gin.Context) {
-	if !s.options.Compliance {
-		s.fail(c, domain.Refuse(codeComplianceDisabled, "compliance reports are switched off on this server"))
-	}
+func complianceIsOff(*gin.Context) error {
+	return domain.Refuse(router.CodeComplianceDisabled, "compliance reports are switched off on this server")
 }
 
 // listControls is open to everybody.
-func (s *Server) listControls(c *gin.Context) {
+func (s *Server) listControls(c *gin.Context) error {
 	controls := s.controls(c.Request.Context())
-	c.Header("Cache-Control", "public, max-age=60")
 	c.JSON(http.StatusOK, gen.ComplianceControls{Controls: mapped(controls, controlBody)})
+	return nil
 }
 
 func controlBody(c Control) gen.ComplianceControl {
@@ -68,16 +72,14 @@ func controlJobBody(j ControlJob) gen.ComplianceJob {
 	}
 }
 
-func (s *Server) getComplianceReport(c *gin.Context) {
+func (s *Server) getComplianceReport(c *gin.Context) error {
 	organization, err := s.namedOrganization(c)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	report, kept, err := s.reports.get(c.Request.Context(), organization, s.makeReport)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	c.Header("X-Cache", "MISS")
 	if kept {
@@ -85,20 +87,20 @@ func (s *Server) getComplianceReport(c *gin.Context) {
 	}
 	report.FromCache = kept
 	c.JSON(http.StatusOK, report)
+	return nil
 }
 
-func (s *Server) listAgentCards(c *gin.Context) {
+func (s *Server) listAgentCards(c *gin.Context) error {
 	organization, err := s.namedOrganization(c)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	agents, err := s.queries.ActiveAgents(c.Request.Context(), organization)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	c.JSON(http.StatusOK, gen.AgentCardList{Data: mapped(agents, s.cardBody), Total: len(agents)})
+	return nil
 }
 
 // cardBody is the simple card of an agent, issued when the agent last changed.

@@ -8,27 +8,25 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/sentryagent/agentidp/api/gen"
+	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/api/timestamp"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/ledger"
 	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
-func (s *Server) generateCredential(c *gin.Context) {
+func (s *Server) generateCredential(c *gin.Context) error {
 	id, err := domain.ParseAgentID(c.Param("agentId"))
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	body, err := decode[gen.CredentialCreate](c)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	material, err := s.newMaterial(domain.CredentialKind(valueOf(body.Kind)), body.PublicKeyJwk)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	credentialID := domain.CredentialID{UUID: newID(c)}
 	outcome, err := s.ledger.GenerateCredential(c.Request.Context(), s.origin(c), id, domain.GenerateCredential{
@@ -41,36 +39,32 @@ func (s *Server) generateCredential(c *gin.Context) {
 		Since:        turnSince(c),
 	})
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	answerCredential(c, http.StatusCreated, outcome, credentialID, material)
+	return nil
 }
 
 // rotateCredential rotates the credential that the path names, or the newest
 // usable one when it names none.
-func (s *Server) rotateCredential(c *gin.Context) {
+func (s *Server) rotateCredential(c *gin.Context) error {
 	id, err := domain.ParseAgentID(c.Param("agentId"))
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	var credentialID domain.CredentialID
 	if named := c.Param("credentialId"); named != "" {
 		if credentialID, err = domain.ParseCredentialID(named); err != nil {
-			s.fail(c, err)
-			return
+			return err
 		}
 	}
 	body, err := decode[gen.CredentialRotate](c)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	material, err := s.newMaterial("", body.PublicKeyJwk)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	outcome, err := s.ledger.RotateCredential(c.Request.Context(), s.origin(c), id, domain.RotateCredential{
 		Caller:       principal(c),
@@ -84,53 +78,49 @@ func (s *Server) rotateCredential(c *gin.Context) {
 		KeepDelegations: valueOf(body.Delegations) == gen.CredentialRotateDelegationsKeep,
 	})
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	rotated, _ := outcome.Events[0].(domain.CredentialRotated)
 	answerCredential(c, http.StatusOK, outcome, rotated.CredentialID, material)
+	return nil
 }
 
-func (s *Server) revokeCredential(c *gin.Context) {
+func (s *Server) revokeCredential(c *gin.Context) error {
 	id, err := domain.ParseAgentID(c.Param("agentId"))
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	credentialID, err := domain.ParseCredentialID(c.Param("credentialId"))
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	outcome, err := s.ledger.RevokeCredential(c.Request.Context(), s.origin(c), id,
 		domain.RevokeCredential{Caller: principal(c), CredentialID: credentialID, Reason: "revoked by request"})
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
-	answer(c, http.StatusNoContent, outcome.Position, nil)
+	router.Answer(c, http.StatusNoContent, outcome.Position, nil)
+	return nil
 }
 
-func (s *Server) listCredentials(c *gin.Context) {
+func (s *Server) listCredentials(c *gin.Context) error {
 	id, err := domain.ParseAgentID(c.Param("agentId"))
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	tenant := tenantOf(principal(c))
 	if _, err := s.queries.Agent(c.Request.Context(), tenant, id); err != nil {
-		s.fail(c, notVisible(c, err, "agent", domain.CodeAgentNotFound))
-		return
+		return notVisible(c, err, "agent", domain.CodeAgentNotFound)
 	}
 	page := pageOf(c)
 	credentials, err := s.queries.Credentials(c.Request.Context(), tenant, readmodels.CredentialFilter{
 		AgentID: id, Status: domain.CredentialStatus(c.Query("status")), At: s.now(), Page: page,
 	})
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	answerList(c, page, credentials, s.shownCredentialBody)
+	return nil
 }
 
 // material is what a credential is made of: a secret, shown once, with its
@@ -169,7 +159,7 @@ func answerCredential(c *gin.Context, status int, outcome ledger.Outcome[domain.
 	if made.secret != "" {
 		shown.ClientSecret = &made.secret
 	}
-	answer(c, status, outcome.Position, shown)
+	router.Answer(c, status, outcome.Position, shown)
 }
 
 func credentialBody(agent domain.AgentID, credential domain.Credential) gen.Credential {

@@ -9,33 +9,32 @@ import (
 	"github.com/oapi-codegen/nullable"
 
 	"github.com/sentryagent/agentidp/api/gen"
+	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/ledger/revocation"
 	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 // delegationRoutes are none when delegation is switched off.
-func (s *Server) delegationRoutes() []route {
+func (s *Server) delegationRoutes() []router.Route {
 	if !s.options.Delegation {
 		return nil
 	}
-	once := []gin.HandlerFunc{s.idempotentSecret}
-	routes := []route{{http.MethodGet, "/api/v1/delegations", []gin.HandlerFunc{s.atLeast}, s.listDelegations, false}}
+	routes := []router.Route{{Method: http.MethodGet, Path: "/api/v1/delegations", Read: router.AtPosition, Handler: s.listDelegations}}
 	for _, base := range []string{tokenPath, "/api/v1" + tokenPath} {
 		routes = append(routes,
-			route{http.MethodPost, base + "/delegate", once, s.createDelegation, false},
-			route{http.MethodDelete, base + "/delegate/{chainId}", nil, s.revokeDelegation, false},
-			route{http.MethodPost, base + "/verify-delegation", nil, s.verifyDelegation, false},
+			router.Route{Method: http.MethodPost, Path: base + "/delegate", Repeat: router.Once, Handler: s.createDelegation},
+			router.Route{Method: http.MethodDelete, Path: base + "/delegate/{chainId}", Handler: s.revokeDelegation},
+			router.Route{Method: http.MethodPost, Path: base + "/verify-delegation", Handler: s.verifyDelegation},
 		)
 	}
 	return routes
 }
 
-func (s *Server) createDelegation(c *gin.Context) {
+func (s *Server) createDelegation(c *gin.Context) error {
 	body, err := decode[gen.DelegationCreate](c)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	outcome, err := s.ledger.CreateDelegation(c.Request.Context(), s.origin(c), domain.CreateDelegation{
 		Caller:       principal(c),
@@ -53,48 +52,45 @@ func (s *Server) createDelegation(c *gin.Context) {
 		return err == nil, err
 	})
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	s.metrics.delegationsCreated.Inc()
-	answer(c, http.StatusCreated, outcome.Position, s.delegationBody(outcome.State))
+	router.Answer(c, http.StatusCreated, outcome.Position, s.delegationBody(outcome.State))
+	return nil
 }
 
-func (s *Server) revokeDelegation(c *gin.Context) {
+func (s *Server) revokeDelegation(c *gin.Context) error {
 	id, err := domain.ParseDelegationID(c.Param("chainId"))
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	outcome, err := s.ledger.RevokeDelegation(c.Request.Context(), s.origin(c), id,
 		domain.RevokeDelegation{Caller: principal(c), Reason: "revoked by request"})
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	if len(outcome.Events) > 0 {
 		s.metrics.delegationsRevoked.Inc()
 	}
-	answer(c, http.StatusNoContent, outcome.Position, nil)
+	router.Answer(c, http.StatusNoContent, outcome.Position, nil)
+	return nil
 }
 
 // verifyDelegation tells an agent whether a delegation token can be used. What
 // is said of a genuine token of the caller's organization are the facts, also
 // when it has ended; all others are answered alike: tampered with, of another
 // organization, or of nobody.
-func (s *Server) verifyDelegation(c *gin.Context) {
+func (s *Server) verifyDelegation(c *gin.Context) error {
 	body, err := decode[gen.DelegationVerify](c)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	id, genuine := readDelegationToken(s.keys, body.DelegationToken)
 	known := s.revocations.Latest() // the bearer token was checked by it
 	verdict := known.CheckDelegation(id, known.Position())
 	delegation, err := s.ledger.Delegation(c.Request.Context(), id)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	s.metrics.delegationsVerified.Inc()
 	if !genuine || !delegation.Exists() || principal(c).MayActIn(delegation.OrganizationID) != nil {
@@ -104,12 +100,12 @@ func (s *Server) verifyDelegation(c *gin.Context) {
 		// It expired, or something that it rests on ended: that is on other streams.
 		listed, err := s.queries.Delegation(c.Request.Context(), readmodels.InOrganization(delegation.OrganizationID), id, s.now())
 		if err != nil {
-			s.fail(c, err)
-			return
+			return err
 		}
 		delegation.RevokedAt = listed.EndedAt
 	}
 	c.JSON(http.StatusOK, verificationBody(delegation, verdict == revocation.Alive))
+	return nil
 }
 
 // delegationBody is the one answer that holds the token.

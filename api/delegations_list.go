@@ -11,16 +11,14 @@ import (
 	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
-func (s *Server) listDelegations(c *gin.Context) {
+func (s *Server) listDelegations(c *gin.Context) error {
 	organization, err := s.namedOrganization(c)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	filter, err := s.delegationFilter(c, organization)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	tenant := readmodels.InOrganization(organization)
 	if c.Query("organizationId") == "" && !filter.AgentID.IsZero() {
@@ -28,12 +26,12 @@ func (s *Server) listDelegations(c *gin.Context) {
 	}
 	found, err := s.queries.Delegations(c.Request.Context(), tenant, filter)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	c.JSON(http.StatusOK, gen.DelegationList{
 		Data: mapped(found.Items, listedDelegation), Total: int64(found.Total), Page: filter.Page.Number, Limit: filter.Page.Limit,
 	})
+	return nil
 }
 
 // delegationFilter confines a caller to what it may see: all of an organization

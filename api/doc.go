@@ -3,10 +3,10 @@
 // document, and tests check responses against it.
 //
 // A handler does three things: decode, execute (a command of package ledger or
-// a query of package projections), map. What comes before it is the same for
-// all: request id, metrics and panics, security headers, CORS, then for each
-// route the bearer token and the policy, the OpenAPI document, idempotency.
+// a query of package projections), map. What comes before it, and what becomes of
+// the error that it returns, is package router's: request id, metrics and panics,
+// security headers, CORS, then for each route the bearer token and the policy,
+// the OpenAPI document, idempotency.
 //
-// Start with routes.go, the list of what is served. errors.go is the one place
-// where error codes become statuses.
+// Start with routes.go, the list of what is served.
 package api

@@ -1,13 +1,8 @@
 package api
 
 import (
-	"bytes"
-	"compress/gzip"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
 	"fmt"
-	"io"
 	"io/fs"
 	"mime"
 	"net/http"
@@ -16,6 +11,8 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/swaggest/swgui/v5/static"
+
+	"github.com/sentryagent/agentidp/api/router"
 )
 
 //go:embed docs/index.html docs/docs.css docs/docs.js docs/icon.svg
@@ -29,13 +26,18 @@ const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img
 // Docs is the description of this API as a page: Swagger UI, out of the
 // binary, showing /openapi.json. It is safe for concurrent use.
 type Docs struct {
-	page   asset
-	assets map[string]asset // by name
+	description asset
+	page        asset
+	assets      map[string]asset // by name
 }
 
-// LoadDocs collects the page and what it is made of.
-func LoadDocs() (*Docs, error) {
-	docs := &Docs{assets: map[string]asset{}}
+// LoadDocs collects the page and what it is made of; the description is that of the
+// API, as JSON.
+func LoadDocs(description []byte) (*Docs, error) {
+	docs := &Docs{
+		description: asset{contentType: "application/json", etag: etagOf(description), plain: description},
+		assets:      map[string]asset{},
+	}
 	for _, source := range []struct {
 		files fs.FS
 		dir   string
@@ -58,8 +60,7 @@ func LoadDocs() (*Docs, error) {
 }
 
 func (d *Docs) add(name string, data []byte) {
-	digest := sha256.Sum256(data)
-	a := asset{etag: `"` + hex.EncodeToString(digest[:8]) + `"`}
+	a := asset{etag: etagOf(data)}
 	name, gzipped := strings.CutSuffix(name, ".gz")
 	if gzipped {
 		a.gzipped = data
@@ -70,48 +71,30 @@ func (d *Docs) add(name string, data []byte) {
 	d.assets[name] = a
 }
 
-// ServePage answers GET /docs.
-func (d *Docs) ServePage(c *gin.Context) {
+// Routes are those of the documentation.
+func (d *Docs) Routes() []router.Route {
+	return []router.Route{
+		{Method: http.MethodGet, Path: "/docs", Access: router.Open, Cache: fiveMinutes, Handler: d.servePage},
+		{Method: http.MethodGet, Path: "/docs/{asset}", Access: router.Open, Cache: fiveMinutes, Handler: d.serveAsset},
+		{Method: http.MethodGet, Path: "/openapi.json", Access: router.Open, Cache: fiveMinutes, Handler: d.serveDescription},
+	}
+}
+
+// servePage answers GET /docs.
+func (d *Docs) servePage(c *gin.Context) error {
 	c.Header("Content-Security-Policy", docsPolicy)
-	serveAsset(c, d.page)
+	return serveAsset(c, d.page)
 }
 
-// ServeAsset answers GET /docs/:asset, and leaves to notFound what is not there.
-func (d *Docs) ServeAsset(notFound gin.HandlerFunc) gin.HandlerFunc {
-	return func(c *gin.Context) {
-		a, found := d.assets[c.Param("asset")]
-		if !found {
-			notFound(c)
-			return
-		}
-		c.Header("Content-Security-Policy", docsPolicy)
-		serveAsset(c, a)
+// serveAsset answers GET /docs/{asset}.
+func (d *Docs) serveAsset(c *gin.Context) error {
+	a, found := d.assets[c.Param("asset")]
+	if !found {
+		return router.ErrNothingHere
 	}
+	c.Header("Content-Security-Policy", docsPolicy)
+	return serveAsset(c, a)
 }
 
-// serveGzipped unpacks for the few clients that do not take gzip.
-func (a asset) serveGzipped(c *gin.Context) {
-	c.Header("Vary", "Accept-Encoding")
-	if acceptsGzip(c.GetHeader("Accept-Encoding")) {
-		c.Header("Content-Encoding", "gzip")
-		c.Data(http.StatusOK, a.contentType, a.gzipped)
-		return
-	}
-	unpacked, err := gzip.NewReader(bytes.NewReader(a.gzipped))
-	if err != nil {
-		panic(fmt.Sprintf("docs: built-in file is damaged: %v", err))
-	}
-	c.Header("Content-Type", a.contentType)
-	c.Status(http.StatusOK)
-	_, _ = io.Copy(c.Writer, unpacked) // a client that went away is no concern
-}
-
-func acceptsGzip(header string) bool {
-	for coding := range strings.SplitSeq(header, ",") {
-		name, weight, _ := strings.Cut(strings.TrimSpace(coding), ";")
-		if strings.TrimSpace(name) == "gzip" {
-			return strings.ReplaceAll(weight, " ", "") != "q=0"
-		}
-	}
-	return false
-}
+// serveDescription answers GET /openapi.json.
+func (d *Docs) serveDescription(c *gin.Context) error { return serveAsset(c, d.description) }

@@ -3,28 +3,44 @@ package api
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
-	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sentryagent/agentidp/api/openapi"
+	"github.com/sentryagent/agentidp/api/router"
 )
 
-func docsEngine(t testing.TB) *gin.Engine {
+func docsEngine(t testing.TB) http.Handler {
 	t.Helper()
-	docs, err := LoadDocs()
+	yaml, err := os.ReadFile("openapi.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	gin.SetMode(gin.TestMode)
-	engine := gin.New()
-	engine.GET("/docs", docs.ServePage)
-	engine.GET("/docs/:asset", docs.ServeAsset(func(c *gin.Context) { c.AbortWithStatus(http.StatusNotFound) }))
-	engine.GET("/openapi.json", mustLoadSpec(t).ServeDocument)
-	return engine
+	spec, err := openapi.Load(yaml, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	docs, err := LoadDocs(spec.Published())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := router.New(router.Options{
+		Now: time.Now, Logger: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
+	}, router.Steps{Validate: spec.Check})
+	if err := server.Add(docs.Routes()...); err != nil {
+		t.Fatal(err)
+	}
+	return server
 }
 
 func getDocs(engine http.Handler, path string, header ...string) *httptest.ResponseRecorder {
@@ -95,5 +111,35 @@ func TestDocsServeNothingElse(t *testing.T) {
 		if got := getDocs(engine, path); got.Code != http.StatusNotFound {
 			t.Errorf("%s: got %d, want 404", path, got.Code)
 		}
+	}
+}
+
+func TestDocumentIsServedWithETag(t *testing.T) {
+	engine := docsEngine(t)
+	get := func(etag string) *httptest.ResponseRecorder {
+		request := httptest.NewRequest(http.MethodGet, "/openapi.json", nil)
+		if etag != "" {
+			request.Header.Set("If-None-Match", etag)
+		}
+		recorder := httptest.NewRecorder()
+		engine.ServeHTTP(recorder, request)
+		return recorder
+	}
+	first := get("")
+	var document struct{ OpenAPI string }
+	if err := json.Unmarshal(first.Body.Bytes(), &document); err != nil || document.OpenAPI != "3.0.3" {
+		t.Fatalf("got %d %q, %v", first.Code, document.OpenAPI, err)
+	}
+	if strings.Contains(first.Body.String(), "x-go-") {
+		t.Error("the published document tells of Go types")
+	}
+	etag := first.Header().Get("ETag")
+	for _, header := range []string{etag, "W/" + etag, `"other", ` + etag, "*"} {
+		if again := get(header); again.Code != http.StatusNotModified || again.Body.Len() > 0 {
+			t.Errorf("If-None-Match %s: got %d with %d bytes, want 304 with none", header, again.Code, again.Body.Len())
+		}
+	}
+	if other := get(`"other"`); other.Code != http.StatusOK {
+		t.Errorf("another ETag: got %d, want 200", other.Code)
 	}
 }

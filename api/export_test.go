@@ -3,4 +3,4 @@ package api
 import "github.com/gin-gonic/gin"
 
 // Routes lists what the server serves.
-func (s *Server) Routes() gin.RoutesInfo { return s.engine.Routes() }
+func (s *Server) Routes() gin.RoutesInfo { return s.router.Routes() }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -21,7 +22,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/uuid"
 
-	"github.com/sentryagent/agentidp/api"
+	"github.com/sentryagent/agentidp/api/openapi"
 	"github.com/sentryagent/agentidp/internal/pgtest"
 	"github.com/sentryagent/agentidp/server/servertest"
 )
@@ -30,16 +31,20 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // description is openapi.yaml, to hold every answer to and to derive tests from.
 type description struct {
-	*api.Spec
+	*openapi.Spec
 	document *openapi3.T
 }
 
 var loadDescription = sync.OnceValues(func() (description, error) {
-	spec, err := api.LoadSpec()
+	yaml, err := os.ReadFile("openapi.yaml")
 	if err != nil {
 		return description{}, err
 	}
-	document, err := openapi3.NewLoader().LoadFromFile("openapi.yaml")
+	spec, err := openapi.Load(yaml, "")
+	if err != nil {
+		return description{}, err
+	}
+	document, err := openapi3.NewLoader().LoadFromData(yaml)
 	return description{spec, document}, err
 })
 

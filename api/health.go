@@ -20,19 +20,19 @@ const (
 // version, or when it is about to stop, it cannot: 503. Without Redis, with an answer that took long, or with a projection halted or stalled, it
 // is degraded but right: 200. Anybody may ask, so it tells codes and places, never
 // an error's text.
-func (s *Server) health(c *gin.Context) {
+func (s *Server) health(c *gin.Context) error {
 	state := gen.Health{Version: s.options.Version}
 	ledger, redis := s.probes.shared(c.Request.Context(), s.probeAll)
 	state.Checks.Redis = redis
 	state.KnownPosition = ledger.lostPosition()
 	state.LedgerPosition, state.Checks.Database, state.Checks.EventStore = ledger.position(), ledger.database, ledger.eventStore
 	state.Checks.Projections = s.projectionsHealth()
-	if s.draining.Load() {
+	if s.router.Draining() {
 		state.Draining = new(true)
 	}
 	status := http.StatusOK
 	switch {
-	case s.draining.Load(), !ledger.reachable(), ledger.lost > 0, state.Checks.Projections.Rebuilding != nil:
+	case s.router.Draining(), !ledger.reachable(), ledger.lost > 0, state.Checks.Projections.Rebuilding != nil:
 		state.Status, status = unhealthy, http.StatusServiceUnavailable
 		c.Header("Retry-After", "1")
 	case ledger.healthy() && state.Checks.Redis.Status == healthy && state.Checks.Projections.Status == healthy:
@@ -40,14 +40,14 @@ func (s *Server) health(c *gin.Context) {
 	default:
 		state.Status = degraded
 	}
-	c.Header("Cache-Control", "no-store")
 	c.JSON(status, state)
+	return nil
 }
 
 // alive answers for as long as the server does.
-func (s *Server) alive(c *gin.Context) {
-	c.Header("Cache-Control", "no-store")
+func (s *Server) alive(c *gin.Context) error {
 	c.JSON(http.StatusOK, gen.Liveness{Status: "alive"})
+	return nil
 }
 
 func (s *Server) projectionsHealth() gen.ProjectionsHealth {

@@ -10,7 +10,7 @@ import (
 
 // detailedHealth answers how everything is that this node depends on: 503
 // without the database or the ledger or with one that lacks events it had, 207 when something else is not as it should be.
-func (s *Server) detailedHealth(c *gin.Context) {
+func (s *Server) detailedHealth(c *gin.Context) error {
 	state := gen.DetailedHealth{Version: s.options.Version, Projections: s.projectionDetails()}
 	dependencies := &state.Dependencies
 	ledger, redis := s.probes.shared(c.Request.Context(), s.probeAll)
@@ -33,8 +33,8 @@ func (s *Server) detailedHealth(c *gin.Context) {
 	if status == http.StatusServiceUnavailable {
 		c.Header("Retry-After", "1")
 	}
-	c.Header("Cache-Control", "no-store")
 	c.JSON(status, state)
+	return nil
 }
 
 // restoreGuards is what to do where the database guards less than it should. The

@@ -104,7 +104,7 @@ func (s *Server) probeLedger(ctx context.Context) (h ledgerHealth) {
 
 // gradeSchema has a database that answers and lacks what this build needs degraded.
 func (s *Server) gradeSchema(database *gen.DependencyHealth) {
-	if database.Status == healthy && s.schema.shows(s.now()) {
+	if database.Status == healthy && s.router.LacksSchema() {
 		database.Status = degraded
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"maps"
 	"net/http"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
+	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/ledger"
 )
@@ -24,7 +24,7 @@ const (
 )
 
 // keptHeaders are those of an answer that a repeated request gets again.
-var keptHeaders = []string{"Content-Type", headerPosition, "ETag", "Location", "Cache-Control"}
+var keptHeaders = []string{"Content-Type", router.HeaderPosition, "ETag", "Location", "Cache-Control"}
 
 // keptAnswer is an answer as it is kept, sealed, under an Idempotency-Key.
 type keptAnswer struct {
@@ -41,13 +41,13 @@ type keptAnswer struct {
 //
 // The answer is for a token with the same authority as the first one's; any
 // other asks for something else under a key that is taken.
-func (s *Server) idempotent(c *gin.Context) { s.once(c, authority(principal(c))) }
+func (s *Server) idempotent(c *gin.Context) error { return s.once(c, authority(principal(c))) }
 
 // idempotentSecret is idempotent for what is answered with a secret: that is for
 // tokens of the same credential alone.
-func (s *Server) idempotentSecret(c *gin.Context) {
+func (s *Server) idempotentSecret(c *gin.Context) error {
 	caller := principal(c)
-	s.once(c, authority(caller)+" "+caller.CredentialID.String())
+	return s.once(c, authority(caller)+" "+caller.CredentialID.String())
 }
 
 // authority is what a token may do, as words.
@@ -55,15 +55,14 @@ func authority(caller domain.Caller) string {
 	return caller.Delegation.String() + " [" + caller.Scopes.String() + "]"
 }
 
-func (s *Server) once(c *gin.Context, authority string) {
+func (s *Server) once(c *gin.Context, authority string) error {
 	key := c.GetHeader(headerIdempotencyKey)
 	if key == "" {
-		return
+		return nil
 	}
 	body, err := io.ReadAll(c.Request.Body)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	c.Request.Body = io.NopCloser(bytes.NewReader(body))
 	words := c.Request.Method + " " + c.Request.URL.Path + " " + authority + "\n"
@@ -81,30 +80,31 @@ func (s *Server) once(c *gin.Context, authority string) {
 			c.Writer = original
 			return recorder.answer()
 		})
-	switch {
-	case fresh && original.Written():
+	if fresh && original.Written() {
 		c.Abort() // what was answered stands; at worst the key was not kept
 		if err != nil {
-			s.log(c, slog.LevelWarn, "idempotent answer not kept", err)
+			s.logger.WarnContext(c.Request.Context(), "idempotent answer not kept",
+				"error", err, "requestId", router.RequestID(c), "method", c.Request.Method, "route", c.FullPath())
 		}
-	case err != nil:
-		s.fail(c, err)
-	default:
-		s.answerAgain(c, kept)
+		return nil
 	}
+	if err != nil {
+		return err
+	}
+	return answerAgain(c, kept)
 }
 
-func (s *Server) answerAgain(c *gin.Context, kept []byte) {
+func answerAgain(c *gin.Context, kept []byte) error {
 	var answer keptAnswer
 	if err := json.Unmarshal(kept, &answer); err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	maps.Copy(c.Writer.Header(), http.Header(answer.Header))
 	c.Header("Idempotency-Replayed", "true")
 	c.Status(answer.Status)
 	_, _ = c.Writer.Write(answer.Body)
 	c.Abort()
+	return nil
 }
 
 // recordingWriter passes an answer on and keeps a copy.

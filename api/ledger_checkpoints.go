@@ -25,32 +25,29 @@ const (
 )
 
 // limitFollower counts a request for a part of the public log.
-func (s *Server) limitFollower(c *gin.Context) {
-	if err := s.take(c, scopeAddress, s.window("rate:ledger:address:"+s.addressOf(c), maxFollowed, followedWindow)); err != nil {
-		s.fail(c, err)
-	}
+func (s *Server) limitFollower(c *gin.Context) error {
+	return s.take(c, scopeAddress, s.window("rate:ledger:address:"+s.addressOf(c), maxFollowed, followedWindow))
 }
 
 // getCheckpoint answers the newest checkpoint of the whole ledger.
-func (s *Server) getCheckpoint(c *gin.Context) {
+func (s *Server) getCheckpoint(c *gin.Context) error {
 	signed, err := s.newestCheckpoint(c)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	c.JSON(http.StatusOK, s.checkpointBody(signed))
+	return nil
 }
 
 // serveCheckpoint answers the same as a signed note (C2SP tlog-tiles).
-func (s *Server) serveCheckpoint(c *gin.Context) {
+func (s *Server) serveCheckpoint(c *gin.Context) error {
 	signed, err := s.newestCheckpoint(c)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
-	c.Header("Cache-Control", "public, max-age=5")
 	c.Header("Access-Control-Allow-Origin", "*")
 	c.Data(http.StatusOK, "text/plain; charset=utf-8", signed.Note)
+	return nil
 }
 
 // newestCheckpoint signs the first one if the job has not come to that.
@@ -63,18 +60,17 @@ func (s *Server) newestCheckpoint(c *gin.Context) (transparency.Signed, error) {
 }
 
 // getOrganizationCheckpoint signs the organization's log as it is now.
-func (s *Server) getOrganizationCheckpoint(c *gin.Context) {
+func (s *Server) getOrganizationCheckpoint(c *gin.Context) error {
 	id, err := s.readableOrganization(c)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	signed, err := s.signNow(c, id.UUID)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	c.JSON(http.StatusOK, s.checkpointBody(signed))
+	return nil
 }
 
 // readableOrganization is the one in the path, if there is one that the caller
@@ -119,11 +115,10 @@ func (s *Server) signNow(c *gin.Context, log uuid.UUID) (transparency.Signed, er
 	return signed[0], nil
 }
 
-func (s *Server) addCosignature(c *gin.Context) {
+func (s *Server) addCosignature(c *gin.Context) error {
 	body, err := decode[gen.Cosignature](c)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	signed, err := s.witnesses.Accept(c.Request.Context(), body.TreeSize, body.Cosignature)
 	switch {
@@ -133,10 +128,10 @@ func (s *Server) addCosignature(c *gin.Context) {
 		err = domain.Invalid("cosignature", "must be the cosignature of a witness that this server knows, on the checkpoint of that size", nil)
 	}
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	c.JSON(http.StatusOK, s.checkpointBody(signed))
+	return nil
 }
 
 func (s *Server) checkpointBody(signed transparency.Signed) gen.Checkpoint {
@@ -152,62 +147,55 @@ func (s *Server) checkpointBody(signed transparency.Signed) gen.Checkpoint {
 }
 
 // getConsistency proves that the ledger's log extends what it was.
-func (s *Server) getConsistency(c *gin.Context) {
+func (s *Server) getConsistency(c *gin.Context) error {
 	newest, err := s.newestCheckpoint(c)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
-	s.answerConsistency(c, newest)
+	return s.answerConsistency(c, newest)
 }
 
-func (s *Server) getOrganizationConsistency(c *gin.Context) {
+func (s *Server) getOrganizationConsistency(c *gin.Context) error {
 	id, err := s.readableOrganization(c)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	newest, err := s.logs.Newest(c.Request.Context(), id.UUID, s.signer.Origin(id.UUID))
 	if errors.Is(err, transparency.ErrNoCheckpoint) {
 		err = domain.Refuse(domain.CodeNotFound, "no checkpoint of this organization has been signed yet: get one")
 	}
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
-	s.answerConsistency(c, newest)
+	return s.answerConsistency(c, newest)
 }
 
 // answerConsistency proves sizes that are within what has been signed.
-func (s *Server) answerConsistency(c *gin.Context, newest transparency.Signed) {
+func (s *Server) answerConsistency(c *gin.Context, newest transparency.Signed) error {
 	ctx := c.Request.Context()
 	from, to := sizeOf(c, "from", 1), sizeOf(c, "to", newest.Size)
 	if to > newest.Size {
-		s.fail(c, domain.Invalid("to", "must not be beyond the newest checkpoint", newest.Size))
-		return
+		return domain.Invalid("to", "must not be beyond the newest checkpoint", newest.Size)
 	}
 	if from > to {
-		s.fail(c, domain.Invalid("from", "must not be after to", to))
-		return
+		return domain.Invalid("from", "must not be after to", to)
 	}
 	fromRoot, err := s.logs.Root(ctx, newest.Log, from)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	toRoot, err := s.logs.Root(ctx, newest.Log, to)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	proof, err := s.logs.ProveConsistency(ctx, newest.Log, from, to)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	c.JSON(http.StatusOK, gen.ConsistencyProof{
 		Origin: newest.Origin, From: from, To: to, FromRoot: fromRoot.String(), ToRoot: toRoot.String(), Proof: hashTexts(proof),
 	})
+	return nil
 }
 
 // sizeOf reads a size whose bounds the OpenAPI document has checked.

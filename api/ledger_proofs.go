@@ -17,32 +17,27 @@ import (
 
 // proveEvent proves to somebody who trusts nobody that an event is in a log: by
 // its record, its place, the way up to a root, and the root's signature.
-func (s *Server) proveEvent(c *gin.Context) {
+func (s *Server) proveEvent(c *gin.Context) error {
 	event, err := s.auditEvent(c)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	if err := s.awaitLogs(c, event.Position); err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	log := logOf(c, event)
 	signed, err := s.checkpointWith(c, log, event.Position)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	ctx := c.Request.Context()
 	index, err := s.logs.Index(ctx, log, event.Position, event.Hash)
 	if err != nil {
-		s.fail(c, s.unproven(err))
-		return
+		return s.unproven(err)
 	}
 	path, err := s.logs.ProveInclusion(ctx, log, signed.Size, index)
 	if err != nil {
-		s.fail(c, s.unproven(err))
-		return
+		return s.unproven(err)
 	}
 	if c.Query("format") == "tlog-proof" {
 		proof := tlogproof.TLogProof{Index: uint64(index), Checkpoint: signed.Note, ExtraData: event.Record}
@@ -50,7 +45,7 @@ func (s *Server) proveEvent(c *gin.Context) {
 			proof.Hashes = append(proof.Hashes, hash)
 		}
 		c.Data(http.StatusOK, "text/plain; charset=utf-8", proof.Marshal())
-		return
+		return nil
 	}
 	c.JSON(http.StatusOK, gen.InclusionProof{
 		EventID:    event.EventID,
@@ -60,6 +55,7 @@ func (s *Server) proveEvent(c *gin.Context) {
 		Proof:      hashTexts(path),
 		Checkpoint: s.checkpointBody(signed),
 	})
+	return nil
 }
 
 // logOf is the log that the caller wants: the one of the event's organization,

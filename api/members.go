@@ -6,20 +6,19 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/sentryagent/agentidp/api/gen"
+	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
-func (s *Server) addMember(c *gin.Context) {
+func (s *Server) addMember(c *gin.Context) error {
 	id, err := domain.ParseOrganizationID(c.Param("orgId"))
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	body, err := decode[gen.OrganizationMemberCreate](c)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	outcome, err := s.ledger.AddMember(c.Request.Context(), s.origin(c), id, domain.AddMember{
 		Caller:  principal(c),
@@ -28,65 +27,60 @@ func (s *Server) addMember(c *gin.Context) {
 		Again:   turnAgain(c),
 	})
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
-	answer(c, http.StatusCreated, outcome.Position, memberBody(outcome.State, domain.AgentID{UUID: body.AgentID}))
+	router.Answer(c, http.StatusCreated, outcome.Position, memberBody(outcome.State, domain.AgentID{UUID: body.AgentID}))
+	return nil
 }
 
-func (s *Server) listMembers(c *gin.Context) {
+func (s *Server) listMembers(c *gin.Context) error {
 	id, err := domain.ParseOrganizationID(c.Param("orgId"))
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	if _, err := s.ledger.ReadOrganization(c.Request.Context(), principal(c), id); err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	page := pageOf(c)
 	members, err := s.queries.Members(c.Request.Context(), readmodels.InOrganization(id), id, page)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	answerList(c, page, members, func(m readmodels.Member) gen.OrganizationMember {
 		return gen.OrganizationMember{OrganizationID: id.UUID, AgentID: m.AgentID.UUID, Role: gen.MemberRole(m.Role)}
 	})
+	return nil
 }
 
-func (s *Server) changeMember(c *gin.Context) {
+func (s *Server) changeMember(c *gin.Context) error {
 	id, agent, err := memberInPath(c)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	body, err := decode[gen.OrganizationMemberUpdate](c)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	outcome, err := s.ledger.ChangeMemberRole(c.Request.Context(), s.origin(c), id,
 		domain.ChangeMemberRole{Caller: principal(c), AgentID: agent, Role: domain.Role(body.Role)})
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
-	answer(c, http.StatusOK, outcome.Position, memberBody(outcome.State, agent))
+	router.Answer(c, http.StatusOK, outcome.Position, memberBody(outcome.State, agent))
+	return nil
 }
 
-func (s *Server) removeMember(c *gin.Context) {
+func (s *Server) removeMember(c *gin.Context) error {
 	id, agent, err := memberInPath(c)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	outcome, err := s.ledger.RemoveMember(c.Request.Context(), s.origin(c), id, domain.RemoveMember{Caller: principal(c), AgentID: agent})
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
-	answer(c, http.StatusNoContent, outcome.Position, nil)
+	router.Answer(c, http.StatusNoContent, outcome.Position, nil)
+	return nil
 }
 
 func memberInPath(c *gin.Context) (id domain.OrganizationID, agent domain.AgentID, err error) {

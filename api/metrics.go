@@ -2,20 +2,18 @@ package api
 
 import (
 	"net/http"
-	"strconv"
-	"sync"
 	"time"
 
+	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
 )
 
 // metrics are the API's own; names start with agentidp_.
 type metrics struct {
-	requests       *prometheus.CounterVec
-	durations      *prometheus.HistogramVec
 	tokens         *prometheus.CounterVec
 	agents         *prometheus.CounterVec
 	authFailures   *prometheus.CounterVec
@@ -26,31 +24,10 @@ type metrics struct {
 	integrity      *prometheus.GaugeVec // without labels, so that it is not there before the first verification
 
 	delegationsCreated, delegationsVerified, delegationsRevoked prometheus.Counter
-
-	// byRoute keeps the children of a route and status, so that counting a
-	// request does not have to look labels up.
-	byRoute sync.Map // routeKey -> routeMetrics
-}
-
-type routeKey struct {
-	method, route string
-	status        int
-}
-
-type routeMetrics struct {
-	requests prometheus.Counter
-	duration prometheus.Observer
 }
 
 func newMetrics(registry prometheus.Registerer) *metrics {
 	m := &metrics{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "agentidp_http_requests_total", Help: "HTTP requests answered.",
-		}, []string{"method", "route", "status_code"}),
-		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "agentidp_http_request_duration_seconds", Help: "Time to answer an HTTP request.",
-			Buckets: []float64{.001, .0025, .005, .01, .02, .03, .05, .1, .25, .5, 1, 2.5, 5},
-		}, []string{"method", "route"}),
 		tokens: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "agentidp_tokens_issued_total", Help: "Access tokens issued, counted once under each of their scopes.",
 		}, []string{"scope"}),
@@ -83,7 +60,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 	for _, scope := range []string{scopeClient, scopeAddress, scopeToken, scopeAuthentication, scopeVerification, scopeControls, scopeCalls, scopeTokens} {
 		m.limitHits.WithLabelValues(scope) // so that each is seen at 0
 	}
-	registry.MustRegister(m.limitHits, m.requests, m.durations, m.tokens, m.agents, m.authFailures, m.rejectedTokens, m.verification, m.integrity, m.reports)
+	registry.MustRegister(m.limitHits, m.tokens, m.agents, m.authFailures, m.rejectedTokens, m.verification, m.integrity, m.reports)
 	return m
 }
 
@@ -91,23 +68,6 @@ func delegationCounter(registry prometheus.Registerer, what, help string) promet
 	counter := prometheus.NewCounter(prometheus.CounterOpts{Name: "agentidp_delegations_" + what + "_total", Help: help})
 	registry.MustRegister(counter)
 	return counter
-}
-
-func (m *metrics) observeRequest(method, route string, status int, took time.Duration) {
-	if !knownMethod(method) {
-		method = "other"
-	}
-	key := routeKey{method, route, status}
-	known, found := m.byRoute.Load(key)
-	if !found {
-		known, _ = m.byRoute.LoadOrStore(key, routeMetrics{
-			requests: m.requests.WithLabelValues(method, route, strconv.Itoa(status)),
-			duration: m.durations.WithLabelValues(method, route),
-		})
-	}
-	child, _ := known.(routeMetrics)
-	child.requests.Inc()
-	child.duration.Observe(took.Seconds())
 }
 
 func (m *metrics) countToken(scope string) {
@@ -132,18 +92,29 @@ func (m *metrics) reportIntegrity(intact bool) {
 	m.integrity.WithLabelValues().Set(value)
 }
 
+// serveMetrics lets only the configured networks read the metrics. Through a
+// proxy that is not trusted everybody would have the proxy's address, which is
+// loopback where it runs on the same machine.
+func (s *Server) serveMetrics() router.Handler {
+	metrics := MetricsHandler(s.registry)
+	return func(c *gin.Context) error {
+		from := router.CallerAddress(c)
+		if !from.Certain {
+			return domain.Refuse(domain.CodeCrossTenant,
+				"metrics are not served through a proxy that is not trusted; ask the server itself, or name the proxy in TRUSTED_PROXIES")
+		}
+		if !router.Within(from.Addr, s.options.MetricsAllow) {
+			return domain.Refuse(domain.CodeCrossTenant, "metrics are not served to this address; see METRICS_ALLOW")
+		}
+		metrics.ServeHTTP(c.Writer, c.Request)
+		return nil
+	}
+}
+
 // MetricsHandler serves a registry for Prometheus, at /metrics alone: a probe
 // that is sent here by mistake must not find a server healthy.
 func MetricsHandler(registry *prometheus.Registry) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry}))
 	return mux
-}
-
-func knownMethod(method string) bool {
-	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
-		return true
-	}
-	return false
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/ledger/revocation"
 )
@@ -16,36 +17,35 @@ const tokenTypeNone = "N_A"
 
 // refuseForeignToken is RFC 7009 section 2.1: a client ends its own tokens.
 func refuseForeignToken(c *gin.Context) {
-	answerOAuthError(c, http.StatusBadRequest, "unauthorized_client", "the token was issued to another client")
+	router.AnswerOAuthError(c, http.StatusBadRequest, "unauthorized_client", "the token was issued to another client")
 }
 
 // revokeDelegationToken ends a delegation by RFC 7009. Its token was issued to
 // the delegator, whose client alone ends it here.
-func (s *Server) revokeDelegationToken(c *gin.Context, agent domain.Agent, id domain.DelegationID) {
+func (s *Server) revokeDelegationToken(c *gin.Context, agent domain.Agent, id domain.DelegationID) error {
 	ctx := c.Request.Context()
 	delegation, err := s.ledger.Delegation(ctx, id)
 	switch {
 	case err != nil:
-		s.fail(c, err)
-		return
+		return err
 	case !delegation.Exists(): // of a ledger that was restored
 		answerRevoked(c)
-		return
+		return nil
 	case delegation.DelegatorID != agent.ID:
 		refuseForeignToken(c)
-		return
+		return nil
 	}
 	outcome, err := s.ledger.RevokeDelegation(ctx, s.clientOrigin(c, agent.ID), id, domain.RevokeDelegation{
 		Caller: domain.Caller{AgentID: agent.ID, OrganizationID: agent.OrganizationID}, Reason: "its token was revoked by the client",
 	})
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	if len(outcome.Events) > 0 {
 		s.metrics.delegationsRevoked.Inc()
 	}
 	answerRevoked(c)
+	return nil
 }
 
 // introspectDelegation tells what a delegation token gives if its delegatee

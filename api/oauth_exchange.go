@@ -43,27 +43,23 @@ type actor struct {
 // exchangeToken is the token endpoint for RFC 8693: a delegation and an access
 // token of the delegatee's own, or its client authentication, give an access
 // token that acts for the delegator.
-func (s *Server) exchangeToken(c *gin.Context) {
+func (s *Server) exchangeToken(c *gin.Context) error {
 	form := c.Request.PostForm
 	if err := checkExchange(form); err != nil {
-		s.failClient(c, err)
-		return
+		return s.refuseClient(c, err)
 	}
 	command, err := s.tokenRequest(form)
 	if err != nil {
-		s.failClient(c, err)
-		return
+		return s.refuseClient(c, err)
 	}
 	actor, err := s.actor(c)
 	if err != nil {
-		s.failClient(c, err)
-		return
+		return s.refuseClient(c, err)
 	}
 	admission := s.admission(c, actor.caller.AgentID)
 	id, err := s.usableDelegation(form.Get("subject_token"), actor.basis)
 	if err != nil {
-		s.fail(c, admission.close(c, err))
-		return
+		return admission.close(c, err)
 	}
 	origin := s.clientOrigin(c, actor.caller.AgentID)
 	origin.Causation = actor.issuance
@@ -74,16 +70,15 @@ func (s *Server) exchangeToken(c *gin.Context) {
 			Algorithm: command.Algorithm, KeyID: command.KeyID, At: command.At,
 		}, admission.take)
 	if err = admission.close(c, err); err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	response, err := s.signExchanged(exchanged, command.At.Truncate(time.Second), actor.basis)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	s.metrics.countToken(response.Scope)
 	c.JSON(http.StatusOK, response)
+	return nil
 }
 
 // checkExchange looks at what is to be exchanged before it looks at who does: a

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/ledger/revocation"
 )
@@ -35,23 +36,23 @@ type introspection struct {
 // introspectToken tells a caller about a token of its own organization, or the
 // operator about any. Callers come with a bearer token that has tokens:read or
 // authenticate as a client.
-func (s *Server) introspectToken(c *gin.Context) {
-	neverCached(c)
-	asker, ok := s.introspector(c)
-	if !ok {
-		return
+func (s *Server) introspectToken(c *gin.Context) error {
+	router.NeverCached(c)
+	asker, err := s.introspector(c)
+	if err != nil {
+		return err
 	}
 	text := c.Request.PostForm.Get("token")
 	if text == "" {
-		answerOAuthError(c, http.StatusBadRequest, "invalid_request", "token is missing")
-		return
+		router.AnswerOAuthError(c, http.StatusBadRequest, "invalid_request", "token is missing")
+		return nil
 	}
 	answer, err := s.introspect(c.Request.Context(), asker, text)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	c.JSON(http.StatusOK, answer)
+	return nil
 }
 
 // introspector is who asks about a token.
@@ -60,23 +61,23 @@ type introspector struct {
 	ownOnly bool // it may know nothing of tokens that were issued to others
 }
 
-// introspector says on whose behalf to look; when nobody's, it has answered.
-func (s *Server) introspector(c *gin.Context) (introspector, bool) {
+// introspector says on whose behalf to look.
+func (s *Server) introspector(c *gin.Context) (introspector, error) {
 	if readAuthorization(c.Request).scheme == schemeBearer {
-		if s.protect("POST /oauth2/introspect")(c); !c.IsAborted() {
-			s.limited(c)
+		err := s.protect("POST /oauth2/introspect")(c)
+		if err == nil {
+			err = s.limited(c)
 		}
-		return introspector{Caller: principal(c)}, !c.IsAborted()
+		return introspector{Caller: principal(c)}, err
 	}
 	agent, err := s.authenticateClient(c)
 	if err != nil {
-		s.failClient(c, err)
-		return introspector{}, false
+		return introspector{}, s.refuseClient(c, err)
 	}
 	return introspector{
 		Caller:  domain.Caller{AgentID: agent.ID, OrganizationID: agent.OrganizationID},
 		ownOnly: !agent.Scopes.Has(domain.ScopeTokensRead),
-	}, true
+	}, nil
 }
 
 func (s *Server) introspect(ctx context.Context, asker introspector, text string) (introspection, error) {

@@ -6,36 +6,35 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
 )
 
 // revokeToken is RFC 7009: a client ends one of its own tokens. Section 2.2:
 // tokens that are unknown, expired or revoked already are answered 200 too;
 // section 2.1: those of another client are refused.
-func (s *Server) revokeToken(c *gin.Context) {
-	neverCached(c)
+func (s *Server) revokeToken(c *gin.Context) error {
+	router.NeverCached(c)
 	agent, err := s.authenticateClient(c)
 	if err != nil {
-		s.failClient(c, err)
-		return
+		return s.refuseClient(c, err)
 	}
 	text := c.Request.PostForm.Get("token")
 	if text == "" {
-		answerOAuthError(c, http.StatusBadRequest, "invalid_request", "token is missing")
-		return
+		router.AnswerOAuthError(c, http.StatusBadRequest, "invalid_request", "token is missing")
+		return nil
 	}
 	if id, genuine := readDelegationToken(s.keys, text); genuine {
-		s.revokeDelegationToken(c, agent, id)
-		return
+		return s.revokeDelegationToken(c, agent, id)
 	}
 	token, err := s.tokens.verify(text)
 	if err != nil {
 		answerRevoked(c)
-		return
+		return nil
 	}
 	if token.agentID != agent.ID {
 		refuseForeignToken(c)
-		return
+		return nil
 	}
 	err = s.mustBeAlive(c.Request.Context(), token)
 	if err == nil {
@@ -43,10 +42,10 @@ func (s *Server) revokeToken(c *gin.Context) {
 		err = s.ledger.RevokeToken(c.Request.Context(), s.clientOrigin(c, agent.ID), agent.ID, command)
 	}
 	if err != nil && !errors.Is(err, errRevoked) {
-		s.fail(c, err)
-		return
+		return err
 	}
 	answerRevoked(c)
+	return nil
 }
 
 // answerRevoked says nothing, as an empty JSON object: RFC 7009 section 2.2

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/ledger"
 )
@@ -32,36 +33,32 @@ type tokenResponse struct {
 // issueToken is the token endpoint: the client credentials of RFC 6749 section
 // 4.4, and the token exchange of RFC 8693. The token is signed only after its
 // issuance is durable in the ledger.
-func (s *Server) issueToken(c *gin.Context) {
-	neverCached(c)
+func (s *Server) issueToken(c *gin.Context) error {
+	router.NeverCached(c)
 	if s.options.Delegation && c.Request.PostForm.Get("grant_type") == grantTokenExchange {
-		s.exchangeToken(c)
-		return
+		return s.exchangeToken(c)
 	}
 	command, err := s.tokenRequest(c.Request.PostForm)
 	if err != nil {
-		s.failClient(c, err)
-		return
+		return s.refuseClient(c, err)
 	}
 	who, err := s.identifyClient(c)
 	if err != nil {
-		s.failClient(c, s.recordFailure(c, who.agentID, err))
-		return
+		return s.refuseClient(c, s.recordFailure(c, who.agentID, err))
 	}
 	command.Proof = who.proof
 	admission := s.admission(c, who.agentID)
 	issued, err := s.ledger.IssueToken(c.Request.Context(), s.clientOrigin(c, who.agentID), who.agentID, command, admission.take)
 	if err = admission.close(c, err); err != nil {
-		s.failClient(c, s.recordFailure(c, who.agentID, err))
-		return
+		return s.refuseClient(c, s.recordFailure(c, who.agentID, err))
 	}
 	response, err := s.signTokens(issued, c.Request.PostForm.Get("nonce"))
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	s.metrics.countToken(response.Scope)
 	c.JSON(http.StatusOK, response)
+	return nil
 }
 
 // tokenRequest reads what is asked for, whoever asks.
@@ -102,7 +99,7 @@ func (s *Server) grants() []string {
 // clientOrigin names the client as the actor: it has authenticated by the time
 // the event is stored.
 func (s *Server) clientOrigin(c *gin.Context, id domain.AgentID) ledger.Origin {
-	return ledger.Origin{Actor: ledger.Actor{Kind: "agent", ID: id.String()}, Request: s.requestRecord(c)}
+	return ledger.Origin{Actor: ledger.Actor{Kind: "agent", ID: id.String()}, Request: router.Record(c)}
 }
 
 func (s *Server) signTokens(issuance ledger.Issued, nonce string) (tokenResponse, error) {

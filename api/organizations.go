@@ -7,15 +7,15 @@ import (
 	"github.com/oapi-codegen/nullable"
 
 	"github.com/sentryagent/agentidp/api/gen"
+	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
-func (s *Server) createOrganization(c *gin.Context) {
+func (s *Server) createOrganization(c *gin.Context) error {
 	body, err := decode[gen.OrganizationCreate](c)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	id := domain.OrganizationID{UUID: newID(c)}
 	outcome, err := s.ledger.CreateOrganization(c.Request.Context(), s.origin(c), domain.CreateOrganization{
@@ -30,47 +30,44 @@ func (s *Server) createOrganization(c *gin.Context) {
 		MaxTokensPerMonth: limitOf(body.MaxTokensPerMonth),
 	})
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	c.Header("Location", c.Request.URL.Path+"/"+id.String())
-	answer(c, http.StatusCreated, outcome.Position, organizationBody(outcome.State))
+	router.Answer(c, http.StatusCreated, outcome.Position, organizationBody(outcome.State))
+	return nil
 }
 
-func (s *Server) listOrganizations(c *gin.Context) {
+func (s *Server) listOrganizations(c *gin.Context) error {
 	page := pageOf(c)
 	organizations, err := s.queries.Organizations(c.Request.Context(), tenantOf(principal(c)), readmodels.OrganizationFilter{Page: page})
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	answerList(c, page, organizations, shownOrganizationBody)
+	return nil
 }
 
-func (s *Server) getOrganization(c *gin.Context) {
+func (s *Server) getOrganization(c *gin.Context) error {
 	id, err := domain.ParseOrganizationID(c.Param("orgId"))
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	organization, err := s.ledger.ReadOrganization(c.Request.Context(), principal(c), id)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	c.JSON(http.StatusOK, organizationBody(organization))
+	return nil
 }
 
-func (s *Server) updateOrganization(c *gin.Context) {
+func (s *Server) updateOrganization(c *gin.Context) error {
 	id, err := domain.ParseOrganizationID(c.Param("orgId"))
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	body, err := decode[gen.OrganizationUpdate](c)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	outcome, err := s.ledger.UpdateOrganization(c.Request.Context(), s.origin(c), id, domain.UpdateOrganization{
 		Caller:            principal(c),
@@ -84,25 +81,24 @@ func (s *Server) updateOrganization(c *gin.Context) {
 		Reason:            valueOf(body.Reason),
 	})
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	s.quota.recount(c.Request.Context(), id)
-	answer(c, http.StatusOK, outcome.Position, organizationBody(outcome.State))
+	router.Answer(c, http.StatusOK, outcome.Position, organizationBody(outcome.State))
+	return nil
 }
 
-func (s *Server) deleteOrganization(c *gin.Context) {
+func (s *Server) deleteOrganization(c *gin.Context) error {
 	id, err := domain.ParseOrganizationID(c.Param("orgId"))
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	outcome, err := s.ledger.DeleteOrganization(c.Request.Context(), s.origin(c), id, domain.DeleteOrganization{Caller: principal(c)})
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
-	answer(c, http.StatusNoContent, outcome.Position, nil)
+	router.Answer(c, http.StatusNoContent, outcome.Position, nil)
+	return nil
 }
 
 func organizationBody(o domain.Organization) gen.Organization {

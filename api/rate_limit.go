@@ -11,6 +11,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/sentryagent/agentidp/api/limits"
+	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
 )
 
@@ -51,10 +52,8 @@ const admittedKey = "admitted"
 
 // limited counts the request of the caller that protect has verified, or ends
 // it with 429.
-func (s *Server) limited(c *gin.Context) {
-	if err := s.admit(c, principal(c)); err != nil {
-		s.fail(c, err)
-	}
+func (s *Server) limited(c *gin.Context) error {
+	return s.admit(c, principal(c))
 }
 
 // admit counts a request of a verified caller: for the rate of its client and
@@ -105,28 +104,24 @@ func (s *Server) window(key string, most int, span time.Duration) []limits.Windo
 
 // limitVerification lets an organization verify its ledger 30 times a minute:
 // more agents get it no more verifications. It is one of the client's as well.
-func (s *Server) limitVerification(c *gin.Context) {
+func (s *Server) limitVerification(c *gin.Context) error {
 	key := "rate:verification:organization:" + principal(c).OrganizationID.String()
-	s.limitReplay(c, s.window(key, maxVerifications, verificationWindow)...)
+	return s.limitReplay(c, s.window(key, maxVerifications, verificationWindow)...)
 }
 
 // limitStates lets a client ask 30 times a minute who somebody was,
 // verifications included.
-func (s *Server) limitStates(c *gin.Context) { s.limitReplay(c) }
+func (s *Server) limitStates(c *gin.Context) error { return s.limitReplay(c) }
 
-func (s *Server) limitReplay(c *gin.Context, also ...limits.Window) {
+func (s *Server) limitReplay(c *gin.Context, also ...limits.Window) error {
 	windows := s.window("rate:verification:"+principal(c).AgentID.String(), maxVerifications, verificationWindow)
-	if err := s.take(c, scopeVerification, append(windows, also...)); err != nil {
-		s.fail(c, err)
-	}
+	return s.take(c, scopeVerification, append(windows, also...))
 }
 
 // limitControls lets an address read the controls 120 times a minute.
-func (s *Server) limitControls(c *gin.Context) {
+func (s *Server) limitControls(c *gin.Context) error {
 	c.Set(admittedKey, true)
-	if err := s.take(c, scopeControls, s.window("rate:controls:"+s.addressOf(c), maxControlReads, controlsWindow)); err != nil {
-		s.fail(c, err)
-	}
+	return s.take(c, scopeControls, s.window("rate:controls:"+s.addressOf(c), maxControlReads, controlsWindow))
 }
 
 func (s *Server) take(c *gin.Context, scope string, windows []limits.Window) error {
@@ -181,19 +176,17 @@ func isLimited(pattern string) bool {
 
 func isCallersFault(err error) bool {
 	var refusal *domain.Error
-	var failure *domain.AuthError
-	var protocol *protocolError
 	if errors.As(err, &refusal) {
-		return statusOf(refusal.Code) < http.StatusTooManyRequests
+		return router.StatusOf(refusal.Code) < http.StatusTooManyRequests
 	}
-	return errors.As(err, &failure) || errors.As(err, &protocol)
+	return errors.As(err, new(*router.OAuthError))
 }
 
 // addressOf is what stands for a caller that is not known otherwise. Whoever
 // has an IPv6 address has a /64 of them.
 func (s *Server) addressOf(c *gin.Context) string {
 	const ipv6Site = 64
-	address := s.callerOf(c.Request).address
+	address := router.CallerAddress(c).Addr
 	if !address.IsValid() {
 		return "unknown"
 	}
@@ -208,17 +201,17 @@ func announce(c *gin.Context, window limits.Window, state limits.State) {
 	header := c.Writer.Header()
 	header.Set("X-RateLimit-Limit", strconv.Itoa(window.Max))
 	header.Set("X-RateLimit-Remaining", strconv.Itoa(max(0, window.Max-state.Count)))
-	header.Set("X-RateLimit-Reset", strconv.FormatInt(ceilSeconds(time.Duration(state.Frees.UnixNano())), 10))
+	header.Set("X-RateLimit-Reset", strconv.FormatInt(router.CeilSeconds(time.Duration(state.Frees.UnixNano())), 10))
 }
 
 func (s *Server) tooFast(scope string, window limits.Window, state limits.State) error {
 	s.metrics.limitHits.WithLabelValues(scope).Inc()
-	return domain.Refuse(codeRateLimit, "too many requests; slow down").
-		With("limit", window.Max).With("windowMs", window.Span.Milliseconds()).With(detailResetAt, state.Frees.UTC())
+	return domain.Refuse(router.CodeRateLimit, "too many requests; slow down").
+		With("limit", window.Max).With("windowMs", window.Span.Milliseconds()).With(router.DetailResetAt, state.Frees.UTC())
 }
 
 func usedUp(m *metrics, scope, what string, tier domain.Tier, counter limits.Counter, count int) error {
 	m.limitHits.WithLabelValues(scope).Inc()
 	return domain.Refuse(domain.CodeTierLimit, "the organization has %s", what).
-		With("tier", tier).With("limit", counter.Max).With("current", count).With(detailResetAt, counter.Ends)
+		With("tier", tier).With("limit", counter.Max).With("current", count).With(router.DetailResetAt, counter.Ends)
 }

@@ -1,71 +1,54 @@
 package api
 
 import (
-	"fmt"
 	"net/http"
 
-	"github.com/gin-gonic/gin"
-
-	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/api/router"
 )
 
-// route is one operation of the OpenAPI document.
-type route struct {
-	method string
-	path   string // as in the document, with {parameters}
-	// steps come between the checks that every request goes through and the
-	// handler.
-	steps   []gin.HandlerFunc
-	handler gin.HandlerFunc
-	open    bool // to everybody; otherwise a bearer token is needed
-}
+func (s *Server) routes() ([]router.Route, error) {
+	routes := []router.Route{
+		{Method: http.MethodPost, Path: "/api/v1/organizations", Repeat: router.Once, Handler: s.createOrganization},
+		{Method: http.MethodGet, Path: "/api/v1/organizations", Read: router.AtPosition, Handler: s.listOrganizations},
+		{Method: http.MethodGet, Path: "/api/v1/organizations/{orgId}", Read: router.AtPosition, Handler: s.getOrganization},
+		{Method: http.MethodPatch, Path: "/api/v1/organizations/{orgId}", Handler: s.updateOrganization},
+		{Method: http.MethodDelete, Path: "/api/v1/organizations/{orgId}", Handler: s.deleteOrganization},
+		{Method: http.MethodPost, Path: "/api/v1/organizations/{orgId}/members", Repeat: router.Once, Handler: s.addMember},
+		{Method: http.MethodGet, Path: "/api/v1/organizations/{orgId}/members", Read: router.AtPosition, Handler: s.listMembers},
+		{Method: http.MethodPut, Path: "/api/v1/organizations/{orgId}/members/{agentId}", Handler: s.changeMember},
+		{Method: http.MethodDelete, Path: "/api/v1/organizations/{orgId}/members/{agentId}", Handler: s.removeMember},
+		{Method: http.MethodPut, Path: "/api/v1/organizations/{orgId}/tier", Handler: s.changeTier},
+		{Method: http.MethodGet, Path: "/api/v1/tiers/status", Read: router.AtPosition, Handler: s.tierStatus},
 
-func (s *Server) routes() ([]route, error) {
-	once, onceSecret := []gin.HandlerFunc{s.idempotent}, []gin.HandlerFunc{s.idempotentSecret}
-	read, audited := []gin.HandlerFunc{s.atLeast}, []gin.HandlerFunc{s.atLeast, s.atHead}
-	routes := []route{
-		{http.MethodPost, "/api/v1/organizations", once, s.createOrganization, false},
-		{http.MethodGet, "/api/v1/organizations", read, s.listOrganizations, false},
-		{http.MethodGet, "/api/v1/organizations/{orgId}", read, s.getOrganization, false},
-		{http.MethodPatch, "/api/v1/organizations/{orgId}", nil, s.updateOrganization, false},
-		{http.MethodDelete, "/api/v1/organizations/{orgId}", nil, s.deleteOrganization, false},
-		{http.MethodPost, "/api/v1/organizations/{orgId}/members", once, s.addMember, false},
-		{http.MethodGet, "/api/v1/organizations/{orgId}/members", read, s.listMembers, false},
-		{http.MethodPut, "/api/v1/organizations/{orgId}/members/{agentId}", nil, s.changeMember, false},
-		{http.MethodDelete, "/api/v1/organizations/{orgId}/members/{agentId}", nil, s.removeMember, false},
-		{http.MethodPut, "/api/v1/organizations/{orgId}/tier", nil, s.changeTier, false},
-		{http.MethodGet, "/api/v1/tiers/status", read, s.tierStatus, false},
+		{Method: http.MethodPost, Path: "/api/v1/agents", Repeat: router.Once, Handler: s.registerAgent},
+		{Method: http.MethodGet, Path: "/api/v1/agents", Read: router.AtPosition, Handler: s.listAgents},
+		{Method: http.MethodGet, Path: "/api/v1/agents/{agentId}", Read: router.AtPosition, Handler: s.getAgent},
+		{Method: http.MethodPatch, Path: "/api/v1/agents/{agentId}", Handler: s.updateAgent},
+		{Method: http.MethodDelete, Path: "/api/v1/agents/{agentId}", Handler: s.decommissionAgent},
 
-		{http.MethodPost, "/api/v1/agents", once, s.registerAgent, false},
-		{http.MethodGet, "/api/v1/agents", read, s.listAgents, false},
-		{http.MethodGet, "/api/v1/agents/{agentId}", read, s.getAgent, false},
-		{http.MethodPatch, "/api/v1/agents/{agentId}", nil, s.updateAgent, false},
-		{http.MethodDelete, "/api/v1/agents/{agentId}", nil, s.decommissionAgent, false},
+		{Method: http.MethodPost, Path: "/api/v1/agents/{agentId}/credentials", Repeat: router.OnceSecret, Handler: s.generateCredential},
+		{Method: http.MethodGet, Path: "/api/v1/agents/{agentId}/credentials", Read: router.AtPosition, Handler: s.listCredentials},
+		{Method: http.MethodPost, Path: "/api/v1/agents/{agentId}/credentials/rotate", Repeat: router.OnceSecret, Handler: s.rotateCredential},
+		{Method: http.MethodPost, Path: "/api/v1/agents/{agentId}/credentials/{credentialId}/rotate", Repeat: router.OnceSecret, Handler: s.rotateCredential},
+		{Method: http.MethodDelete, Path: "/api/v1/agents/{agentId}/credentials/{credentialId}", Handler: s.revokeCredential},
 
-		{http.MethodPost, "/api/v1/agents/{agentId}/credentials", onceSecret, s.generateCredential, false},
-		{http.MethodGet, "/api/v1/agents/{agentId}/credentials", read, s.listCredentials, false},
-		{http.MethodPost, "/api/v1/agents/{agentId}/credentials/rotate", onceSecret, s.rotateCredential, false},
-		{http.MethodPost, "/api/v1/agents/{agentId}/credentials/{credentialId}/rotate", onceSecret, s.rotateCredential, false},
-		{http.MethodDelete, "/api/v1/agents/{agentId}/credentials/{credentialId}", nil, s.revokeCredential, false},
+		{Method: http.MethodGet, Path: "/api/v1/audit", Read: router.AtHead, Handler: s.listAuditEvents},
+		{Method: http.MethodGet, Path: "/api/v1/audit/verify", Limit: router.Verifications, Handler: s.verifyAudit},
+		{Method: http.MethodGet, Path: "/api/v1/audit/{eventId}", Read: router.AtHead, Handler: s.getAuditEvent},
+		{Method: http.MethodGet, Path: "/api/v1/audit/state/{agentId}", Limit: router.States, Handler: s.getAgentState},
 
-		{http.MethodGet, "/api/v1/audit", audited, s.listAuditEvents, false},
-		{http.MethodGet, "/api/v1/audit/verify", []gin.HandlerFunc{s.limitVerification}, s.verifyAudit, false},
-		{http.MethodGet, "/api/v1/audit/{eventId}", audited, s.getAuditEvent, false},
-		{http.MethodGet, "/api/v1/audit/state/{agentId}", []gin.HandlerFunc{s.limitStates}, s.getAgentState, false},
+		{Method: http.MethodGet, Path: authorizePath, Access: router.Open, Handler: s.authorize},
+		{Method: http.MethodPost, Path: authorizePath, Access: router.Open, Handler: s.authorize},
+		{Method: http.MethodPost, Path: tokenPath, Access: router.Open, Handler: s.issueToken},
+		{Method: http.MethodPost, Path: "/api/v1/token", Access: router.Open, Handler: s.issueToken},
+		{Method: http.MethodPost, Path: introspectPath, Access: router.Open, Handler: s.introspectToken},
+		{Method: http.MethodPost, Path: "/api/v1/token/introspect", Access: router.Open, Handler: s.introspectToken},
+		{Method: http.MethodPost, Path: revokePath, Access: router.Open, Handler: s.revokeToken},
+		{Method: http.MethodPost, Path: "/api/v1/token/revoke", Access: router.Open, Handler: s.revokeToken},
 
-		{http.MethodGet, authorizePath, nil, s.authorize, true},
-		{http.MethodPost, authorizePath, nil, s.authorize, true},
-		{http.MethodPost, tokenPath, nil, s.issueToken, true},
-		{http.MethodPost, "/api/v1/token", nil, s.issueToken, true},
-		{http.MethodPost, introspectPath, nil, s.introspectToken, true},
-		{http.MethodPost, "/api/v1/token/introspect", nil, s.introspectToken, true},
-		{http.MethodPost, revokePath, nil, s.revokeToken, true},
-		{http.MethodPost, "/api/v1/token/revoke", nil, s.revokeToken, true},
-
-		{http.MethodGet, "/health", nil, s.health, true},
-		{http.MethodGet, "/health/live", nil, s.alive, true},
-		{http.MethodGet, "/health/detailed", nil, s.detailedHealth, true},
-		{http.MethodGet, "/openapi.json", nil, s.spec.ServeDocument, true},
+		{Method: http.MethodGet, Path: "/health", Access: router.Open, Cache: "no-store", Handler: s.health},
+		{Method: http.MethodGet, Path: "/health/live", Access: router.Open, Cache: "no-store", Handler: s.alive},
+		{Method: http.MethodGet, Path: "/health/detailed", Access: router.Open, Cache: "no-store", Handler: s.detailedHealth},
 	}
 	for path, document := range map[string]any{
 		openIDConfigurationPath: s.metadata(),
@@ -73,48 +56,17 @@ func (s *Server) routes() ([]route, error) {
 		jwksPath:                s.keys.JWKS(),
 		resourceMetadataPath:    s.resourceMetadata(),
 	} {
-		handler, err := published(document)
+		route, err := published(path, document)
 		if err != nil {
 			return nil, err
 		}
-		routes = append(routes, route{http.MethodGet, path, nil, handler, true})
+		routes = append(routes, route)
 	}
-	for _, more := range [][]route{s.delegationRoutes(), s.ledgerRoutes(), s.complianceRoutes()} {
+	for _, more := range [][]router.Route{s.delegationRoutes(), s.ledgerRoutes(), s.complianceRoutes(), s.docs.Routes()} {
 		routes = append(routes, more...)
 	}
-	notFound := func(c *gin.Context) {
-		s.fail(c, domain.Refuse(domain.CodeNotFound, "there is nothing at this path; see /docs"))
-	}
-	routes = append(routes,
-		route{http.MethodGet, "/docs", nil, s.docs.ServePage, true},
-		route{http.MethodGet, "/docs/{asset}", nil, s.docs.ServeAsset(notFound), true},
-	)
 	if !s.options.MetricsElsewhere {
-		routes = append(routes, route{http.MethodGet, "/metrics", []gin.HandlerFunc{s.allowMetrics}, gin.WrapH(MetricsHandler(s.registry)), true})
+		routes = append(routes, router.Route{Method: http.MethodGet, Path: "/metrics", Access: router.Open, Handler: s.serveMetrics()})
 	}
 	return routes, nil
-}
-
-// register puts the routes on the engine: who may and how often, then what is
-// well-formed, then what it does. A protected route that the policy has no rule for would
-// be open to nobody, so it is an error here.
-func (s *Server) register() error {
-	routes, err := s.routes()
-	if err != nil {
-		return err
-	}
-	valid := s.spec.Middleware(s.rejectRequest)
-	for _, r := range routes {
-		var chain []gin.HandlerFunc
-		if !r.open {
-			endpoint := r.method + " " + r.path
-			if !s.policy.Lists(endpoint) {
-				return fmt.Errorf("the policy has no rule for %s", endpoint)
-			}
-			chain = append(chain, s.protect(endpoint), s.limited, s.upToDate)
-		}
-		chain = append(append(append(chain, valid), r.steps...), r.handler)
-		s.engine.Handle(r.method, ginPattern(r.path), chain...)
-	}
-	return nil
 }

@@ -2,21 +2,23 @@ package api
 
 import (
 	"context"
+	_ "embed"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/gin-gonic/gin"
 	"github.com/go-jose/go-jose/v4"
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/sentryagent/agentidp/api/limits"
+	"github.com/sentryagent/agentidp/api/openapi"
 	"github.com/sentryagent/agentidp/api/policy"
+	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/internal/keyring"
 	"github.com/sentryagent/agentidp/ledger"
@@ -27,6 +29,9 @@ import (
 	"github.com/sentryagent/agentidp/replay/history"
 	"github.com/sentryagent/agentidp/replay/verify"
 )
+
+//go:embed openapi.yaml
+var description []byte
 
 // Options are the API's settings.
 type Options struct {
@@ -102,19 +107,14 @@ type Server struct {
 	redis       *redis.Client
 	registry    *prometheus.Registry
 	metrics     *metrics
-	schema      schemaFault
 	logger      *slog.Logger
-	spec        *Spec
 	docs        *Docs
-	aliases     map[string]string                   // see metadataAliases
 	clientKeys  *lru.Cache[string, jose.JSONWebKey] // by their JWK, see clientKey
-	engine      *gin.Engine
+	router      *router.Router
 
 	verifications *verifications
-	turns         *turns // of readers of history
-	trailTurns    *turns // of readers of the trail
-	proxyWarning  sync.Once
-	draining      atomic.Bool  // see Drain
+	turns         *turns       // of readers of history
+	trailTurns    *turns       // of readers of the trail
 	unguarded     atomic.Int64 // see ReportUnguarded
 	interfered    atomic.Int64 // see ReportInterfered
 	probes        probes
@@ -122,7 +122,7 @@ type Server struct {
 
 // Drain has /health say that this server is about to stop, and answers ask
 // clients to come back by another connection. Requests are answered as before.
-func (s *Server) Drain() { s.draining.Store(true) }
+func (s *Server) Drain() { s.router.Drain() }
 
 // New puts the API together. It fails when the OpenAPI document, the policy
 // and the routes do not fit each other.
@@ -134,11 +134,11 @@ func New(parts Parts, options Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	spec, err := LoadSpecFor(options.PublicURL)
+	spec, err := openapi.Load(description, options.PublicURL)
 	if err != nil {
 		return nil, err
 	}
-	docs, err := LoadDocs()
+	docs, err := LoadDocs(spec.Published())
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +168,6 @@ func New(parts Parts, options Options) (*Server, error) {
 		registry:    parts.Registry,
 		metrics:     newMetrics(parts.Registry),
 		logger:      parts.Logger,
-		spec:        spec,
 		docs:        docs,
 
 		verifications: newVerifications(parts.Verifier, options.Now),
@@ -186,44 +185,39 @@ func New(parts Parts, options Options) (*Server, error) {
 		}
 		return 0
 	}))
-	s.aliases = s.metadataAliases()
 	const rememberedKeys = 4096
 	if s.clientKeys, err = lru.New[string, jose.JSONWebKey](rememberedKeys); err != nil {
 		return nil, err
 	}
-	return s, s.buildRoutes()
+	return s, s.addRoutes(spec)
 }
 
-// ServeHTTP implements [http.Handler]. HEAD is answered as GET is, and net/http
-// leaves the body out (RFC 9110 section 9.3.2).
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method == http.MethodHead {
-		r = r.WithContext(r.Context()) // a copy: net/http still has to know
-		r.Method = http.MethodGet
-	}
-	if path, isAlias := s.aliases[r.URL.Path]; isAlias {
-		to := *r.URL
-		to.Path, to.RawPath = path, ""
-		r = r.WithContext(r.Context())
-		r.URL = &to
-	}
-	s.engine.ServeHTTP(w, r)
-}
+// ServeHTTP implements [http.Handler].
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.router.ServeHTTP(w, r) }
 
-func (s *Server) buildRoutes() error {
-	gin.SetMode(gin.ReleaseMode)
-	engine := gin.New()
-	engine.HandleMethodNotAllowed = true
-	engine.RedirectTrailingSlash = false
-	engine.ContextWithFallback = true
-	engine.ForwardedByClientIP = false // callerOf is the judge of addresses
-	engine.Use(withRequestID, s.leaving, s.observed, s.warnOfProxy, s.withSecurityHeaders, s.cors)
-	engine.NoRoute(func(c *gin.Context) {
-		s.fail(c, domain.Refuse(domain.CodeNotFound, "there is nothing at this path; see /docs"))
+// addRoutes says what stands behind the rows of the routes.
+func (s *Server) addRoutes(spec *openapi.Spec) error {
+	s.router = router.New(router.Options{
+		CORSOrigins: s.options.CORSOrigins, TrustedProxies: s.options.TrustedProxies, HSTS: s.options.HSTS,
+		Now: s.now, Logger: s.logger, Registry: s.registry, Refusing: s.limitUnadmitted,
+	}, router.Steps{
+		Authenticate: func(endpoint string) (router.Step, error) {
+			if !s.policy.Lists(endpoint) { // it would be open to nobody
+				return nil, fmt.Errorf("the policy has no rule for %s", endpoint)
+			}
+			return s.protect(endpoint), nil
+		},
+		Admit: s.limited, Current: s.upToDate, Validate: spec.Check,
+		Limits: map[router.Limit]router.Step{
+			router.Verifications: s.limitVerification, router.States: s.limitStates, router.Controls: s.limitControls, router.LogReads: s.limitFollower,
+		},
+		Reads:   map[router.Read][]router.Step{router.AtPosition: {s.atLeast}, router.AtHead: {s.atLeast, s.atHead}},
+		Repeats: map[router.Repeat]router.Step{router.Once: s.idempotent, router.OnceSecret: s.idempotentSecret},
 	})
-	engine.NoMethod(func(c *gin.Context) { // gin has set Allow
-		s.fail(c, domain.Refuse(codeMethodNotAllowed, "this path does not know the method %s", c.Request.Method))
-	})
-	s.engine = engine
-	return s.register()
+	s.router.Alias(s.metadataAliases())
+	routes, err := s.routes()
+	if err != nil {
+		return err
+	}
+	return s.router.Add(routes...)
 }

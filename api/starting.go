@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/sentryagent/agentidp/api/gen"
+	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/api/timestamp"
-	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/ledger"
 )
 
@@ -38,12 +38,9 @@ func (s Starting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case path == "/health" && r.Method == http.MethodGet:
 		w.Header().Set("Retry-After", "1")
 		answerPlainly(w, http.StatusServiceUnavailable, s.health(r.Context()))
-	case isOAuthPath(path):
-		w.Header().Set("Retry-After", "1")
-		answerPlainly(w, http.StatusServiceUnavailable, oauthError{"temporarily_unavailable", "this server is starting; /health tells how far it is"})
 	default:
 		w.Header().Set("Retry-After", "1")
-		answerPlainly(w, http.StatusServiceUnavailable, restError{Code: domain.CodeUnavailable, Message: "this server is starting; /health tells how far it is"})
+		answerPlainly(w, http.StatusServiceUnavailable, router.UnavailableBody(path, "this server is starting; /health tells how far it is"))
 	}
 }
 

@@ -10,59 +10,54 @@ import (
 
 	"github.com/sentryagent/agentidp/api/gen"
 	"github.com/sentryagent/agentidp/api/limits"
+	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
-func (s *Server) changeTier(c *gin.Context) {
+func (s *Server) changeTier(c *gin.Context) error {
 	id, err := domain.ParseOrganizationID(c.Param("orgId"))
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	body, err := decode[gen.TierChange](c)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	outcome, err := s.ledger.ChangeTier(c.Request.Context(), s.origin(c), id, domain.ChangeTier{
 		Caller: principal(c), Tier: domain.Tier(body.Tier), Reason: body.Reason,
 	})
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	s.quota.recount(c.Request.Context(), id)
-	answer(c, http.StatusOK, outcome.Position, organizationBody(outcome.State))
+	router.Answer(c, http.StatusOK, outcome.Position, organizationBody(outcome.State))
+	return nil
 }
 
 // tierStatus answers with the ledger's own figures, but for the calls, of
 // which there are no events.
-func (s *Server) tierStatus(c *gin.Context) {
+func (s *Server) tierStatus(c *gin.Context) error {
 	ctx := c.Request.Context()
 	id, err := s.namedOrganization(c)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	standing, _ := s.revocations.Latest().Standing(id)
 	agents, err := s.ledger.SeatsTaken(ctx, id)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	_, today, resetAt := day(s.now())
 	tokens, err := s.tokensOn(ctx, id, today)
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	calls, err := s.limiter.Take(ctx, limits.Demand{
 		Counters: []limits.Counter{s.quota.calls(id, standing.Limits)}, Look: true,
 	})
 	if err != nil {
-		s.fail(c, err)
-		return
+		return err
 	}
 	c.JSON(http.StatusOK, gen.TierStatus{
 		Tier: gen.Tier(standing.Tier),
@@ -74,6 +69,7 @@ func (s *Server) tierStatus(c *gin.Context) {
 		Usage:   gen.TierUsage{AgentCount: int64(agents), CallsToday: int64(calls.Counts[0]), TokensToday: tokens},
 		ResetAt: timestampOf(resetAt),
 	})
+	return nil
 }
 
 // tokensOn counts the tokens of a day with all that were in the ledger when it

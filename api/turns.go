@@ -7,6 +7,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
 )
 
@@ -89,7 +90,7 @@ func (t *turns) take(ctx context.Context, organization domain.OrganizationID) (r
 		}, nil
 	case <-patience.C:
 		err = domain.Refuse(domain.CodeUnavailable, "this server reads history for others already; try again when Retry-After says").
-			With(detailResetAt, t.now().Add(t.wait).UTC())
+			With(router.DetailResetAt, t.now().Add(t.wait).UTC())
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
@@ -122,6 +123,6 @@ func (t *turns) leave(organization domain.OrganizationID, own *readers) {
 }
 
 func (t *turns) ownBound() error {
-	return domain.Refuse(codeRateLimit, "the organization reads so much history already; try again when Retry-After says").
-		With(detailResetAt, t.now().Add(t.wait).UTC())
+	return domain.Refuse(router.CodeRateLimit, "the organization reads so much history already; try again when Retry-After says").
+		With(router.DetailResetAt, t.now().Add(t.wait).UTC())
 }

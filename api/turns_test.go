@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
 )
 
@@ -30,7 +31,7 @@ func TestSlowReadersTakeTurns(t *testing.T) {
 					t.Errorf("a reader heard after %s", took)
 				}
 				if err != nil {
-					if refusal, ok := errors.AsType[*domain.Error](err); !ok || refusal.Code != codeRateLimit || refusal.Details[detailResetAt] == nil {
+					if refusal, ok := errors.AsType[*domain.Error](err); !ok || refusal.Code != router.CodeRateLimit || refusal.Details[router.DetailResetAt] == nil {
 						t.Errorf("take = %v, want a refusal that says when to come again", err)
 					}
 					refused.Add(1)

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/replay/verify"
 )
@@ -83,8 +84,8 @@ func (v *verifications) join(ctx context.Context, of verified) (*verificationRun
 	defer v.mu.Unlock()
 	run, running := v.runs[of.scope.Organization]
 	if running && run.of != of {
-		return nil, domain.Refuse(codeRateLimit, "another part is being verified for the organization; try again when Retry-After says").
-			With(detailResetAt, v.now().Add(verificationPause).UTC())
+		return nil, domain.Refuse(router.CodeRateLimit, "another part is being verified for the organization; try again when Retry-After says").
+			With(router.DetailResetAt, v.now().Add(verificationPause).UTC())
 	}
 	if !running {
 		background, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -137,6 +138,6 @@ func (v *verifications) take(ctx context.Context, of verified) (verify.Report, e
 	case <-patience.C:
 		return verify.Report{}, domain.Refuse(domain.CodeUnavailable,
 			"this server is verifying for others already; try again when Retry-After says").
-			With(detailResetAt, v.now().Add(verificationPause).UTC())
+			With(router.DetailResetAt, v.now().Add(verificationPause).UTC())
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/replay/verify"
 )
@@ -94,7 +95,7 @@ func TestOneOrganizationVerifiesOneThingAtATime(t *testing.T) {
 	<-v.begun
 	since := tenant
 	since.scope.From = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
-	if err := <-v.ask(t.Context(), since); !errors.Is(err, &domain.Error{Code: codeRateLimit}) {
+	if err := <-v.ask(t.Context(), since); !errors.Is(err, &domain.Error{Code: router.CodeRateLimit}) {
 		t.Errorf("another part meanwhile: %v, want to be asked to come again", err)
 	}
 	v.release <- verify.Report{}

@@ -3,11 +3,11 @@ package api
 import (
 	"encoding/json"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
 )
 
@@ -16,11 +16,10 @@ const (
 	introspectPath = "/oauth2/introspect"
 	revokePath     = "/oauth2/revoke"
 
-	wellKnown               = "/.well-known/"
-	openIDConfigurationPath = wellKnown + "openid-configuration"
-	serverMetadataPath      = wellKnown + "oauth-authorization-server"
-	resourceMetadataPath    = wellKnown + "oauth-protected-resource"
-	jwksPath                = wellKnown + "jwks.json"
+	openIDConfigurationPath = router.WellKnown + "openid-configuration"
+	serverMetadataPath      = router.WellKnown + "oauth-authorization-server"
+	resourceMetadataPath    = router.WellKnown + "oauth-protected-resource"
+	jwksPath                = router.WellKnown + "jwks.json"
 )
 
 // serverMetadata is RFC 8414 section 2 and OpenID Connect Discovery section 3.
@@ -138,15 +137,15 @@ func splitURL(absolute string) (origin, path string) {
 	return scheme + "://" + host, path
 }
 
-// published serves a document that stays the same while the server runs.
-func published(document any) (gin.HandlerFunc, error) {
-	const maxAge = 300 // seconds; a new signing key is published longer than this before its first use
+// published serves a document that stays the same while the server runs. A new
+// signing key is published longer than five minutes before its first use.
+func published(path string, document any) (router.Route, error) {
 	body, err := json.Marshal(document)
 	if err != nil {
-		return nil, err
+		return router.Route{}, err
 	}
-	return func(c *gin.Context) {
-		c.Header("Cache-Control", "public, max-age="+strconv.Itoa(maxAge))
+	return router.Route{Method: http.MethodGet, Path: path, Access: router.Open, Cache: fiveMinutes, Handler: func(c *gin.Context) error {
 		c.Data(http.StatusOK, "application/json; charset=utf-8", body)
-	}, nil
+		return nil
+	}}, nil
 }

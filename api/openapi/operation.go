@@ -1,4 +1,4 @@
-package api
+package openapi
 
 import (
 	"errors"
@@ -14,6 +14,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/google/uuid"
+
+	"github.com/sentryagent/agentidp/api/router"
 )
 
 // operation is one method of one path, with everything made ready that does
@@ -59,7 +61,7 @@ func compileOperations(document *openapi3.T) (map[operationKey]*operation, error
 		for method, described := range item.Operations() {
 			o := &operation{
 				options: options, query: map[string]bool{},
-				lenient: strings.HasPrefix(path, "/oauth2/") || strings.HasPrefix(path, wellKnown),
+				lenient: strings.HasPrefix(path, "/oauth2/") || strings.HasPrefix(path, router.WellKnown),
 			}
 			o.addParameters(item.Parameters)
 			o.addParameters(described.Parameters)
@@ -69,7 +71,7 @@ func compileOperations(document *openapi3.T) (map[operationKey]*operation, error
 			o.route = &routers.Route{
 				Spec: document, Path: path, PathItem: item, Method: method, Operation: withoutSecurity(described),
 			}
-			operations[operationKey{method, ginPattern(path)}] = o
+			operations[operationKey{method, router.Pattern(path)}] = o
 		}
 	}
 	return operations, nil

@@ -1,4 +1,4 @@
-package api
+package router
 
 import (
 	"net/http"
@@ -16,25 +16,25 @@ const forwardedFor = "X-Forwarded-For"
 // signsOfForwarding are headers that a request has only when somebody passed it on.
 var signsOfForwarding = []string{forwardedFor, "Forwarded", "Via", "X-Real-Ip", "X-Forwarded-Host", "X-Forwarded-Proto"}
 
-// caller is where a request comes from.
-type caller struct {
-	address netip.Addr // the zero address when it cannot be told
-	// certain: the address is that of whoever made the request. It is not when somebody passed the request on who is
+// Address is where a request comes from; invalid when it cannot be told.
+type Address struct {
+	netip.Addr
+	// Certain: the address is that of whoever made the request. It is not when somebody passed the request on who is
 	// not trusted to say for whom, or did not say; then the address is the one that passed it on.
-	certain bool
+	Certain bool
 }
 
-// callerOf is the only judge of a caller's address: the nearest hop that is not a trusted proxy. Hops are read from the
+// addressOf is the only judge of a caller's address: the nearest hop that is not a trusted proxy. Hops are read from the
 // right, since everything to the left of the first untrusted one is whatever that one cared to write.
-func (s *Server) callerOf(r *http.Request) caller {
+func addressOf(r *http.Request, proxies []netip.Prefix) Address {
 	peer, ok := addressIn(r.RemoteAddr)
 	if !ok {
-		return caller{}
+		return Address{}
 	}
-	if !s.trusts(peer) {
-		return caller{peer, !isForwarded(r.Header)}
+	last := Address{peer, !isForwarded(r.Header)}
+	if !Within(peer, proxies) {
+		return last
 	}
-	last := caller{peer, !isForwarded(r.Header)}
 	for _, line := range slices.Backward(r.Header[forwardedFor]) {
 		for line != "" {
 			var hop string
@@ -48,10 +48,10 @@ func (s *Server) callerOf(r *http.Request) caller {
 			}
 			address, ok := addressIn(hop)
 			if !ok { // "unknown", or not what a proxy of ours writes
-				return caller{last.address, false}
+				return Address{last.Addr, false}
 			}
-			last = caller{address, true}
-			if !s.trusts(address) {
+			last = Address{address, true}
+			if !Within(address, proxies) {
 				return last
 			}
 		}
@@ -59,8 +59,9 @@ func (s *Server) callerOf(r *http.Request) caller {
 	return last
 }
 
-func (s *Server) trusts(address netip.Addr) bool {
-	return slices.ContainsFunc(s.options.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(address) })
+// Within reports whether an address is in one of the networks.
+func Within(address netip.Addr, networks []netip.Prefix) bool {
+	return slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(address) })
 }
 
 func isForwarded(header http.Header) bool {
@@ -84,13 +85,13 @@ func addressIn(text string) (netip.Addr, bool) {
 
 // warnOfProxy says once that somebody passes requests on whom this server does not trust to say for whom: then every
 // caller behind it has one address in the audit trail and in the limits.
-func (s *Server) warnOfProxy(c *gin.Context) {
-	if len(s.options.TrustedProxies) > 0 || len(c.Request.Header[forwardedFor]) == 0 {
+func (r *Router) warnOfProxy(c *gin.Context) {
+	if len(r.options.TrustedProxies) > 0 || len(c.Request.Header[forwardedFor]) == 0 {
 		return
 	}
-	s.proxyWarning.Do(func() {
-		s.logger.WarnContext(c.Request.Context(), "a request carries X-Forwarded-For, but TRUSTED_PROXIES names no proxy: "+
+	r.proxyWarning.Do(func() {
+		r.options.Logger.WarnContext(c.Request.Context(), "a request carries X-Forwarded-For, but TRUSTED_PROXIES names no proxy: "+
 			"callers behind one share its address in the audit trail and in rate limits; set TRUSTED_PROXIES to the proxy's address",
-			"from", s.callerOf(c.Request).address.String())
+			"from", CallerAddress(c).String())
 	})
 }

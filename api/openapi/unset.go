@@ -1,4 +1,4 @@
-package api
+package openapi
 
 import (
 	"encoding/json"
@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/sentryagent/agentidp/domain"
 )
 
 // unsetField names, in the body of a PATCH, fields to set to null. Many
@@ -16,7 +18,7 @@ const unsetField = "unset"
 // applyUnset turns {"unset": ["a"]} into {"a": null} and leaves the result to
 // the handler, which need not know of unset. The body must have passed the
 // schema.
-func (b *bodyRule) applyUnset(r *http.Request, value any) *rejection {
+func (b *bodyRule) applyUnset(r *http.Request, value any) *domain.Error {
 	object, _ := value.(map[string]any)
 	names, given := object[unsetField].([]any)
 	if !given || r.Method != http.MethodPatch || b.schema.Properties[unsetField] == nil {
@@ -27,7 +29,7 @@ func (b *bodyRule) applyUnset(r *http.Request, value any) *rejection {
 		name, _ := entry.(string)
 		if rule, message := b.missedByUnset(object, name); rule != "" {
 			path := []string{unsetField, strconv.Itoa(i)}
-			return rejectField("body", unsetField+"."+path[1], rule, message, nil).with("pointer", pointer(path))
+			return rejectField("body", unsetField+"."+path[1], rule, message, nil).With("pointer", pointer(path))
 		}
 	}
 	for _, entry := range names {

@@ -1,4 +1,4 @@
-package api
+package openapi
 
 import (
 	"net/http"
@@ -9,36 +9,29 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/gin-gonic/gin"
+
+	"github.com/sentryagent/agentidp/domain"
 )
 
-// Reject answers a request that the description does not allow, in the shape
-// that the request's path promises. Status is 400, 413 or 415 and code the
-// REST error code for it, at OAuth endpoints too; details name the field, where
-// it is (path, query, header or body), the rule and the bound that was missed.
-type Reject func(c *gin.Context, status int, code, message string, details map[string]any)
-
-// Middleware checks requests against the description and lets only those
-// through whose parameters and body are as described; all others it gives to
-// reject and aborts. Who may call is not its concern. Routes that are not
-// described pass unchecked.
+// Check holds a request against the description. The error refuses it: parameters
+// and body have to be as described. Who may call is not its concern. Routes that
+// are not described pass unchecked.
 //
 // Afterwards the body can be read again, once, and a form stands in
 // Request.PostForm, without the parameters that have no value: those count as
 // left out (RFC 6749 section 3.2).
-func (s *Spec) Middleware(reject Reject) gin.HandlerFunc {
-	return func(c *gin.Context) {
-		o := s.operations[operationKey{c.Request.Method, c.FullPath()}]
-		if o == nil {
-			return
-		}
-		if r := o.check(c); r != nil {
-			reject(c, r.status, r.code, r.message, r.details)
-			c.Abort()
-		}
+func (s *Spec) Check(c *gin.Context) error {
+	o := s.operations[operationKey{c.Request.Method, c.FullPath()}]
+	if o == nil {
+		return nil
 	}
+	if rejected := o.check(c); rejected != nil {
+		return rejected
+	}
+	return nil
 }
 
-func (o *operation) check(c *gin.Context) *rejection {
+func (o *operation) check(c *gin.Context) *domain.Error {
 	query, rejected := o.readQuery(c.Request.URL.RawQuery)
 	if rejected != nil {
 		return rejected
@@ -52,7 +45,7 @@ func (o *operation) check(c *gin.Context) *rejection {
 	return o.checkBody(c)
 }
 
-func (o *operation) checkParameters(c *gin.Context, query url.Values) *rejection {
+func (o *operation) checkParameters(c *gin.Context, query url.Values) *domain.Error {
 	if len(o.pathParams)+len(o.query)+len(o.headers) == 0 {
 		return nil
 	}
@@ -73,7 +66,7 @@ func (o *operation) checkParameters(c *gin.Context, query url.Values) *rejection
 }
 
 // readQuery is stricter than [url.URL.Query], which drops what it cannot read.
-func (o *operation) readQuery(raw string) (url.Values, *rejection) {
+func (o *operation) readQuery(raw string) (url.Values, *domain.Error) {
 	if o.lenient && len(o.query) == 0 {
 		return nil, nil
 	}
@@ -91,7 +84,7 @@ func (o *operation) readQuery(raw string) (url.Values, *rejection) {
 
 // checkHeaders refuses a described header that is there twice: which of the
 // two would count is not to be guessed.
-func (o *operation) checkHeaders(header http.Header) *rejection {
+func (o *operation) checkHeaders(header http.Header) *domain.Error {
 	for _, name := range o.headers {
 		values := header[name]
 		if len(values) > 1 {

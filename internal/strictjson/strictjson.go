@@ -1,4 +1,6 @@
-package api
+// Package strictjson reads JSON that means the same to every reader. Start with
+// [Parse].
+package strictjson
 
 import (
 	"encoding/json"
@@ -14,29 +16,27 @@ const (
 	maxNumberLength = 64
 )
 
-type jsonNumber = json.Number
-
-// jsonFault says why a text is not JSON as we take it, and where.
-type jsonFault struct {
-	path     []string // the value that is at fault; none when the text as a whole is
-	position int      // in bytes from the start
-	rule     string
-	message  string
-	bound    any
+// Fault says why a text is not JSON as we take it, and where.
+type Fault struct {
+	Path     []string // the value that is at fault; none when the text as a whole is
+	Position int      // in bytes from the start
+	Rule     string
+	Message  string
+	Bound    any // that was missed; nil for none
 }
 
-// parseStrictJSON reads a JSON text (RFC 8259) that means the same to every
+// Parse reads a JSON text (RFC 8259) that means the same to every
 // reader: valid UTF-8 without NUL and without half surrogate pairs, no key
 // twice in an object, numbers that fit a double, at most 32 levels deep and
 // nothing after the value. Numbers come back as [json.Number].
-func parseStrictJSON(data []byte) (any, *jsonFault) {
+func Parse(data []byte) (any, *Fault) {
 	if position := invalidUTF8(data); position >= 0 {
-		return nil, &jsonFault{position: position, rule: "utf8", message: "must be valid UTF-8"}
+		return nil, &Fault{Position: position, Rule: "utf8", Message: "must be valid UTF-8"}
 	}
 	if !json.Valid(data) {
 		return nil, syntaxFault(data)
 	}
-	p := &strictParser{data: data}
+	p := &parser{data: data}
 	value := p.value(0)
 	return value, p.fault
 }
@@ -56,44 +56,44 @@ func invalidUTF8(data []byte) int {
 	return i
 }
 
-func syntaxFault(data []byte) *jsonFault {
-	fault := &jsonFault{position: len(data), rule: "syntax", message: "must be JSON"}
+func syntaxFault(data []byte) *Fault {
+	fault := &Fault{Position: len(data), Rule: "syntax", Message: "must be JSON"}
 	var value any
 	var syntax *json.SyntaxError
 	if err := json.Unmarshal(data, &value); errors.As(err, &syntax) {
-		fault.position = max(0, int(syntax.Offset)-1)
-		if fault.position >= len(data)-1 && strings.Contains(syntax.Error(), "unexpected end") {
-			fault.position = len(data)
+		fault.Position = max(0, int(syntax.Offset)-1)
+		if fault.Position >= len(data)-1 && strings.Contains(syntax.Error(), "unexpected end") {
+			fault.Position = len(data)
 		}
 	}
-	fault.message = fmt.Sprintf("must be JSON, and nothing else; see position %d", fault.position)
+	fault.Message = fmt.Sprintf("must be JSON, and nothing else; see position %d", fault.Position)
 	return fault
 }
 
-// strictParser walks a text that is known to be valid JSON, so that all that
+// parser walks a text that is known to be valid JSON, so that all that
 // is left to look at is what RFC 8259 allows and we do not.
-type strictParser struct {
+type parser struct {
 	data  []byte
 	at    int
 	path  []string
-	fault *jsonFault // the first one; parsing goes no further
+	fault *Fault // the first one; parsing goes no further
 }
 
-func (p *strictParser) fail(position int, rule, message string, bound any) {
+func (p *parser) fail(position int, rule, message string, bound any) {
 	if p.fault == nil {
-		p.fault = &jsonFault{append([]string(nil), p.path...), position, rule, message, bound}
+		p.fault = &Fault{append([]string(nil), p.path...), position, rule, message, bound}
 	}
 }
 
 // next skips white space and separators.
-func (p *strictParser) next() byte {
+func (p *parser) next() byte {
 	for strings.IndexByte(" \t\r\n,:", p.data[p.at]) >= 0 {
 		p.at++
 	}
 	return p.data[p.at]
 }
 
-func (p *strictParser) value(depth int) any {
+func (p *parser) value(depth int) any {
 	switch p.next() {
 	case '{':
 		return p.object(depth + 1)
@@ -114,7 +114,7 @@ func (p *strictParser) value(depth int) any {
 	return p.number()
 }
 
-func (p *strictParser) tooDeep(depth int) bool {
+func (p *parser) tooDeep(depth int) bool {
 	if depth > maxNesting {
 		p.path = nil // the path would be as deep
 		p.fail(p.at, "nesting", "must not be nested so deeply", maxNesting)
@@ -122,7 +122,7 @@ func (p *strictParser) tooDeep(depth int) bool {
 	return depth > maxNesting
 }
 
-func (p *strictParser) object(depth int) any {
+func (p *parser) object(depth int) any {
 	if p.tooDeep(depth) {
 		return nil
 	}
@@ -145,7 +145,7 @@ func (p *strictParser) object(depth int) any {
 	return object
 }
 
-func (p *strictParser) array(depth int) any {
+func (p *parser) array(depth int) any {
 	if p.tooDeep(depth) {
 		return nil
 	}
@@ -164,7 +164,7 @@ func (p *strictParser) array(depth int) any {
 }
 
 // text reads a string or a key.
-func (p *strictParser) text() string {
+func (p *parser) text() string {
 	start := p.at
 	escaped := false
 	for p.at++; p.data[p.at] != '"'; p.at++ {
@@ -234,7 +234,7 @@ func hexUnit(raw []byte) int64 {
 }
 
 // number refuses what a double cannot hold without becoming infinite or zero.
-func (p *strictParser) number() any {
+func (p *parser) number() any {
 	start := p.at
 	for p.at < len(p.data) && strings.IndexByte("+-.0123456789eE", p.data[p.at]) >= 0 {
 		p.at++
@@ -246,5 +246,5 @@ func (p *strictParser) number() any {
 	if err != nil || vanished || len(literal) > maxNumberLength {
 		p.fail(start, "number", "must be a number that fits a 64-bit floating point one", nil)
 	}
-	return jsonNumber(literal)
+	return json.Number(literal)
 }

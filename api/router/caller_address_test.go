@@ -1,6 +1,7 @@
-package api
+package router
 
 import (
+	"io/fs"
 	"net/http"
 	"net/netip"
 	"os"
@@ -12,9 +13,9 @@ import (
 
 func TestCallersAddress(t *testing.T) {
 	t.Parallel()
-	s := &Server{options: Options{TrustedProxies: []netip.Prefix{
+	proxies := []netip.Prefix{
 		netip.MustParsePrefix("10.0.0.0/24"), netip.MustParsePrefix("2001:db8:ffff::/48"), netip.MustParsePrefix("127.0.0.1/32"),
-	}}}
+	}
 	const proxy, stranger = "10.0.0.1:50000", "192.0.2.9:50000"
 	type headers = map[string][]string
 	forwarded := func(lines ...string) headers { return headers{"X-Forwarded-For": lines} }
@@ -60,12 +61,12 @@ func TestCallersAddress(t *testing.T) {
 		"loopback that a proxy has really met": {proxy, forwarded("203.0.113.5, 127.0.0.1"), "203.0.113.5", true},
 	} {
 		header := http.Header(tc.header)
-		got := s.callerOf(&http.Request{RemoteAddr: tc.peer, Header: header})
-		if got.address.String() != tc.want || got.certain != tc.certain {
-			t.Errorf("%s: %s, certain %v; want %s, %v", name, got.address, got.certain, tc.want, tc.certain)
+		got := addressOf(&http.Request{RemoteAddr: tc.peer, Header: header}, proxies)
+		if got.String() != tc.want || got.Certain != tc.certain {
+			t.Errorf("%s: %s, certain %v; want %s, %v", name, got.Addr, got.Certain, tc.want, tc.certain)
 		}
 	}
-	if got := s.callerOf(&http.Request{RemoteAddr: "@", Header: forwarded("127.0.0.1")}); got.address.IsValid() || got.certain {
+	if got := addressOf(&http.Request{RemoteAddr: "@", Header: forwarded("127.0.0.1")}, proxies); got.IsValid() || got.Certain {
 		t.Errorf("a connection without an address: %v", got)
 	}
 }
@@ -74,27 +75,29 @@ func TestCallersAddress(t *testing.T) {
 // would be one that callers choose.
 func TestOneFunctionJudgesAddresses(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob("*.go")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("%d files (%v)", len(files), err)
-	}
 	other := regexp.MustCompile(`ClientIP\(|RemoteIP\(|RemoteAddr|"X-Real-I|"X-Forwarded-For|"Forwarded"`)
-	for _, name := range files {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
+	looked := 0
+	err := filepath.WalkDir("..", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || path == filepath.Join("..", "router", "caller_address.go") {
+			return err
 		}
-		if found := other.Find(text); found != nil && name != "caller_address.go" && !strings.HasSuffix(name, "_test.go") {
-			t.Errorf("%s has %s: ask callerOf", name, found)
+		looked++
+		text, err := os.ReadFile(path)
+		if found := other.Find(text); found != nil {
+			t.Errorf("%s has %s: ask CallerAddress", path, found)
 		}
+		return err
+	})
+	if err != nil || looked == 0 {
+		t.Fatalf("%d files (%v)", looked, err)
 	}
 }
 
 func BenchmarkCallersAddress(b *testing.B) {
-	s := &Server{options: Options{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")}}}
+	proxies := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")}
 	r := &http.Request{RemoteAddr: "10.0.0.1:50000", Header: http.Header{"X-Forwarded-For": {"203.0.113.5:4321"}}}
 	for b.Loop() {
-		if !s.callerOf(r).certain {
+		if !addressOf(r, proxies).Certain {
 			b.Fatal("uncertain")
 		}
 	}

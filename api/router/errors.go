@@ -1,4 +1,4 @@
-package api
+package router
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -19,12 +18,12 @@ import (
 )
 
 const (
-	codeInternal             domain.Code = "INTERNAL_SERVER_ERROR"
-	codePayloadTooLarge      domain.Code = "PAYLOAD_TOO_LARGE"
-	codeUnsupportedMediaType domain.Code = "UNSUPPORTED_MEDIA_TYPE"
-	codeMethodNotAllowed     domain.Code = "METHOD_NOT_ALLOWED"
-	codeRateLimit            domain.Code = "RATE_LIMIT_EXCEEDED"
-	codeComplianceDisabled   domain.Code = "COMPLIANCE_DISABLED"
+	CodeInternal             domain.Code = "INTERNAL_SERVER_ERROR"
+	CodePayloadTooLarge      domain.Code = "PAYLOAD_TOO_LARGE"
+	CodeUnsupportedMediaType domain.Code = "UNSUPPORTED_MEDIA_TYPE"
+	CodeMethodNotAllowed     domain.Code = "METHOD_NOT_ALLOWED"
+	CodeRateLimit            domain.Code = "RATE_LIMIT_EXCEEDED"
+	CodeComplianceDisabled   domain.Code = "COMPLIANCE_DISABLED"
 )
 
 // statuses is the one place where codes become HTTP statuses. What is not
@@ -46,8 +45,8 @@ var statuses = map[domain.Code]int{
 	domain.CodeOrganizationNotFound:     http.StatusNotFound,
 	domain.CodeMemberNotFound:           http.StatusNotFound,
 	domain.CodeDelegationNotFound:       http.StatusNotFound,
-	codeComplianceDisabled:              http.StatusNotFound,
-	codeMethodNotAllowed:                http.StatusMethodNotAllowed,
+	CodeComplianceDisabled:              http.StatusNotFound,
+	CodeMethodNotAllowed:                http.StatusMethodNotAllowed,
 	domain.CodeAgentExists:              http.StatusConflict,
 	domain.CodeSlugTaken:                http.StatusConflict,
 	domain.CodeHasActiveAgents:          http.StatusConflict,
@@ -56,16 +55,17 @@ var statuses = map[domain.Code]int{
 	domain.CodeAlreadyDecommissioned:    http.StatusConflict,
 	domain.CodeConflict:                 http.StatusConflict,
 	domain.CodePreconditionFailed:       http.StatusPreconditionFailed,
-	codePayloadTooLarge:                 http.StatusRequestEntityTooLarge,
-	codeUnsupportedMediaType:            http.StatusUnsupportedMediaType,
+	CodePayloadTooLarge:                 http.StatusRequestEntityTooLarge,
+	CodeUnsupportedMediaType:            http.StatusUnsupportedMediaType,
 	domain.CodeIdempotencyKeyReused:     http.StatusUnprocessableEntity,
 	domain.CodeTierLimit:                http.StatusTooManyRequests,
-	codeRateLimit:                       http.StatusTooManyRequests,
+	CodeRateLimit:                       http.StatusTooManyRequests,
 	domain.CodeUnavailable:              http.StatusServiceUnavailable,
 	domain.CodeReadModelBehind:          http.StatusServiceUnavailable,
 }
 
-func statusOf(code domain.Code) int {
+// StatusOf is the HTTP status of a code.
+func StatusOf(code domain.Code) int {
 	if status, known := statuses[code]; known {
 		return status
 	}
@@ -76,20 +76,20 @@ const retryAfterSeconds = 1
 
 // refusal turns any error into one that may be shown. What is not a refusal of
 // ours and not a passing trouble is logged and answered without detail.
-func (s *Server) refusal(c *gin.Context, err error) *domain.Error {
+func (r *Router) refusal(c *gin.Context, err error) *domain.Error {
 	var refusal *domain.Error
 	var unsettled *ledger.UnsettledError
 	switch {
 	case errors.As(err, &refusal):
 		return refusal
 	case errors.As(err, &unsettled) && errors.Is(err, projections.ErrBehind):
-		c.Header(headerPosition, strconv.FormatUint(uint64(unsettled.Position), 10))
+		c.Header(HeaderPosition, strconv.FormatUint(uint64(unsettled.Position), 10))
 		return domain.Refuse(domain.CodeReadModelBehind, "this was done and is recorded, but cannot be read yet: wait for the position, "+
 			"or repeat the request with the same Idempotency-Key for the answer").With("position", unsettled.Position)
 	case errors.Is(err, readmodels.ErrNotFound):
 		return domain.Refuse(domain.CodeNotFound, "there is no such thing")
 	case missesSchema(err):
-		return s.refuseForSchema(c, err)
+		return r.refuseForSchema(c, err)
 	case errors.Is(err, readmodels.ErrBadCursor):
 		return domain.Invalid("cursor", "is not one that this list gave out", nil)
 	case errors.Is(err, projections.ErrBehind):
@@ -97,60 +97,73 @@ func (s *Server) refusal(c *gin.Context, err error) *domain.Error {
 	case errors.Is(err, ledger.ErrTooLarge):
 		return domain.Invalid("body", "makes an event that is too large", ledger.MaxRecordSize)
 	case errors.As(err, new(*ledger.LostError)):
-		s.log(c, slog.LevelWarn, "refused: the ledger has lost events", err)
+		r.log(c, slog.LevelWarn, "refused: the ledger has lost events", err)
 		return domain.Refuse(domain.CodeUnavailable, "the ledger lacks events that it had, so nothing is written and no token is vouched for: "+
 			"an operator has to put the right store back, or to say that the loss is accepted")
 	case errors.As(err, new(*ledger.InterferedError)):
-		s.log(c, slog.LevelWarn, "refused: a stream of the ledger was interfered with, see docs/runbooks/broken-chain.md", err)
+		r.log(c, slog.LevelWarn, "refused: a stream of the ledger was interfered with, see docs/runbooks/broken-chain.md", err)
 		return domain.Refuse(domain.CodeUnavailable, "somebody has laid hands on the records that this rests on, in the event store, so nothing is decided by them: "+
 			"an operator has to undo it; agentidp ledger verify --live says what was done")
 	case errors.Is(err, ledger.ErrDenied):
-		s.log(c, slog.LevelError, "refused: see docs/runbooks/eventstoredb.md", err)
+		r.log(c, slog.LevelError, "refused: see docs/runbooks/eventstoredb.md", err)
 		return domain.Refuse(domain.CodeUnavailable, "the event store denies this server access to the records that this rests on: an operator has to give it")
 	case errors.Is(err, ledger.ErrUnavailable), errors.Is(err, revocation.ErrStale), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		level := slog.LevelWarn
 		if c.Request.Context().Err() != nil {
 			level = slog.LevelDebug // the caller has gone: that is no trouble of ours
 		}
-		s.log(c, level, "unavailable", err)
+		r.log(c, level, "unavailable", err)
 		return domain.Refuse(domain.CodeUnavailable, "a service that this depends on is not available right now; try again")
 	}
-	s.log(c, slog.LevelError, "internal error", err)
-	return domain.Refuse(codeInternal, "something went wrong on our side; quote the request id when you report it")
+	r.log(c, slog.LevelError, "internal error", err)
+	return domain.Refuse(CodeInternal, "something went wrong on our side; quote the request id when you report it")
 }
 
-func (s *Server) log(c *gin.Context, level slog.Level, message string, err error) {
-	s.logger.Log(c.Request.Context(), level, message,
-		"error", err, "requestId", requestID(c), "method", c.Request.Method, "route", c.FullPath())
+func (r *Router) log(c *gin.Context, level slog.Level, message string, err error) {
+	r.options.Logger.Log(c.Request.Context(), level, message,
+		"error", err, "requestId", RequestID(c), "method", c.Request.Method, "route", c.FullPath())
 }
+
+// ErrNothingHere is the answer at a path that does not exist.
+var ErrNothingHere error = domain.Refuse(domain.CodeNotFound, "there is nothing at this path; see /docs")
 
 // fail ends a request with an error, in the shape that its path promises.
-func (s *Server) fail(c *gin.Context, err error) {
-	refusal := s.refusal(c, s.limitUnadmitted(c, err))
-	status := statusOf(refusal.Code)
-	s.sayWhenToRetry(c, status, refusal)
-	if isOAuthPath(c.Request.URL.Path) {
-		s.failOAuth(c, status, refusal)
+func (r *Router) fail(c *gin.Context, err error) {
+	if r.options.Refusing != nil {
+		err = r.options.Refusing(c, err)
+	}
+	setCaching(c)
+	var protocol *OAuthError
+	if errors.As(err, &protocol) {
+		AnswerOAuthError(c, protocol.Status, protocol.Name, protocol.Description)
 		return
 	}
-	c.AbortWithStatusPureJSON(status, restError{Code: refusal.Code, Message: refusal.Message, Details: refusal.Details})
+	refusal := r.refusal(c, err)
+	status := StatusOf(refusal.Code)
+	r.sayWhenToRetry(c, status, refusal)
+	if isOAuthPath(c.Request.URL.Path) {
+		failOAuth(c, status, refusal)
+		return
+	}
+	c.AbortWithStatusPureJSON(status, restErrorOf(refusal))
 }
 
-// detailResetAt is the detail that says when it is worth trying again.
-const detailResetAt = "resetAt"
+// DetailResetAt is the detail that says when it is worth trying again.
+const DetailResetAt = "resetAt"
 
-func (s *Server) sayWhenToRetry(c *gin.Context, status int, refusal *domain.Error) {
+func (r *Router) sayWhenToRetry(c *gin.Context, status int, refusal *domain.Error) {
 	seconds := int64(retryAfterSeconds)
 	if status != http.StatusTooManyRequests && status != http.StatusServiceUnavailable {
 		return
 	}
-	if reset, known := refusal.Details[detailResetAt].(time.Time); known {
-		seconds = max(seconds, ceilSeconds(reset.Sub(s.now())))
+	if reset, known := refusal.Details[DetailResetAt].(time.Time); known {
+		seconds = max(seconds, CeilSeconds(reset.Sub(r.options.Now())))
 	}
 	c.Header("Retry-After", strconv.FormatInt(seconds, 10))
 }
 
-func ceilSeconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
+// CeilSeconds is a duration in whole seconds, never less than it is.
+func CeilSeconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
 
 type restError struct {
 	Code    domain.Code    `json:"code"`
@@ -158,59 +171,14 @@ type restError struct {
 	Details map[string]any `json:"details,omitempty"`
 }
 
-// oauthError is RFC 6749 section 5.2.
-type oauthError struct {
-	Error       string `json:"error"`
-	Description string `json:"error_description,omitempty"`
+func restErrorOf(refusal *domain.Error) restError {
+	return restError{Code: refusal.Code, Message: refusal.Message, Details: refusal.Details}
 }
 
-func (s *Server) failOAuth(c *gin.Context, status int, refusal *domain.Error) {
-	name := "invalid_request"
-	switch {
-	case refusal.Code == domain.CodeScopeNotAllowed:
-		name, status = "invalid_scope", http.StatusBadRequest
-	case refusal.Code == domain.CodeUnauthorized:
-		name = "invalid_token" // RFC 6750 section 3.1; client authentication answers by itself
-	case refusal.Code == domain.CodeInsufficientScope:
-		name = "insufficient_scope"
-	case status == http.StatusServiceUnavailable, status == http.StatusTooManyRequests:
-		name = "temporarily_unavailable"
-	case status == http.StatusInternalServerError:
-		name = "server_error"
+// UnavailableBody is the body of a 503 in the shape that a path promises.
+func UnavailableBody(path, message string) any {
+	if isOAuthPath(path) {
+		return oauthErrorBody{"temporarily_unavailable", message}
 	}
-	answerOAuthError(c, status, name, refusal.Message)
-}
-
-// neverCached sets what RFC 6749 section 5.1 asks for: Pragma for caches that
-// know nothing newer.
-func neverCached(c *gin.Context) {
-	c.Header("Cache-Control", "no-store")
-	c.Header("Pragma", "no-cache")
-}
-
-func answerOAuthError(c *gin.Context, status int, name, description string) {
-	neverCached(c)
-	c.AbortWithStatusPureJSON(status, oauthError{Error: name, Description: printable(description)})
-}
-
-// printable keeps to the characters that RFC 6749 section 5.2 allows in an
-// error_description.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < 0x20 || r > 0x7e || r == '"' || r == '\\' {
-			return '\''
-		}
-		return r
-	}, s)
-}
-
-// isOAuthPath reports whether errors are those of RFC 6749. What is below the
-// token endpoint itself, delegation, is no standard's and answers as REST does.
-func isOAuthPath(path string) bool {
-	return strings.HasPrefix(path, "/oauth2/") && !strings.HasPrefix(path, tokenPath+"/") || path == "/api/v1/token" || strings.HasPrefix(path, "/api/v1/token/")
-}
-
-// rejectRequest answers what the OpenAPI document does not allow.
-func (s *Server) rejectRequest(c *gin.Context, _ int, code, message string, details map[string]any) {
-	s.fail(c, &domain.Error{Code: domain.Code(code), Message: message, Details: details})
+	return restErrorOf(domain.Refuse(domain.CodeUnavailable, "%s", message))
 }

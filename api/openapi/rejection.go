@@ -1,33 +1,22 @@
-package api
+package openapi
 
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
+
+	"github.com/sentryagent/agentidp/domain"
 )
 
-// rejection is the answer to a request that is not as described. It never
-// repeats a value that was sent, only the names of fields.
-type rejection struct {
-	status  int
-	code    string
-	message string
-	details map[string]any
-}
-
-const (
-	rejectedInvalid   = "VALIDATION_ERROR"
-	rejectedTooLarge  = "PAYLOAD_TOO_LARGE"
-	rejectedMediaType = "UNSUPPORTED_MEDIA_TYPE"
-)
-
-// rejectField blames one field. An empty name blames the whole query or body.
-func rejectField(in, name, rule, message string, bound any) *rejection {
+// rejectField blames one field of a request that is not as described: its details
+// name the field, where it is (path, query, header or body), the rule and the bound
+// that was missed. It never repeats a value that was sent, only the names of
+// fields. An empty name blames the whole query or body.
+func rejectField(in, name, rule, message string, bound any) *domain.Error {
 	if name == "" {
 		name = in
 	}
@@ -36,19 +25,13 @@ func rejectField(in, name, rule, message string, bound any) *rejection {
 	if bound != nil {
 		details["bound"] = bound
 	}
-	return &rejection{
-		status: http.StatusBadRequest, code: rejectedInvalid, message: name + " " + message, details: details,
-	}
+	return &domain.Error{Code: domain.CodeValidation, Message: name + " " + message, Details: details}
 }
 
-func (r *rejection) as(status int, code string) *rejection {
-	r.status, r.code = status, code
-	return r
-}
-
-func (r *rejection) with(key string, value any) *rejection {
-	r.details[key] = value
-	return r
+// as gives a rejection another code than that of any invalid field.
+func as(code domain.Code, rejected *domain.Error) *domain.Error {
+	rejected.Code = code
+	return rejected
 }
 
 // shortened keeps names that a caller made up from filling the answer.
@@ -61,7 +44,7 @@ func shortened(name string) string {
 	return name
 }
 
-func rejectParameter(err error) *rejection {
+func rejectParameter(err error) *domain.Error {
 	var (
 		faulty *openapi3filter.RequestError
 		schema *openapi3.SchemaError
@@ -84,7 +67,7 @@ func rejectParameter(err error) *rejection {
 }
 
 // rejectBody blames the part of a body that a schema refuses.
-func rejectBody(err error) *rejection {
+func rejectBody(err error) *domain.Error {
 	var schema *openapi3.SchemaError
 	if !errors.As(err, &schema) {
 		return rejectField("body", "", "invalid", "is not as described", nil)
@@ -95,7 +78,7 @@ func rejectBody(err error) *rejection {
 		path = append(path, unknown)
 		rule, message, bound = "unknown", "is not a known field", nil
 	}
-	return rejectField("body", strings.Join(path, "."), rule, message, bound).with("pointer", pointer(path))
+	return rejectField("body", strings.Join(path, "."), rule, message, bound).With("pointer", pointer(path))
 }
 
 // pointer is a JSON pointer (RFC 6901), cut where it would get too long.

@@ -1,7 +1,8 @@
-package api
+package openapi
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,10 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gin-gonic/gin"
+
+	"github.com/sentryagent/agentidp/api/router"
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/internal/strictjson"
 )
 
 // maxBodySize bounds every request body.
@@ -20,7 +25,7 @@ const maxBodySize = 64 << 10
 
 // checkBody reads the body once, whatever it claims about its length, checks
 // it, and puts it back. An operation that takes no body does not look at one.
-func (o *operation) checkBody(c *gin.Context) *rejection {
+func (o *operation) checkBody(c *gin.Context) *domain.Error {
 	r := c.Request
 	if r.ContentLength > maxBodySize && r.Method != http.MethodGet { // a GET's body has no meaning and is never read
 		return rejectTooLarge()
@@ -54,12 +59,12 @@ func (o *operation) checkBody(c *gin.Context) *rejection {
 	return o.body.checkJSON(r, data)
 }
 
-func rejectTooLarge() *rejection {
-	return rejectField("body", "", "maxBytes", fmt.Sprintf("must be at most %d bytes", maxBodySize), maxBodySize).
-		as(http.StatusRequestEntityTooLarge, rejectedTooLarge)
+func rejectTooLarge() *domain.Error {
+	return as(router.CodePayloadTooLarge,
+		rejectField("body", "", "maxBytes", fmt.Sprintf("must be at most %d bytes", maxBodySize), maxBodySize))
 }
 
-func readBody(c *gin.Context) ([]byte, *rejection) {
+func readBody(c *gin.Context) ([]byte, *domain.Error) {
 	if c.Request.Body == nil || c.Request.Body == http.NoBody {
 		return nil, nil
 	}
@@ -83,16 +88,16 @@ func rewind(r *http.Request, data []byte) {
 // checkMediaType takes no parameter but charset=utf-8, and no content coding.
 // OAuth endpoints have no 415: there a wrong type is a malformed request
 // (RFC 6749 section 5.2).
-func (b *bodyRule) checkMediaType(header http.Header) *rejection {
-	want, status, code := mediaJSON, http.StatusUnsupportedMediaType, rejectedMediaType
+func (b *bodyRule) checkMediaType(header http.Header) *domain.Error {
+	want, code := mediaJSON, router.CodeUnsupportedMediaType
 	if b.form {
-		want, status, code = mediaForm, http.StatusBadRequest, rejectedInvalid
+		want, code = mediaForm, domain.CodeValidation
 	}
 	if coding := header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-		return rejectField("header", "Content-Encoding", "contentEncoding", "must be left out", nil).as(status, code)
+		return as(code, rejectField("header", "Content-Encoding", "contentEncoding", "must be left out", nil))
 	}
 	if values := header["Content-Type"]; len(values) != 1 || !isMediaType(values[0], want) {
-		return rejectField("header", "Content-Type", "contentType", "must be "+want, want).as(status, code)
+		return as(code, rejectField("header", "Content-Type", "contentType", "must be "+want, want))
 	}
 	return nil
 }
@@ -106,15 +111,15 @@ func isMediaType(header, want string) bool {
 	return err == nil && media == want && (!hasCharset || strings.EqualFold(charset, "utf-8"))
 }
 
-func (b *bodyRule) checkJSON(r *http.Request, data []byte) *rejection {
-	value, fault := parseStrictJSON(data)
+func (b *bodyRule) checkJSON(r *http.Request, data []byte) *domain.Error {
+	value, fault := strictjson.Parse(data)
 	if fault != nil {
-		r := rejectField("body", strings.Join(fault.path, "."), fault.rule, fault.message, fault.bound).
-			with("position", fault.position)
-		if len(fault.path) > 0 {
-			r = r.with("pointer", pointer(fault.path))
+		rejected := rejectField("body", strings.Join(fault.Path, "."), fault.Rule, fault.Message, fault.Bound).
+			With("position", fault.Position)
+		if len(fault.Path) > 0 {
+			rejected = rejected.With("pointer", pointer(fault.Path))
 		}
-		return r
+		return rejected
 	}
 	if err := b.schema.VisitJSON(value, b.options...); err != nil {
 		return rejectBody(err)
@@ -127,13 +132,13 @@ func (b *bodyRule) checkJSON(r *http.Request, data []byte) *rejection {
 
 // checkIntegers refuses 1e2 and 2.0 where an integer is wanted: they are
 // integers to JSON Schema, but not to most decoders, ours included.
-func (b *bodyRule) checkIntegers(value any) *rejection {
+func (b *bodyRule) checkIntegers(value any) *domain.Error {
 	object, _ := value.(map[string]any)
 	for name, property := range b.schema.Properties {
-		number, isNumber := object[name].(jsonNumber)
+		number, isNumber := object[name].(json.Number)
 		if isNumber && property.Value.Type.Is(openapi3.TypeInteger) && strings.ContainsAny(number.String(), ".eE") {
 			return rejectField("body", name, "type", "must be an integer, written with digits only", openapi3.TypeInteger).
-				with("pointer", pointer([]string{name}))
+				With("pointer", pointer([]string{name}))
 		}
 	}
 	return nil
@@ -141,7 +146,7 @@ func (b *bodyRule) checkIntegers(value any) *rejection {
 
 // checkForm leaves the form in r.PostForm. Unknown parameters are ignored
 // (RFC 6749 section 3.2).
-func (b *bodyRule) checkForm(r *http.Request, data []byte) *rejection {
+func (b *bodyRule) checkForm(r *http.Request, data []byte) *domain.Error {
 	form, fault := readPairs(string(data), b.repeatable)
 	if fault != nil {
 		return rejectField("body", fault.name, fault.rule, fault.message, nil)

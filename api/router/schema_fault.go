@@ -1,4 +1,4 @@
-package api
+package router
 
 import (
 	"log/slog"
@@ -29,9 +29,13 @@ func (f *schemaFault) shows(now time.Time) bool {
 	return last != 0 && now.Sub(time.Unix(0, last)) < schemaFaultShows
 }
 
+// LacksSchema reports whether the database lacked something that this build needs
+// not long ago.
+func (r *Router) LacksSchema() bool { return r.schema.shows(r.options.Now()) }
+
 // refuseForSchema tells operators what is wrong, and clients that it is not theirs to mend.
-func (s *Server) refuseForSchema(c *gin.Context, err error) *domain.Error {
-	s.schema.last.Store(s.now().UnixNano())
-	s.log(c, slog.LevelError, "the database's schema is not the one this build needs: run agentidp migrate with this build", err)
-	return domain.Refuse(codeInternal, "the server's database is not set up for this; its operator must look. Quote the request id when you report it")
+func (r *Router) refuseForSchema(c *gin.Context, err error) *domain.Error {
+	r.schema.last.Store(r.options.Now().UnixNano())
+	r.log(c, slog.LevelError, "the database's schema is not the one this build needs: run agentidp migrate with this build", err)
+	return domain.Refuse(CodeInternal, "the server's database is not set up for this; its operator must look. Quote the request id when you report it")
 }

@@ -1,4 +1,4 @@
-package api
+package openapi
 
 import (
 	"bytes"
@@ -71,8 +71,8 @@ func decodable(header http.Header) bool {
 
 // compileStrict loads the document once more, with every object of an answer
 // closed to fields that are not described.
-func compileStrict() (map[operationKey]*operation, error) {
-	document, err := loadDocument()
+func compileStrict(yaml []byte) (map[operationKey]*operation, error) {
+	document, err := loadDocument(yaml)
 	if err != nil {
 		return nil, err
 	}
