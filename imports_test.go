@@ -29,7 +29,7 @@ var direction = map[string][]string{
 	"eventstore": {"internal/pg", "internal/wait"},
 	"migrations": {"internal/pg", "internal/wait"},
 
-	"follow":                 {"eventstore", "domain"},
+	"follow":                 {"eventstore", "domain", "internal/lease", "internal/pg", "internal/wait"},
 	"ledger":                 {"ledger/revocation", "follow", "eventstore", "domain", "internal/wait"},
 	"ledger/revocation":      {"follow", "eventstore", "domain", "internal/wait"},
 	"ledger/ledgertest":      {"eventstore", "domain"},
@@ -50,7 +50,7 @@ var direction = map[string][]string{
 	"replay/replaytest": {"replay/verify", "projections", "eventstore", "domain", "migrations", "internal/pgtest"},
 
 	// Where it is all put together.
-	"server":            {"api", "domain", "eventstore", "internal", "ledger", "migrations", "projections", "reactors", "replay"},
+	"server":            {"api", "domain", "eventstore", "follow", "internal", "ledger", "migrations", "projections", "reactors", "replay"},
 	"server/servertest": {"server", "eventstore", "internal", "migrations"},
 	"cmd":               {"server", "api", "domain", "eventstore", "internal", "ledger", "migrations", "projections", "replay"},
 

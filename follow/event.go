@@ -1,5 +1,3 @@
-// Package follow is how everything that follows the ledger sees it: read
-// models, the index of revocations, and what tells the outside.
 package follow
 
 import (

@@ -51,6 +51,9 @@ func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
 		metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, projection)
 	}
 	for _, s := range c.progress.Status() {
+		if !s.ReadModel {
+			continue
+		}
 		gauge(c.position, float64(s.Position), s.Projection)
 		gauge(c.age, s.Behind.Seconds(), s.Projection)
 		if s.Dense {

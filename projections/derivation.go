@@ -3,7 +3,6 @@ package projections
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -36,9 +35,7 @@ type derivation struct {
 
 // derivationTx is how the transactions of a derivation in a schema begin.
 func derivationTx(schema string) pgx.TxOptions {
-	options := projectorTx
-	options.BeginQuery += `; SET LOCAL search_path TO ` + schema + `, public`
-	return options
+	return pgx.TxOptions{BeginQuery: follow.BeginRows + `; SET LOCAL search_path TO ` + schema + `, public`}
 }
 
 func newDerivation(p *Projection, conn *pgx.Conn, schema string) *derivation {
@@ -59,8 +56,8 @@ func (d *derivation) wants(eventType string) bool {
 // write brings the copy to a position: the events are all that are wanted
 // between it and where the copy is.
 func (d *derivation) write(ctx context.Context, events []follow.Event, to eventstore.Position) error {
-	return divide(events, to, func(events []follow.Event, to eventstore.Position) error {
-		ctx, cancel := context.WithTimeout(ctx, txTimeout)
+	return follow.Divide(events, to, func(events []follow.Event, to eventstore.Position) error {
+		ctx, cancel := context.WithTimeout(ctx, follow.TxTimeout)
 		defer cancel()
 		err := pgx.BeginTxFunc(ctx, d.conn, d.begin, func(tx pgx.Tx) error {
 			if err := d.apply(ctx, tx, events); err != nil {
@@ -91,7 +88,7 @@ func (d *derivation) took(events []follow.Event, to eventstore.Position) {
 	}
 }
 
-// apply writes events that are all news to the copy. It is a [poisonError]
+// apply writes events that are all news to the copy. It is a [follow.PoisonError]
 // when the fault is in one of them.
 func (d *derivation) apply(ctx context.Context, tx pgx.Tx, events []follow.Event) error {
 	step, apply := applySize, d.projection.Apply
@@ -99,11 +96,8 @@ func (d *derivation) apply(ctx context.Context, tx pgx.Tx, events []follow.Event
 		step, apply = max(len(events), 1), bulk.Apply
 	}
 	for some := range slices.Chunk(events, step) {
-		if err := applySafely(ctx, tx, apply, some); err != nil {
-			if permanent(ctx, tx, err) {
-				return &poisonError{position: some[0].Position, cause: err}
-			}
-			return fmt.Errorf("derive %s: %w", d.projection.Name, err)
+		if err := follow.Apply(ctx, tx, "derive "+d.projection.Name, apply, some); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -132,7 +126,7 @@ func missing(ctx context.Context, store eventstore.Store, d *derivation, live ev
 		}
 		decoded, err := d.projection.decode(e)
 		if err != nil {
-			return nil, &poisonError{position: e.Position, cause: err}
+			return nil, &follow.PoisonError{Position: e.Position, Cause: err}
 		}
 		events = append(events, decoded)
 	}

@@ -7,15 +7,12 @@
 //   - Rows and checkpoint of a [Projection] move in one transaction; applying
 //     an event twice is the same as applying it once; what a rebuild from
 //     position 0 makes is what live running made, row by row.
-//   - Over all processes one runner of a projection is active, others stand by
-//     and take over within a second or two ([Runner]). That is for order; what
-//     keeps a runner that lost its lease from doing harm is the checkpoint,
-//     which every transaction locks and finds where it left it.
+//   - Each read model is kept by one process at a time, by an engine that all
+//     followers of the ledger share ([follow.Runner]): its lease, its place, what
+//     becomes of an event that cannot be applied.
 //   - A read model can be derived anew beside the live one, which it replaces
 //     without a failed or stale read ([Rebuilder]), and compared with one that
 //     is derived afresh ([Verifier]).
-//   - An event that cannot be applied halts its projection right before it,
-//     and no other projection. Nothing is ever skipped.
 //   - A reader can wait for a position ([Progress]): that is how whoever wrote
 //     something reads it.
 //
@@ -24,7 +21,7 @@
 //
 // # Where to start
 //
-// projection.go says what a projection is. runner.go drives them, progress.go
-// knows where they are, rebuild.go and verify.go derive them a second time, by
+// projection.go says what a projection is. live.go has them followed, progress.go
+// is how readers wait for them, rebuild.go and verify.go derive them a second time, by
 // way of pass.go.
 package projections

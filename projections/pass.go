@@ -166,7 +166,7 @@ func (d *derivation) follow(ctx context.Context, inbox <-chan *chunk) error {
 				if err := flush(); err != nil {
 					return err
 				}
-				return &poisonError{position: at, cause: err}
+				return &follow.PoisonError{Position: at, Cause: err}
 			}
 			pending = append(pending, event)
 			to = at

@@ -57,21 +57,6 @@ type Bulk struct {
 // applySize is how many events Apply is called with at most.
 const applySize = 1000
 
-const (
-	defaultPace = 5 * time.Millisecond
-	corePace    = time.Millisecond
-)
-
-func (p *Projection) pace() time.Duration {
-	switch {
-	case p.Pace > 0:
-		return p.Pace
-	case p.Core:
-		return corePace
-	}
-	return defaultPace
-}
-
 // Wants reports whether the projection takes events of a type.
 func (p Projection) Wants(t domain.Type) bool {
 	return p.Types == nil || slices.Contains(p.Types, t)
@@ -91,17 +76,4 @@ func (p *Projection) decode(e eventstore.Event) (follow.Event, error) {
 		return follow.Undecoded(e), nil
 	}
 	return follow.Decode(e)
-}
-
-// decodeAll reads events up to the first that cannot be read.
-func (p *Projection) decodeAll(events []eventstore.Event) ([]follow.Event, *poisonError) {
-	decoded := make([]follow.Event, 0, len(events))
-	for _, e := range events {
-		d, err := p.decode(e)
-		if err != nil {
-			return decoded, &poisonError{position: e.Position, cause: err}
-		}
-		decoded = append(decoded, d)
-	}
-	return decoded, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/follow"
 	"github.com/sentryagent/agentidp/internal/lease"
 	"github.com/sentryagent/agentidp/internal/pg"
 	"github.com/sentryagent/agentidp/internal/wait"
@@ -67,7 +68,7 @@ func (r *Rebuilder) open(ctx context.Context, p *Projection) (_ *shadow, err err
 	if s.head, err = r.store.Head(ctx); err != nil {
 		return nil, err
 	}
-	if _, err := loadCheckpoint(ctx, r.pool, p); err != nil && !outdated(err) {
+	if _, err := follow.Place(ctx, r.pool, p.Name, p.Version); err != nil && !outdated(err) {
 		return nil, err
 	}
 	return s, s.prepare(ctx, r.options.Restart)
@@ -76,8 +77,8 @@ func (r *Rebuilder) open(ctx context.Context, p *Projection) (_ *shadow, err err
 // outdated reports whether an error is that the stored read model is of an
 // older version than this build's: what a rebuild is for.
 func outdated(err error) bool {
-	var version *versionError
-	return errors.As(err, &version) && version.stored < version.own
+	var version *follow.VersionError
+	return errors.As(err, &version) && version.Stored < version.Own
 }
 
 func (s *shadow) lock(ctx context.Context) error {
@@ -137,7 +138,7 @@ func (s *shadow) saved(ctx context.Context, tx pgx.Tx, from, to eventstore.Posit
 	s.head = max(s.head, to)
 	moved, err := tx.Exec(ctx, moveRebuild, s.projection.Name, s.projection.Version, from, to, s.head)
 	if err == nil && moved.RowsAffected() != 1 {
-		return errFenced
+		return follow.ErrFenced
 	}
 	return err
 }

@@ -75,7 +75,7 @@ func lockNext(tables []string) string {
 // trySwitch is the switch. It holds the live checkpoint, so the live runner
 // waits; makes up for what that has written meanwhile; and exchanges the tables.
 func (r *Rebuilder) trySwitch(ctx context.Context, s *shadow, patience time.Duration) (held time.Duration, err error) {
-	ctx, cancel := context.WithTimeout(ctx, txTimeout)
+	ctx, cancel := context.WithTimeout(ctx, follow.TxTimeout)
 	defer cancel()
 	p, to := s.projection, s.position
 	var last []follow.Event
@@ -91,7 +91,7 @@ func (r *Rebuilder) trySwitch(ctx context.Context, s *shadow, patience time.Dura
 			return err
 		}
 		if version > p.Version {
-			return &versionError{stored: version, own: p.Version}
+			return &follow.VersionError{Stored: version, Own: p.Version}
 		}
 		if r.options.Moved {
 			live = 0
@@ -115,7 +115,7 @@ func (r *Rebuilder) trySwitch(ctx context.Context, s *shadow, patience time.Dura
 		batch := &pgx.Batch{}
 		batch.Queue(`SELECT protect_rebuild($1)`, p.Name)
 		batch.Queue(takeOver, p.Name, p.Version, to)
-		batch.Queue(notify, announcement{name: p.Name, version: p.Version, position: to}.String())
+		follow.Announce(batch, p.Name, p.Version, to)
 		each := max(patience/time.Duration(len(p.Tables)), time.Millisecond) // the bound is for one table's lock
 		batch.Queue(`SELECT set_config('lock_timeout', $1, true)`, strconv.FormatInt(each.Milliseconds(), 10))
 		if err := tx.SendBatch(ctx, batch).Close(); err != nil {

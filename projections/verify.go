@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/follow"
 	"github.com/sentryagent/agentidp/internal/pg"
 )
 
@@ -117,7 +118,7 @@ func (v *Verifier) verify(ctx context.Context, c *freshCopy) Verified {
 
 // open makes empty temporary tables.
 func (v *Verifier) open(ctx context.Context, p *Projection) (*freshCopy, error) {
-	checkpoint, err := loadCheckpoint(ctx, v.pool, p)
+	live, err := follow.Place(ctx, v.pool, p.Name, p.Version)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +126,7 @@ func (v *Verifier) open(ctx context.Context, p *Projection) (*freshCopy, error) 
 	if err != nil {
 		return nil, err
 	}
-	c := &freshCopy{derivation: *newDerivation(p, conn, temporary), live: checkpoint.position}
+	c := &freshCopy{derivation: *newDerivation(p, conn, temporary), live: live}
 	if v.options.Report != nil {
 		c.moved = func(position eventstore.Position) {
 			v.options.Report(RebuildState{Projection: p.Name, Stage: Filling, Position: position, Head: max(c.live, position)})

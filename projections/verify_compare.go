@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/follow"
 )
 
 // DifferenceKind says how a live row differs from the ledger.
@@ -58,19 +59,20 @@ func compareTx() pgx.TxOptions {
 	return options
 }
 
+const selectLive = `SELECT version, position FROM projection_checkpoints WHERE name = $1`
+
 // compare brings the copy to the very position that the live tables have in a
 // snapshot of the database, and compares with them as they are in it.
 func (v *Verifier) compare(ctx context.Context, c *freshCopy, result *Verified) error {
 	return pgx.BeginTxFunc(ctx, c.conn, compareTx(), func(tx pgx.Tx) error {
 		var version int
 		var live eventstore.Position
-		var halted bool
-		if err := tx.QueryRow(ctx, selectCheckpoint, c.projection.Name).Scan(&version, &live, &halted); err != nil {
+		if err := tx.QueryRow(ctx, selectLive, c.projection.Name).Scan(&version, &live); err != nil {
 			return err
 		}
 		switch {
 		case version != c.projection.Version:
-			return &versionError{stored: version, own: c.projection.Version}
+			return &follow.VersionError{Stored: version, Own: c.projection.Version}
 		case live < c.position:
 			return errBackwards
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/sentryagent/agentidp/follow"
 	"github.com/sentryagent/agentidp/internal/keyring"
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/projections/readmodels"
@@ -15,7 +16,7 @@ import (
 // readSide is what is derived from the ledger, and what answers from it.
 type readSide struct {
 	progress  *projections.Progress
-	runner    *projections.Runner
+	runner    *follow.Runner
 	queries   *readmodels.Queries
 	history   *history.History
 	logs      *transparency.Logs

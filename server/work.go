@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/sentryagent/agentidp/follow"
 	"github.com/sentryagent/agentidp/internal/keyring"
 	"github.com/sentryagent/agentidp/projections"
 )
@@ -12,7 +13,8 @@ import (
 // newWork lists what a server does beside answering.
 func (s *Server) newWork(keys *keyring.Keyring) []func(context.Context) {
 	scheduler := s.scheduler(keys)
-	s.registry.MustRegister(projections.NewCollector(s.read.progress), poolCollector{s.storage.pool}, positionCollector{s.storage.store, &s.watch.lost})
+	s.registry.MustRegister(follow.NewCollector(s.read.progress), projections.NewCollector(s.read.progress),
+		poolCollector{s.storage.pool}, positionCollector{s.storage.store, &s.watch.lost})
 	return []func(context.Context){
 		s.read.runner.Run,
 		s.read.progress.Run,

@@ -1,4 +1,4 @@
-package projections
+package follow
 
 import (
 	"context"
@@ -112,11 +112,11 @@ func (p *Progress) pauseOrNudge(ctx context.Context, delay time.Duration) bool {
 	return true
 }
 
-const selectCheckpoints = `SELECT c.name, c.version, c.position, c.state = 'halted', c.error, r.version, r.position, r.head, r.holder,
+const selectPlaces = `SELECT c.name, c.version, c.position, c.state = 'halted', c.error, r.version, r.position, r.head, r.holder,
 	extract(epoch FROM clock_timestamp() - c.updated_at)::float8
 	FROM projection_checkpoints c LEFT JOIN projection_rebuilds r USING (name)`
 
-type storedCheckpoint struct {
+type storedPlace struct {
 	name     string
 	version  int
 	position eventstore.Position
@@ -126,7 +126,7 @@ type storedCheckpoint struct {
 	rebuild  *RebuildStatus
 }
 
-func scanCheckpoint(row pgx.CollectableRow) (c storedCheckpoint, err error) {
+func scanPlace(row pgx.CollectableRow) (c storedPlace, err error) {
 	var version *int
 	var position, head *eventstore.Position
 	var holder *string
@@ -145,14 +145,14 @@ func (p *Progress) Look(ctx context.Context) error {
 	return err
 }
 
-// look reads the checkpoints and asks the ledger what comes after them. It
-// reports whether a projection has moved.
+// look reads the places and asks the ledger what comes after them. It
+// reports whether a follower has moved.
 func (p *Progress) look(ctx context.Context) (moved bool, err error) {
 	since := make([]glimpse, len(p.trackers))
 	for i, t := range p.trackers {
 		since[i] = t.glimpse() // before reading, so that what changes meanwhile is seen to have changed
 	}
-	stored, err := p.checkpoints(ctx)
+	stored, err := p.places(ctx)
 	if err != nil {
 		return false, fmt.Errorf("read the checkpoints: %w", err)
 	}
@@ -165,7 +165,7 @@ func (p *Progress) look(ctx context.Context) (moved bool, err error) {
 	measure := p.isToMeasure(time.Now())
 	for i, t := range p.trackers {
 		for _, c := range stored {
-			if c.name != t.projection.Name || c.version < t.projection.Version {
+			if c.name != t.follower.Name || c.version < t.follower.Version {
 				continue // of an older version: nothing that this build reads is there yet
 			}
 			changed, err := p.lookAt(ctx, t, since[i], c, head, measure)
@@ -178,14 +178,14 @@ func (p *Progress) look(ctx context.Context) (moved bool, err error) {
 	return moved, nil
 }
 
-func (p *Progress) checkpoints(ctx context.Context) ([]storedCheckpoint, error) {
+func (p *Progress) places(ctx context.Context) ([]storedPlace, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	rows, err := p.pool.Query(ctx, selectCheckpoints)
+	rows, err := p.pool.Query(ctx, selectPlaces)
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, scanCheckpoint)
+	return pgx.CollectRows(rows, scanPlace)
 }
 
 // isToMeasure reports, once in a Poll, that it is time again to look how old
@@ -196,15 +196,15 @@ func (p *Progress) isToMeasure(now time.Time) bool {
 }
 
 // found takes what is stored besides the places.
-func (p *Progress) found(stored []storedCheckpoint) {
+func (p *Progress) found(stored []storedPlace) {
 	outdated := []string{}
 	for _, t := range p.trackers {
 		for _, c := range stored {
-			if c.name != t.projection.Name {
+			if c.name != t.follower.Name {
 				continue
 			}
 			t.found(c)
-			if c.version < t.projection.Version {
+			if c.version < t.follower.Version {
 				outdated = append(outdated, c.name)
 			}
 		}
@@ -212,12 +212,12 @@ func (p *Progress) found(stored []storedCheckpoint) {
 	p.outdated.Store(&outdated)
 }
 
-// lookAt finds out how far a projection is: up to the next event after its
-// checkpoint that it wants, or up to the head. The head was read before the
-// ledger is, so an event that comes meanwhile is after it. Of a projection that
+// lookAt finds out how far a follower is: up to the next event after its
+// place that it wants, or up to the head. The head was read before the
+// ledger is, so an event that comes meanwhile is after it. Of a follower that
 // wants all events that is known without reading, so that is read only to
 // measure how old the next one is.
-func (p *Progress) lookAt(ctx context.Context, t *tracker, since glimpse, c storedCheckpoint, head eventstore.Position, measure bool) (bool, error) {
+func (p *Progress) lookAt(ctx context.Context, t *tracker, since glimpse, c storedPlace, head eventstore.Position, measure bool) (bool, error) {
 	from := c.position
 	if since.led {
 		from = max(from, since.resume) // a local worker's memory is ahead of what is stored
@@ -231,11 +231,11 @@ func (p *Progress) lookAt(ctx context.Context, t *tracker, since glimpse, c stor
 		if next, err := p.firstAfter(ctx, from, head, eventstore.Filter{}); err == nil {
 			t.expect(next)
 		}
-	case near && (t.projection.Types != nil || measure):
+	case near && (t.follower.Types != nil || measure):
 		var next moment
 		if from < head {
 			var err error
-			if next, err = p.firstAfter(ctx, from, head, t.projection.filter()); err != nil {
+			if next, err = p.firstAfter(ctx, from, head, t.follower.filter()); err != nil {
 				return false, err
 			}
 			if next.position == 0 || next.position > head {

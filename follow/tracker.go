@@ -1,19 +1,16 @@
-package projections
+package follow
 
 import (
-	"fmt"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/sentryagent/agentidp/eventstore"
 )
 
-// tracker is what this process knows of one projection's place, wherever it
+// tracker is what this process knows of one follower's place, wherever it
 // runs. What is known may be less than what is, never more.
 type tracker struct {
-	projection Projection
+	follower *Follower
 
 	mu       sync.Mutex          // guards what follows
 	position eventstore.Position // every wanted event up to here is applied
@@ -37,12 +34,12 @@ type moment struct {
 	recorded time.Time
 }
 
-func newTracker(p Projection) *tracker {
-	return &tracker{projection: p, changed: make(chan struct{})}
+func newTracker(f *Follower) *tracker {
+	return &tracker{follower: f, changed: make(chan struct{})}
 }
 
 // found takes what is stored besides the place.
-func (t *tracker) found(c storedCheckpoint) {
+func (t *tracker) found(c storedPlace) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.version, t.rebuild, t.idle = c.version, c.rebuild, c.idle
@@ -134,7 +131,7 @@ func (t *tracker) forget() {
 func (t *tracker) hear(a announcement) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.led || a.version < t.projection.Version {
+	if t.led || a.version < t.follower.Version {
 		return // we know better, or it is about tables that are to be replaced
 	}
 	t.set(max(a.position, t.position), max(a.position, t.resume))
@@ -198,33 +195,4 @@ func (t *tracker) learn(since glimpse, position, resume eventstore.Position, hal
 		t.setHalted(halted, reason)
 	}
 	return t.position != before
-}
-
-// announcement is the payload of a notification.
-type announcement struct {
-	name     string
-	version  int
-	position eventstore.Position
-	halted   bool
-}
-
-func (a announcement) String() string {
-	s := fmt.Sprintf("%s %d %d", a.name, a.version, a.position)
-	if a.halted {
-		s += " " + halted
-	}
-	return s
-}
-
-func parseAnnouncement(payload string) (a announcement, ok bool) {
-	words := strings.Split(payload, " ")
-	if len(words) != 3 && (len(words) != 4 || words[3] != halted) {
-		return a, false
-	}
-	version, err := strconv.Atoi(words[1])
-	position, positionErr := strconv.ParseUint(words[2], 10, 63)
-	if err != nil || positionErr != nil {
-		return a, false
-	}
-	return announcement{name: words[0], version: version, position: eventstore.Position(position), halted: len(words) == 4}, true
 }

@@ -1,4 +1,4 @@
-package projections
+package follow
 
 import (
 	"context"
@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/sentryagent/agentidp/eventstore"
-	"github.com/sentryagent/agentidp/follow"
 	"github.com/sentryagent/agentidp/internal/lease"
 	"github.com/sentryagent/agentidp/internal/wait"
 )
@@ -25,42 +24,43 @@ const (
 
 const halted = "halted"
 
-// worker runs one projection. All its fields belong to its goroutine.
+// worker runs one follower. All its fields belong to its goroutine.
 type worker struct {
-	runner     *Runner
-	leases     *lease.Leases
-	projection *Projection
-	logger     *slog.Logger
+	runner   *Runner
+	leases   *lease.Leases
+	follower *Follower
+	place    place
+	logger   *slog.Logger
 
 	term   int                 // of leading, see Progress
 	at     eventstore.Position // what has been looked at
 	stored eventstore.Position // where the checkpoint is
 
-	current bool   // the stored read model is no older than this build's
-	trouble string // what has been logged last; "" when all is well
-	backoff wait.Backoff
+	prepared bool
+	trouble  string // what has been logged last; "" when all is well
+	backoff  wait.Backoff
 }
 
 func (w *worker) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		if err := w.renew(ctx); err != nil {
+		if err := w.prepare(ctx); err != nil {
 			w.report(ctx, err)
 			_ = wait.For(ctx, w.delay(err))
 			continue
 		}
-		held, err := w.leases.Acquire(ctx, w.lease())
+		held, err := w.leases.Acquire(ctx, w.follower.Lease())
 		switch {
 		case err != nil:
 			w.report(ctx, err)
 			_ = w.backoff.For(ctx)
 		case held == nil:
 			if w.trouble != halted { // a lease that another process tries in vain heals nothing
-				w.well("another process runs the projection")
+				w.well("another process runs the " + w.follower.Sink.kind())
 			}
 			_ = wait.For(ctx, wait.Jitter(w.runner.options.Standby))
 		default:
 			err := w.lead(held)
-			w.leases.Release(w.lease())
+			w.leases.Release(w.follower.Lease())
 			w.report(ctx, err)
 			_ = wait.For(ctx, w.delay(err))
 		}
@@ -69,14 +69,14 @@ func (w *worker) run(ctx context.Context) {
 
 // lead follows the ledger for as long as all goes well.
 func (w *worker) lead(ctx context.Context) error {
-	stored, err := loadCheckpoint(ctx, w.runner.pool, w.projection)
+	stored, err := Place(ctx, w.runner.pool, w.follower.Name, w.follower.Version)
 	if err != nil {
 		return err
 	}
-	w.at, w.stored = stored.position, stored.position
-	w.term = w.progress().lead(w.projection.Name, w.at)
+	w.at, w.stored = stored, stored
+	w.term = w.progress().lead(w.follower.Name, w.at)
 	err = w.follow(ctx)
-	w.progress().resign(w.projection.Name, w.term)
+	w.progress().resign(w.follower.Name, w.term)
 	return err
 }
 
@@ -85,9 +85,9 @@ func (w *worker) follow(ctx context.Context) error {
 	steps := make(chan step, 1)
 	var reader sync.WaitGroup
 	reader.Go(func() {
-		subscription := w.runner.store.Subscribe(w.at, w.projection.filter())
+		subscription := w.runner.store.Subscribe(w.at, w.follower.filter())
 		defer subscription.Close()
-		w.projection.readAhead(reading, subscription, steps)
+		w.follower.readAhead(reading, subscription, steps)
 	})
 	defer reader.Wait()
 	defer stop()
@@ -114,7 +114,7 @@ func (w *worker) follow(ctx context.Context) error {
 	}
 }
 
-// take brings the read model to the end of a step.
+// take brings the sink to the end of a step.
 func (w *worker) take(ctx context.Context, s step) error {
 	if s.err != nil {
 		return s.err
@@ -128,8 +128,8 @@ func (w *worker) take(ctx context.Context, s step) error {
 	}
 	switch {
 	case len(s.events) > 0:
-		advance := func(events []follow.Event, to eventstore.Position) error { return w.advance(ctx, events, to) }
-		if err := divide(s.events, to, advance); err != nil {
+		advance := func(events []Event, to eventstore.Position) error { return w.advance(ctx, events, to) }
+		if err := Divide(s.events, to, advance); err != nil {
 			return w.stop(ctx, err)
 		}
 	case s.poison == nil && w.dense() && to-w.stored >= idlePositions:
@@ -144,8 +144,8 @@ func (w *worker) take(ctx context.Context, s step) error {
 	return w.reached(s.head)
 }
 
-func (w *worker) advance(ctx context.Context, events []follow.Event, to eventstore.Position) error {
-	if err := advance(ctx, w.runner.pool, w.projection, w.stored, to, events); err != nil {
+func (w *worker) advance(ctx context.Context, events []Event, to eventstore.Position) error {
+	if err := w.follower.Sink.take(ctx, w.place, w.stored, to, events); err != nil {
 		return err
 	}
 	w.at, w.stored = to, to
@@ -172,59 +172,59 @@ func (w *worker) idleAge() time.Duration {
 // reached tells where we are. It fails when Progress has heard meanwhile that
 // the database may have lost what we think is stored.
 func (w *worker) reached(head eventstore.Position) error {
-	if !w.progress().reached(w.projection.Name, w.term, w.at, head) {
-		return errFenced
+	if !w.progress().reached(w.follower.Name, w.term, w.at, head) {
+		return ErrFenced
 	}
 	return nil
 }
 
-// stop stores that the projection cannot get past an event, if that is what
+// stop stores that the follower cannot get past an event, if that is what
 // err is. The checkpoint may lag behind idle advances; that is harmless.
 func (w *worker) stop(ctx context.Context, err error) error {
-	var poison *poisonError
+	var poison *PoisonError
 	if !errors.As(err, &poison) {
 		return err
 	}
-	if err := halt(ctx, w.runner.pool, w.projection, w.stored, poison); err != nil {
+	if err := w.place.halt(ctx, w.stored, poison); err != nil {
 		return err
 	}
-	w.progress().halt(w.projection.Name, w.term, w.at, poison.cause.Error())
+	w.progress().halt(w.follower.Name, w.term, w.at, poison.Cause.Error())
 	return poison
 }
 
 // delay is how long to wait after lead has ended with err.
 func (w *worker) delay(err error) time.Duration {
-	var poison *poisonError
-	var version *versionError
+	var poison *PoisonError
+	var version *VersionError
 	switch {
 	case errors.As(err, &poison), errors.As(err, &version):
 		return wait.Jitter(w.runner.options.HaltedRetry)
-	case errors.Is(err, errFenced):
+	case errors.Is(err, ErrFenced):
 		return wait.Jitter(w.backoff.First)
 	}
 	return wait.Jitter(w.backoff.Next())
 }
 
-// report logs why the projection does not run, once for each reason.
+// report logs why the follower does not run, once for each reason.
 func (w *worker) report(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return
 	}
 	level, state, attrs := slog.LevelWarn, "interrupted", []slog.Attr{slog.String("error", err.Error())}
-	var poison *poisonError
-	var version *versionError
+	var poison *PoisonError
+	var version *VersionError
 	switch {
 	case errors.As(err, &poison):
 		level, state = slog.LevelError, halted
-		attrs = append(attrs, slog.Uint64("position", uint64(poison.position)))
+		attrs = append(attrs, slog.Uint64("position", uint64(poison.Position)))
 	case errors.As(err, &version):
 		level, state = slog.LevelError, "another version"
-	case errors.Is(err, errFenced):
+	case errors.Is(err, ErrFenced):
 		state = "fenced"
 	}
 	if w.trouble != state {
 		w.trouble = state
-		w.logger.LogAttrs(ctx, level, "projection "+state, attrs...)
+		w.logger.LogAttrs(ctx, level, w.follower.Sink.kind()+" "+state, attrs...)
 	}
 }
 
@@ -232,11 +232,20 @@ func (w *worker) report(ctx context.Context, err error) {
 func (w *worker) well(state string) {
 	if w.trouble != "" {
 		w.trouble = ""
-		w.logger.Info("projection recovered", "state", state)
+		w.logger.Info(w.follower.Sink.kind()+" recovered", "state", state)
 	}
 }
 
-// lease names the right to run the projection.
-func (w *worker) lease() string { return leaseOf(w.projection.Name) }
+// prepare does once what is to be done before the follower runs.
+func (w *worker) prepare(ctx context.Context) error {
+	if w.prepared || w.follower.Prepare == nil {
+		return nil
+	}
+	if err := w.follower.Prepare(ctx); err != nil {
+		return err
+	}
+	w.prepared = true
+	return nil
+}
 
 func (w *worker) progress() *Progress { return w.runner.options.Progress }
