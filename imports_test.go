@@ -38,7 +38,8 @@ var direction = map[string][]string{
 
 	"reactors": {"ledger", "follow", "eventstore", "domain", "internal/lease", "internal/wait"},
 
-	"api":         {"api", "ledger", "projections", "replay/verify", "replay/history", "domain", "internal"},
+	"tokens":      {"domain", "internal/keyring"},
+	"api":         {"api", "tokens", "ledger", "projections", "replay/verify", "replay/history", "domain", "internal"},
 	"api/router":  {"ledger", "projections", "domain", "internal/pg"},
 	"api/openapi": {"api/router", "domain", "internal/strictjson"},
 
@@ -59,6 +60,7 @@ var direction = map[string][]string{
 
 	"internal":            {}, // has no meaning to the field, so it knows nothing of it
 	"internal/pgtest":     {"internal", "migrations"},
+	"internal/keyring":    {},
 	"internal/lease":      {"internal/pg"}, // who of several processes may: nothing of the field in it
 	"internal/pg":         {},
 	"internal/ordered":    {},
@@ -286,6 +288,8 @@ func TestTheTableForbids(t *testing.T) {
 		{"cmd/agentidp", "test/chaos", false},
 		{"test/chaos", "ledger", true},
 		{"api", "ledger", true},
+		{"api", "tokens", true},
+		{"tokens", "ledger", false},
 		{"api/policy", "domain", true},
 		{"api", "internal/keyring", true},
 		{"api", "eventstore", false},

@@ -13,7 +13,9 @@ import (
 	"github.com/sentryagent/agentidp/api/policy"
 	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/ledger"
 	"github.com/sentryagent/agentidp/ledger/revocation"
+	"github.com/sentryagent/agentidp/tokens"
 )
 
 var (
@@ -33,7 +35,7 @@ func (s *Server) protect(endpoint string) router.Step {
 		if err != nil {
 			return s.refuseBearer(c, err)
 		}
-		caller := token.caller()
+		caller := token.Caller()
 		c.Set(principalKey, caller)
 		c.Set(bearerKey, &token)
 		decision, err := s.decide(c, endpoint, caller)
@@ -98,17 +100,17 @@ func (s *Server) wouldBeAllowed(c *gin.Context, endpoint string, caller domain.C
 
 // bearer verifies the token of the Authorization header (RFC 6750 section 2.1)
 // for use at this server.
-func (s *Server) bearer(c *gin.Context) (accessToken, error) {
+func (s *Server) bearer(c *gin.Context) (tokens.Access, error) {
 	sent := readAuthorization(c.Request)
 	if sent.scheme != schemeBearer || sent.credentials == "" {
-		return accessToken{}, errNoBearer
+		return tokens.Access{}, errNoBearer
 	}
-	token, err := s.tokens.verify(sent.credentials)
+	token, err := s.tokens.Verify(sent.credentials)
 	if err != nil {
-		return accessToken{}, fmt.Errorf("%w: %w", errBadBearer, err)
+		return tokens.Access{}, fmt.Errorf("%w: %w", errBadBearer, err)
 	}
-	if !s.isOurs(token.claims.Audience) {
-		return accessToken{}, errForeign
+	if !s.isOurs(token.Claims.Audience) {
+		return tokens.Access{}, errForeign
 	}
 	return token, s.mustBeAlive(c.Request.Context(), token)
 }
@@ -119,15 +121,29 @@ func (s *Server) isOurs(audience string) bool {
 }
 
 // mustBeAlive refuses tokens that were revoked before this call, on any node.
-func (s *Server) mustBeAlive(ctx context.Context, token accessToken) error {
+func (s *Server) mustBeAlive(ctx context.Context, token tokens.Access) error {
 	known, err := s.revocations.Sync(ctx)
 	if err != nil {
 		return err
 	}
-	if verdict := known.Check(token.ref()); verdict != revocation.Alive {
+	if verdict := known.Check(refOf(token)); verdict != revocation.Alive {
 		return fmt.Errorf("%w: %s", errRevoked, verdict)
 	}
 	return nil
+}
+
+// refOf is what the index of revocations is asked about.
+func refOf(token tokens.Access) revocation.Token {
+	return revocation.Token{
+		TokenID:        token.TokenID,
+		AgentID:        token.AgentID,
+		CredentialID:   token.CredentialID,
+		OrganizationID: token.Organization,
+		ExpiresAt:      token.ExpiresAt,
+		Position:       ledger.Position(token.Claims.Ledger),
+		Basis:          ledger.Position(token.Claims.Basis),
+		Delegation:     token.Delegation,
+	}
 }
 
 // refuseBearer makes the 401 that does not say what was wrong, or says that we cannot

@@ -9,6 +9,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/sentryagent/agentidp/ledger/revocation"
+	"github.com/sentryagent/agentidp/tokens"
 )
 
 // The log says in a few words why a bearer token was refused; what is no fault
@@ -24,9 +25,9 @@ func TestWhyABearerTokenWasRefused(t *testing.T) {
 		{refusedFor(jwt.ErrTokenExpired), "expired"},
 		{refusedFor(errors.Join(jwt.ErrTokenInvalidClaims, jwt.ErrTokenInvalidIssuer)), "issuer"},
 		{refusedFor(jwt.ErrTokenSignatureInvalid), "signature"},
-		{refusedFor(errors.Join(jwt.ErrTokenUnverifiable, errNotAccessToken)), "not an access token"},
+		{refusedFor(errors.Join(jwt.ErrTokenUnverifiable, tokens.ErrNotAccessToken)), "not an access token"},
 		{refusedFor(jwt.ErrTokenMalformed), "malformed"},
-		{refusedFor(errNotAccessToken), "claims"},
+		{refusedFor(tokens.ErrNotAccessToken), "claims"},
 		{fmt.Errorf("%w: %s", errRevoked, "token_revoked"), "revoked"},
 	} {
 		if reason, refused := whyRefused(test.err); !refused || !strings.Contains(reason, test.says) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/internal/strictjson"
+	"github.com/sentryagent/agentidp/tokens"
 )
 
 const (
@@ -77,14 +78,14 @@ func (a *assertion) split(text string) (header, claims map[string]any, err error
 		return nil, nil, malformed
 	}
 	a.text = text[:len(parts[0])+1+len(parts[1])]
-	if a.signature, ok = decodeCanonical(parts[2]); !ok {
+	if a.signature, ok = tokens.DecodePart(parts[2]); !ok {
 		return nil, nil, malformed
 	}
 	return header, claims, nil
 }
 
 func jsonPart(part string) (object map[string]any, ok bool) {
-	data, canonical := decodeCanonical(part)
+	data, canonical := tokens.DecodePart(part)
 	if !canonical {
 		return nil, false
 	}

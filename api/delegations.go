@@ -13,6 +13,7 @@ import (
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/ledger/revocation"
 	"github.com/sentryagent/agentidp/projections/readmodels"
+	"github.com/sentryagent/agentidp/tokens"
 )
 
 // delegationRoutes are none when delegation is switched off.
@@ -85,7 +86,7 @@ func (s *Server) verifyDelegation(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	id, genuine := readDelegationToken(s.keys, body.DelegationToken)
+	id, genuine := tokens.ReadDelegation(s.keys, body.DelegationToken)
 	known := s.revocations.Latest() // the bearer token was checked by it
 	verdict := known.CheckDelegation(id, known.Position())
 	delegation, err := s.ledger.Delegation(c.Request.Context(), id)
@@ -110,7 +111,7 @@ func (s *Server) verifyDelegation(c *gin.Context) error {
 
 // delegationBody is the one answer that holds the token.
 func (s *Server) delegationBody(d domain.Delegation) gen.Delegation {
-	token, signature := delegationToken(s.keys, d.ID)
+	token, signature := tokens.Delegation(s.keys, d.ID)
 	return gen.Delegation{
 		ChainID:          d.ID.UUID,
 		TenantID:         d.OrganizationID.UUID,

@@ -73,7 +73,11 @@ func (f *forger) genuine(typ string, changes map[string]any) string {
 	if err != nil {
 		f.tb.Fatal(err)
 	}
-	token, err := f.keys.Sign(f.header["alg"].(string), typ, payload)
+	key, err := f.keys.Current(f.header["alg"].(string))
+	if err != nil {
+		f.tb.Fatal(err)
+	}
+	token, err := key.Sign(typ, payload)
 	if err != nil {
 		f.tb.Fatal(err)
 	}

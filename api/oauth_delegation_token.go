@@ -9,6 +9,7 @@ import (
 	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/ledger/revocation"
+	"github.com/sentryagent/agentidp/tokens"
 )
 
 // tokenTypeNone is what RFC 8693 section 2.2.1 calls a token that gives no
@@ -70,7 +71,7 @@ func (s *Server) introspectDelegation(ctx context.Context, asker introspector, i
 		ExpiresAt: delegation.ExpiresAt.Unix(),
 		Subject:   subject.ID.String(), ClientID: delegation.DelegatorID.String(),
 		OrganizationID: delegation.OrganizationID.String(), Delegation: id.String(),
-		MayAct: nested(actors[:1]), Actor: nested(actors[1:]),
+		MayAct: tokens.Actors(actors[:1]), Actor: tokens.Actors(actors[1:]),
 	}, nil
 }
 

@@ -11,8 +11,10 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/internal/keyring"
 	"github.com/sentryagent/agentidp/ledger"
 	"github.com/sentryagent/agentidp/ledger/revocation"
+	"github.com/sentryagent/agentidp/tokens"
 )
 
 // The names of RFC 8693 sections 2.1 and 3, and ours for what is exchanged.
@@ -48,7 +50,7 @@ func (s *Server) exchangeToken(c *gin.Context) error {
 	if err := checkExchange(form); err != nil {
 		return s.refuseClient(c, err)
 	}
-	command, err := s.tokenRequest(form)
+	command, key, err := s.tokenRequest(form)
 	if err != nil {
 		return s.refuseClient(c, err)
 	}
@@ -72,7 +74,7 @@ func (s *Server) exchangeToken(c *gin.Context) error {
 	if err = admission.close(c, err); err != nil {
 		return err
 	}
-	response, err := s.signExchanged(exchanged, command.At.Truncate(time.Second), actor.basis)
+	response, err := s.signExchanged(key, exchanged, command.At.Truncate(time.Second), actor.basis)
 	if err != nil {
 		return err
 	}
@@ -135,11 +137,11 @@ func (s *Server) actor(c *gin.Context) (actor, error) {
 	if err != nil {
 		return found, err
 	}
-	if authenticates && token.agentID != found.caller.AgentID {
+	if authenticates && token.AgentID != found.caller.AgentID {
 		return found, errOtherClient
 	}
 	return actor{
-		caller: token.caller(), credentialID: token.credentialID, method: domain.ActorToken, issuance: token.issuance,
+		caller: token.Caller(), credentialID: token.CredentialID, method: domain.ActorToken, issuance: token.Issuance,
 		basis: s.revocations.Latest().Position(),
 	}, nil
 }
@@ -147,9 +149,9 @@ func (s *Server) actor(c *gin.Context) (actor, error) {
 // actorToken verifies the actor token: alive as of this call, for use at this
 // server, and its agent's own; authority that was lent cannot vouch for itself.
 // The index of revocations is in step with the ledger when it returns.
-func (s *Server) actorToken(ctx context.Context, text string) (accessToken, error) {
-	token, err := s.tokens.verify(text)
-	if err != nil || !s.isOurs(token.claims.Audience) || !token.delegation.IsZero() {
+func (s *Server) actorToken(ctx context.Context, text string) (tokens.Access, error) {
+	token, err := s.tokens.Verify(text)
+	if err != nil || !s.isOurs(token.Claims.Audience) || !token.Delegation.IsZero() {
 		return token, errActorToken
 	}
 	if err := s.mustBeAlive(ctx, token); errors.Is(err, errRevoked) {
@@ -163,16 +165,16 @@ func (s *Server) actorToken(ctx context.Context, text string) (accessToken, erro
 // usableDelegation reads a delegation token whose delegation is alive as of the
 // basis.
 func (s *Server) usableDelegation(text string, basis ledger.Position) (id domain.DelegationID, err error) {
-	id, genuine := readDelegationToken(s.keys, text)
+	id, genuine := tokens.ReadDelegation(s.keys, text)
 	if s.revocations.Latest().CheckDelegation(id, basis) != revocation.Alive || !genuine {
 		return id, domain.RefuseExchange()
 	}
 	return id, nil
 }
 
-func (s *Server) signExchanged(exchanged ledger.Exchanged, at time.Time, basis ledger.Position) (tokenResponse, error) {
+func (s *Server) signExchanged(key *keyring.SigningKey, exchanged ledger.Exchanged, at time.Time, basis ledger.Position) (tokenResponse, error) {
 	issued := exchanged.Issued
-	access, err := s.tokens.sign(accessClaims{
+	access, err := tokens.SignAccess(key, tokens.AccessClaims{
 		Issuer:         s.issuer,
 		Subject:        issued.Subject.String(),
 		Audience:       issued.Audience,
@@ -184,11 +186,11 @@ func (s *Server) signExchanged(exchanged ledger.Exchanged, at time.Time, basis l
 		AgentID:        issued.AgentID.String(),
 		OrganizationID: exchanged.Organization.String(),
 		CredentialID:   issued.CredentialID.String(),
-		Ledger:         exchanged.Position,
+		Ledger:         uint64(exchanged.Position),
 		Event:          exchanged.EventID.String(),
-		Actor:          nested(exchanged.Actors),
+		Actor:          tokens.Actors(exchanged.Actors),
 		Delegation:     issued.Delegation.String(),
-		Basis:          basis,
+		Basis:          uint64(basis),
 	})
 	return tokenResponse{
 		AccessToken:     access,
@@ -197,12 +199,4 @@ func (s *Server) signExchanged(exchanged ledger.Exchanged, at time.Time, basis l
 		ExpiresIn:       int(issued.ExpiresAt.Sub(at) / time.Second),
 		Scope:           issued.Scope,
 	}, err
-}
-
-// nested puts who acts outermost, and inside whom each had it from.
-func nested(actors []domain.AgentID) *actorClaim {
-	if len(actors) == 0 {
-		return nil
-	}
-	return &actorClaim{Subject: actors[0].String(), Actor: nested(actors[1:])}
 }

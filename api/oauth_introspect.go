@@ -9,6 +9,7 @@ import (
 	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/ledger/revocation"
+	"github.com/sentryagent/agentidp/tokens"
 )
 
 // introspection is RFC 7662 section 2.2. Of a token that is not active nothing
@@ -28,9 +29,9 @@ type introspection struct {
 	OrganizationID string `json:"organization_id,omitempty"`
 	Ledger         uint64 `json:"ledger,omitempty"`
 
-	Actor      *actorClaim `json:"act,omitempty"`        // RFC 8693 section 4.1
-	MayAct     *actorClaim `json:"may_act,omitempty"`    // section 4.4, of a delegation token
-	Delegation string      `json:"delegation,omitempty"` // that the token acts under, or stands for
+	Actor      *tokens.Actor `json:"act,omitempty"`        // RFC 8693 section 4.1
+	MayAct     *tokens.Actor `json:"may_act,omitempty"`    // section 4.4, of a delegation token
+	Delegation string        `json:"delegation,omitempty"` // that the token acts under, or stands for
 }
 
 // introspectToken tells a caller about a token of its own organization, or the
@@ -81,23 +82,23 @@ func (s *Server) introspector(c *gin.Context) (introspector, error) {
 }
 
 func (s *Server) introspect(ctx context.Context, asker introspector, text string) (introspection, error) {
-	if id, genuine := readDelegationToken(s.keys, text); genuine {
+	if id, genuine := tokens.ReadDelegation(s.keys, text); genuine {
 		return s.introspectDelegation(ctx, asker, id)
 	}
-	token, err := s.tokens.verify(text)
-	if err != nil || asker.MayActIn(token.organization) != nil || asker.ownOnly && token.agentID != asker.AgentID {
+	token, err := s.tokens.Verify(text)
+	if err != nil || asker.MayActIn(token.Organization) != nil || asker.ownOnly && token.AgentID != asker.AgentID {
 		return introspection{}, nil
 	}
 	// What has ended is known as of this request: its caller had to be alive.
-	if s.revocations.Latest().Check(token.ref()) != revocation.Alive {
+	if s.revocations.Latest().Check(refOf(token)) != revocation.Alive {
 		return introspection{}, nil
 	}
-	claims := token.claims
+	claims := token.Claims
 	return introspection{
 		Active: true, Scope: claims.Scope, ClientID: claims.ClientID, TokenType: "Bearer",
 		ExpiresAt: claims.ExpiresAt, IssuedAt: claims.IssuedAt, Subject: claims.Subject,
 		Audience: claims.Audience, Issuer: claims.Issuer, ID: claims.ID,
-		AgentID: claims.AgentID, OrganizationID: claims.OrganizationID, Ledger: uint64(claims.Ledger),
+		AgentID: claims.AgentID, OrganizationID: claims.OrganizationID, Ledger: claims.Ledger,
 		Actor: claims.Actor, Delegation: claims.Delegation,
 	}, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/tokens"
 )
 
 // revokeToken is RFC 7009: a client ends one of its own tokens. Section 2.2:
@@ -24,21 +25,21 @@ func (s *Server) revokeToken(c *gin.Context) error {
 		router.AnswerOAuthError(c, http.StatusBadRequest, "invalid_request", "token is missing")
 		return nil
 	}
-	if id, genuine := readDelegationToken(s.keys, text); genuine {
+	if id, genuine := tokens.ReadDelegation(s.keys, text); genuine {
 		return s.revokeDelegationToken(c, agent, id)
 	}
-	token, err := s.tokens.verify(text)
+	token, err := s.tokens.Verify(text)
 	if err != nil {
 		answerRevoked(c)
 		return nil
 	}
-	if token.agentID != agent.ID {
+	if token.AgentID != agent.ID {
 		refuseForeignToken(c)
 		return nil
 	}
 	err = s.mustBeAlive(c.Request.Context(), token)
 	if err == nil {
-		command := domain.RevokeToken{TokenID: token.tokenID, ExpiresAt: token.expiresAt.UTC()}
+		command := domain.RevokeToken{TokenID: token.TokenID, ExpiresAt: token.ExpiresAt.UTC()}
 		err = s.ledger.RevokeToken(c.Request.Context(), s.clientOrigin(c, agent.ID), agent.ID, command)
 	}
 	if err != nil && !errors.Is(err, errRevoked) {

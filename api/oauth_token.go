@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
@@ -12,7 +11,9 @@ import (
 
 	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/internal/keyring"
 	"github.com/sentryagent/agentidp/ledger"
+	"github.com/sentryagent/agentidp/tokens"
 )
 
 const (
@@ -38,7 +39,7 @@ func (s *Server) issueToken(c *gin.Context) error {
 	if s.options.Delegation && c.Request.PostForm.Get("grant_type") == grantTokenExchange {
 		return s.exchangeToken(c)
 	}
-	command, err := s.tokenRequest(c.Request.PostForm)
+	command, key, err := s.tokenRequest(c.Request.PostForm)
 	if err != nil {
 		return s.refuseClient(c, err)
 	}
@@ -52,7 +53,7 @@ func (s *Server) issueToken(c *gin.Context) error {
 	if err = admission.close(c, err); err != nil {
 		return s.refuseClient(c, s.recordFailure(c, who.agentID, err))
 	}
-	response, err := s.signTokens(issued, c.Request.PostForm.Get("nonce"))
+	response, err := s.signTokens(key, issued, c.Request.PostForm.Get("nonce"))
 	if err != nil {
 		return err
 	}
@@ -61,31 +62,29 @@ func (s *Server) issueToken(c *gin.Context) error {
 	return nil
 }
 
-// tokenRequest reads what is asked for, whoever asks.
-func (s *Server) tokenRequest(form url.Values) (domain.IssueToken, error) {
-	var command domain.IssueToken
+// tokenRequest reads what is asked for, whoever asks, and chooses the key that
+// the event is going to name and that is going to sign.
+func (s *Server) tokenRequest(form url.Values) (command domain.IssueToken, key *keyring.SigningKey, err error) {
 	switch grant := form.Get("grant_type"); {
 	case slices.Contains(s.grants(), grant):
 	case grant == "":
-		return command, &protocolError{"invalid_request", "grant_type is missing"}
+		return command, nil, &protocolError{"invalid_request", "grant_type is missing"}
 	default:
-		return command, &protocolError{"unsupported_grant_type", "grant_type must be one of " + strings.Join(s.grants(), ", ")}
+		return command, nil, &protocolError{"unsupported_grant_type", "grant_type must be one of " + strings.Join(s.grants(), ", ")}
 	}
-	audience, err := s.target(form)
-	if err != nil {
-		return command, err
+	if command.Audience, err = s.target(form); err != nil {
+		return command, nil, err
 	}
 	if form.Get("scope") != "" {
 		command.Scopes = domain.ParseScopes(form.Get("scope"))
 	}
-	kid, _, err := s.keys.Signer(s.tokens.alg)
-	if err != nil {
-		return command, err
+	if key, err = s.tokenSigner.Key(); err != nil {
+		return command, nil, err
 	}
 	command.TokenID = domain.TokenID{UUID: ledger.NewID()}
-	command.Audience, command.Algorithm, command.KeyID = audience, s.tokens.alg, kid
+	command.Algorithm, command.KeyID = key.Algorithm(), key.ID()
 	command.At = s.now().UTC()
-	return command, nil
+	return command, key, nil
 }
 
 // grants are the values of grant_type that this server takes.
@@ -102,10 +101,10 @@ func (s *Server) clientOrigin(c *gin.Context, id domain.AgentID) ledger.Origin {
 	return ledger.Origin{Actor: ledger.Actor{Kind: "agent", ID: id.String()}, Request: router.Record(c)}
 }
 
-func (s *Server) signTokens(issuance ledger.Issued, nonce string) (tokenResponse, error) {
+func (s *Server) signTokens(key *keyring.SigningKey, issuance ledger.Issued, nonce string) (tokenResponse, error) {
 	issued, agent := issuance.Token, issuance.Agent
 	issuedAt := issued.ExpiresAt.Add(-domain.TokenLifetime)
-	access, err := s.tokens.sign(accessClaims{
+	access, err := tokens.SignAccess(key, tokens.AccessClaims{
 		Issuer:         s.issuer,
 		Subject:        agent.ID.String(),
 		Audience:       issued.Audience,
@@ -117,9 +116,9 @@ func (s *Server) signTokens(issuance ledger.Issued, nonce string) (tokenResponse
 		AgentID:        agent.ID.String(),
 		OrganizationID: agent.OrganizationID.String(),
 		CredentialID:   issued.CredentialID.String(),
-		Ledger:         issuance.Position,
+		Ledger:         uint64(issuance.Position),
 		Event:          issuance.EventID.String(),
-		Basis:          issuance.Basis,
+		Basis:          uint64(issuance.Basis),
 	})
 	if err != nil {
 		return tokenResponse{}, err
@@ -131,28 +130,13 @@ func (s *Server) signTokens(issuance ledger.Issued, nonce string) (tokenResponse
 		Scope:       issued.Scope,
 	}
 	if domain.ParseScopes(issued.Scope).Has(domain.ScopeOpenID) {
-		response.IDToken, err = s.signIDToken(agent, issued, issuedAt, nonce)
+		response.IDToken, err = s.signIDToken(key, agent, issued, issuedAt, nonce)
 	}
 	return response, err
 }
 
-// idClaims are those of OpenID Connect Core section 2, and what we know of the agent.
-type idClaims struct {
-	Issuer         string           `json:"iss"`
-	Subject        string           `json:"sub"`
-	Audience       string           `json:"aud"`
-	IssuedAt       int64            `json:"iat"`
-	ExpiresAt      int64            `json:"exp"`
-	Nonce          string           `json:"nonce,omitempty"`
-	OrganizationID string           `json:"organization_id"`
-	AgentType      domain.AgentType `json:"agent_type"`
-	Owner          string           `json:"owner"`
-	Version        string           `json:"version"`
-	DID            string           `json:"did"`
-}
-
-func (s *Server) signIDToken(agent domain.Agent, issued domain.TokenIssued, issuedAt time.Time, nonce string) (string, error) {
-	payload, err := json.Marshal(idClaims{
+func (s *Server) signIDToken(key *keyring.SigningKey, agent domain.Agent, issued domain.TokenIssued, issuedAt time.Time, nonce string) (string, error) {
+	return tokens.SignID(key, tokens.IDClaims{
 		Issuer:         s.issuer,
 		Subject:        agent.ID.String(),
 		Audience:       agent.ID.String(),
@@ -165,8 +149,4 @@ func (s *Server) signIDToken(agent domain.Agent, issued domain.TokenIssued, issu
 		Version:        agent.Profile.Version,
 		DID:            agent.DID,
 	})
-	if err != nil {
-		return "", err
-	}
-	return s.keys.Sign(s.tokens.alg, "JWT", payload)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/ledger"
+	"github.com/sentryagent/agentidp/tokens"
 )
 
 const (
@@ -22,18 +23,18 @@ func principal(c *gin.Context) domain.Caller {
 
 // bearerToken is the verified token that the request came with, zero when it
 // came with none.
-func bearerToken(c *gin.Context) accessToken {
-	token, _ := c.Value(bearerKey).(*accessToken)
+func bearerToken(c *gin.Context) tokens.Access {
+	token, _ := c.Value(bearerKey).(*tokens.Access)
 	return valueOf(token)
 }
 
 // issuanceOf is the event that issued the token that the request came with.
 func issuanceOf(c *gin.Context) uuid.UUID {
-	token, _ := c.Value(bearerKey).(*accessToken)
+	token, _ := c.Value(bearerKey).(*tokens.Access)
 	if token == nil {
 		return uuid.Nil
 	}
-	return token.issuance
+	return token.Issuance
 }
 
 // origin says who caused the events of this request and how it came in.

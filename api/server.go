@@ -28,6 +28,7 @@ import (
 	"github.com/sentryagent/agentidp/projections/transparency"
 	"github.com/sentryagent/agentidp/replay/history"
 	"github.com/sentryagent/agentidp/replay/verify"
+	"github.com/sentryagent/agentidp/tokens"
 )
 
 //go:embed openapi.yaml
@@ -101,7 +102,8 @@ type Server struct {
 	witnesses   *transparency.Witnesses
 	limiter     *limits.Limiter
 	keys        *keyring.Keyring
-	tokens      *accessTokens
+	tokens      *tokens.Verifier
+	tokenSigner *tokens.Signer
 	quota       *quotas
 	policy      *policy.Policy
 	redis       *redis.Client
@@ -130,7 +132,7 @@ func New(parts Parts, options Options) (*Server, error) {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	tokens, err := newAccessTokens(parts.Keys, options.SigningAlg, options.Issuer, options.Now)
+	verifier, err := tokens.NewVerifier(parts.Keys, options.Issuer, options.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +164,8 @@ func New(parts Parts, options Options) (*Server, error) {
 		witnesses:   parts.Witnesses,
 		limiter:     parts.Limiter,
 		keys:        parts.Keys,
-		tokens:      tokens,
+		tokens:      verifier,
+		tokenSigner: tokens.NewSigner(parts.Keys, options.SigningAlg),
 		policy:      parts.Policy,
 		redis:       parts.Redis,
 		registry:    parts.Registry,

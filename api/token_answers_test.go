@@ -52,9 +52,9 @@ type recorder struct {
 	names map[string]string // by id or token
 
 	client, other, idle, busy, suspended, inactive, limited agent
-	key                                               keyAgent
-	lent, lentOnward, ended                           lent
-	ofOther, ofClient                                 string
+	key                                                     keyAgent
+	lent, lentOnward, ended                                 lent
+	ofOther, ofClient                                       string
 }
 
 // step is one request. It may be repeated; then the last two answers are written down.

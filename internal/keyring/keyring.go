@@ -21,9 +21,9 @@ var algorithms = []string{RS256, ES256}
 // Keyring is the master key and the signing keys of a database. It is immutable and safe for concurrent use.
 type Keyring struct {
 	*MasterKey
-	keys    []*signingKey // oldest first
-	byID    map[string]*signingKey
-	current map[string]*signingKey // by algorithm: the newest that is not retired
+	keys    []*SigningKey // oldest first
+	byID    map[string]*SigningKey
+	current map[string]*SigningKey // by algorithm: the newest that is not retired
 	created []PublicKey
 }
 
@@ -63,7 +63,7 @@ func Open(ctx context.Context, pool *pgxpool.Pool, masterKeyFile string) (*Keyri
 	if err != nil {
 		return nil, err
 	}
-	k := &Keyring{MasterKey: master, keys: keys, byID: map[string]*signingKey{}, current: map[string]*signingKey{}}
+	k := &Keyring{MasterKey: master, keys: keys, byID: map[string]*SigningKey{}, current: map[string]*SigningKey{}}
 	for _, key := range keys {
 		k.byID[key.kid] = key
 		if !key.retired {
@@ -107,12 +107,12 @@ func (k *Keyring) JWKS() jose.JSONWebKeySet {
 	return set
 }
 
-// Signer gives the key that signs with alg now, *rsa.PrivateKey or *ecdsa.PrivateKey; ErrUnknownAlgorithm if none does.
-// For tokens use [Keyring.Sign].
-func (k *Keyring) Signer(alg string) (kid string, key crypto.Signer, err error) {
+// Current gives the key that signs with alg now; ErrUnknownAlgorithm if none does. Who records which key signed takes it
+// once, for the record and the signature.
+func (k *Keyring) Current(alg string) (*SigningKey, error) {
 	current, ok := k.current[alg]
 	if !ok {
-		return "", nil, fmt.Errorf("%w: %q", ErrUnknownAlgorithm, alg)
+		return nil, fmt.Errorf("%w: %q", ErrUnknownAlgorithm, alg)
 	}
-	return current.kid, current.private, nil
+	return current, nil
 }

@@ -7,13 +7,8 @@ import (
 )
 
 // Sign gives claims, an encoded JSON object, as a JWS in compact form (RFC 7515 section 3.1) with the header alg, kid and typ
-// ("at+jwt" for access tokens, RFC 9068 section 2.1; "JWT" for the rest). It signs with the current key of alg;
-// ErrUnknownAlgorithm if there is none. Beside the signature itself it costs next to nothing.
-func (k *Keyring) Sign(alg, typ string, claims []byte) (string, error) {
-	key, ok := k.current[alg]
-	if !ok {
-		return "", fmt.Errorf("%w: %q", ErrUnknownAlgorithm, alg)
-	}
+// ("at+jwt" for access tokens, RFC 9068 section 2.1; "JWT" for the rest). Beside the signature itself it costs next to nothing.
+func (key *SigningKey) Sign(typ string, claims []byte) (string, error) {
 	header, ok := key.headers[typ]
 	if !ok {
 		header = encodeHeader(key.alg, key.kid, typ)

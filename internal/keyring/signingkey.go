@@ -17,8 +17,8 @@ import (
 
 const rsaBits = 2048
 
-// signingKey is one private key, ready to sign.
-type signingKey struct {
+// SigningKey is one private key, ready to sign. It is immutable and safe for concurrent use.
+type SigningKey struct {
 	kid       string
 	alg       string
 	private   crypto.Signer
@@ -27,6 +27,12 @@ type signingKey struct {
 	createdAt time.Time
 	retired   bool
 }
+
+// ID is the kid by which verifiers find the public half.
+func (key *SigningKey) ID() string { return key.kid }
+
+// Algorithm is the JWS algorithm of its signatures.
+func (key *SigningKey) Algorithm() string { return key.alg }
 
 func generateKey(alg string) (crypto.Signer, error) {
 	switch alg {
@@ -40,8 +46,8 @@ func generateKey(alg string) (crypto.Signer, error) {
 }
 
 // newSigningKey checks that private suits alg and prepares it for use.
-func newSigningKey(alg string, private crypto.Signer, createdAt time.Time, retired bool) (*signingKey, error) {
-	key := &signingKey{alg: alg, private: private, createdAt: createdAt, retired: retired}
+func newSigningKey(alg string, private crypto.Signer, createdAt time.Time, retired bool) (*SigningKey, error) {
+	key := &SigningKey{alg: alg, private: private, createdAt: createdAt, retired: retired}
 	switch p := private.(type) {
 	case *rsa.PrivateKey:
 		if alg != RS256 || p.N.BitLen() < rsaBits {
@@ -70,16 +76,16 @@ func newSigningKey(alg string, private crypto.Signer, createdAt time.Time, retir
 	return key, nil
 }
 
-func (key *signingKey) jwk() jose.JSONWebKey {
+func (key *SigningKey) jwk() jose.JSONWebKey {
 	return jose.JSONWebKey{Key: key.private.Public(), KeyID: key.kid, Algorithm: key.alg, Use: "sig"}
 }
 
-func (key *signingKey) publicKey() PublicKey {
+func (key *SigningKey) publicKey() PublicKey {
 	return PublicKey{KID: key.kid, Alg: key.alg, JWK: key.jwk(), CreatedAt: key.createdAt, Retired: key.retired}
 }
 
 // seal gives the private key as PKCS #8, sealed and bound to kid and algorithm.
-func (key *signingKey) seal(master *MasterKey) ([]byte, error) {
+func (key *SigningKey) seal(master *MasterKey) ([]byte, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(key.private)
 	if err != nil {
 		return nil, err
@@ -88,7 +94,7 @@ func (key *signingKey) seal(master *MasterKey) ([]byte, error) {
 }
 
 // openKey is the reverse of seal. Its errors name kid and never quote bytes.
-func openKey(master *MasterKey, kid, alg string, sealed []byte, createdAt time.Time, retired bool) (*signingKey, error) {
+func openKey(master *MasterKey, kid, alg string, sealed []byte, createdAt time.Time, retired bool) (*SigningKey, error) {
 	der, err := master.Open(sealed, sealedFor(kid, alg))
 	if err != nil {
 		return nil, fmt.Errorf("signing key %s: %w", kid, err)

@@ -25,7 +25,7 @@ func hasKeys(ctx context.Context, pool *pgxpool.Pool) (bool, error) {
 
 // loadOrCreateKeys gives all keys, oldest first, and the kids of those it made. Looking and making happen under a lock
 // that ends with the transaction, so that of several servers one makes the keys and the others find them.
-func loadOrCreateKeys(ctx context.Context, pool *pgxpool.Pool, master *MasterKey) (keys []*signingKey, created []string, err error) {
+func loadOrCreateKeys(ctx context.Context, pool *pgxpool.Pool, master *MasterKey) (keys []*SigningKey, created []string, err error) {
 	err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(createLock)); err != nil {
 			return err
@@ -34,7 +34,7 @@ func loadOrCreateKeys(ctx context.Context, pool *pgxpool.Pool, master *MasterKey
 			return err
 		}
 		for _, alg := range algorithms {
-			if slices.ContainsFunc(keys, func(k *signingKey) bool { return k.alg == alg && !k.retired }) {
+			if slices.ContainsFunc(keys, func(k *SigningKey) bool { return k.alg == alg && !k.retired }) {
 				continue
 			}
 			key, err := insertKey(ctx, tx, master, alg)
@@ -52,7 +52,7 @@ func loadOrCreateKeys(ctx context.Context, pool *pgxpool.Pool, master *MasterKey
 	return keys, created, nil
 }
 
-func selectKeys(ctx context.Context, tx pgx.Tx, master *MasterKey) ([]*signingKey, error) {
+func selectKeys(ctx context.Context, tx pgx.Tx, master *MasterKey) ([]*SigningKey, error) {
 	const query = `
 		SELECT kid, alg, sealed_private, created_at, retired_at IS NOT NULL
 		FROM signing_keys
@@ -61,7 +61,7 @@ func selectKeys(ctx context.Context, tx pgx.Tx, master *MasterKey) ([]*signingKe
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (*signingKey, error) {
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (*SigningKey, error) {
 		var (
 			kid, alg  string
 			sealed    []byte
@@ -75,7 +75,7 @@ func selectKeys(ctx context.Context, tx pgx.Tx, master *MasterKey) ([]*signingKe
 	})
 }
 
-func insertKey(ctx context.Context, tx pgx.Tx, master *MasterKey, alg string) (*signingKey, error) {
+func insertKey(ctx context.Context, tx pgx.Tx, master *MasterKey, alg string) (*SigningKey, error) {
 	const query = `
 		INSERT INTO signing_keys (kid, alg, public_jwk, sealed_private, created_at)
 		VALUES ($1, $2, $3, $4, $5)`

@@ -1,4 +1,4 @@
-package api
+package tokens
 
 import (
 	"encoding/base64"
@@ -6,9 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/internal/keyring"
-	"github.com/sentryagent/agentidp/ledger"
 )
 
 func someKeyring(tb testing.TB) *keyring.Keyring {
@@ -22,9 +23,9 @@ func someKeyring(tb testing.TB) *keyring.Keyring {
 
 func TestDelegationTokenHasOneForm(t *testing.T) {
 	t.Parallel()
-	keys, id := someKeyring(t), domain.DelegationID{UUID: ledger.NewID()}
-	token, signature := delegationToken(keys, id)
-	if got, genuine := readDelegationToken(keys, token); !genuine || got != id {
+	keys, id := someKeyring(t), domain.DelegationID{UUID: uuid.New()}
+	token, signature := Delegation(keys, id)
+	if got, genuine := ReadDelegation(keys, token); !genuine || got != id {
 		t.Fatalf("%s reads as %s, %v; want %s", token, got, genuine, id)
 	}
 	if !strings.HasSuffix(token, "."+signature) || len(signature) != 43 {
@@ -32,7 +33,7 @@ func TestDelegationTokenHasOneForm(t *testing.T) {
 	}
 	refused := func(name, changed string) {
 		t.Helper()
-		if got, genuine := readDelegationToken(keys, changed); genuine || !got.IsZero() {
+		if got, genuine := ReadDelegation(keys, changed); genuine || !got.IsZero() {
 			t.Errorf("%s: %q reads as %s, %v", name, changed, got, genuine)
 		}
 	}
@@ -65,15 +66,15 @@ func TestDelegationTokenHasOneForm(t *testing.T) {
 func TestDelegationTokenOfAnotherKeyIsNotGenuine(t *testing.T) {
 	t.Parallel()
 	keys, others := someKeyring(t), someKeyring(t)
-	id := domain.DelegationID{UUID: ledger.NewID()}
-	foreign, _ := delegationToken(others, id)
-	if _, genuine := readDelegationToken(keys, foreign); genuine {
+	id := domain.DelegationID{UUID: uuid.New()}
+	foreign, _ := Delegation(others, id)
+	if _, genuine := ReadDelegation(keys, foreign); genuine {
 		t.Error("a token signed by another key is taken for ours")
 	}
 	// The same with our key's id written into it.
-	own, _ := delegationToken(keys, id)
+	own, _ := Delegation(keys, id)
 	forged := own[:strings.Index(own, ".")] + foreign[strings.Index(foreign, "."):]
-	if _, genuine := readDelegationToken(keys, forged); genuine {
+	if _, genuine := ReadDelegation(keys, forged); genuine {
 		t.Error("a signature by another key is taken for ours")
 	}
 }

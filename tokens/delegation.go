@@ -1,4 +1,4 @@
-package api
+package tokens
 
 import (
 	"encoding/base64"
@@ -21,21 +21,21 @@ const (
 	delegationSize    = delegationChainAt + 16
 )
 
-// delegationToken gives the token of a delegation and, by itself, its signature.
-func delegationToken(keys *keyring.Keyring, id domain.DelegationID) (token, signature string) {
+// Delegation gives the token of a delegation and, by itself, its signature.
+func Delegation(keys *keyring.Keyring, id domain.DelegationID) (token, signature string) {
 	keyID, mac := keys.DelegationMAC(authenticated(id))
 	payload := append(append([]byte{delegationVersion}, keyID[:]...), id.UUID[:]...)
 	signature = base64.RawURLEncoding.EncodeToString(mac)
 	return delegationPrefix + base64.RawURLEncoding.EncodeToString(payload) + "." + signature, signature
 }
 
-// readDelegationToken gives the chain id of a token of ours. There is one way
+// ReadDelegation gives the chain id of a token of ours. There is one way
 // to write a token: whatever differs in a single bit is none.
-func readDelegationToken(keys *keyring.Keyring, token string) (id domain.DelegationID, genuine bool) {
+func ReadDelegation(keys *keyring.Keyring, token string) (id domain.DelegationID, genuine bool) {
 	text, prefixed := strings.CutPrefix(token, delegationPrefix)
 	first, second, _ := strings.Cut(text, ".")
-	payload, payloadOK := decodeCanonical(first)
-	mac, macOK := decodeCanonical(second)
+	payload, payloadOK := DecodePart(first)
+	mac, macOK := DecodePart(second)
 	wellFormed := prefixed && payloadOK && macOK && len(payload) == delegationSize && payload[0] == delegationVersion
 	if !wellFormed {
 		payload = make([]byte, delegationSize) // and go on, so that it takes the same time
@@ -52,9 +52,10 @@ func authenticated(id domain.DelegationID) []byte {
 	return append([]byte{delegationVersion}, id.UUID[:]...)
 }
 
-// decodeCanonical refuses what encodes back to another text: set bits behind
+// DecodePart decodes one part of a compact token, base64url without padding
+// (RFC 7515 section 2). It refuses what encodes back to another text: set bits behind
 // the end, and the line breaks that the decoder would skip.
-func decodeCanonical(text string) ([]byte, bool) {
+func DecodePart(text string) ([]byte, bool) {
 	data, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	return data, err == nil && base64.RawURLEncoding.EncodeToString(data) == text
 }

@@ -1,0 +1,44 @@
+package tokens
+
+import (
+	"encoding/json"
+
+	"github.com/sentryagent/agentidp/internal/keyring"
+)
+
+// The JOSE types of our tokens.
+const (
+	accessType = "at+jwt" // RFC 9068 section 2.1
+	idType     = "JWT"
+)
+
+// Signer signs tokens with the keys of an algorithm.
+type Signer struct {
+	keys *keyring.Keyring
+	alg  string
+}
+
+// NewSigner makes a signer for [keyring.RS256] or [keyring.ES256].
+func NewSigner(keys *keyring.Keyring, alg string) *Signer { return &Signer{keys, alg} }
+
+// Key gives the key that signs now. Take it once for each issuance: the event
+// names the key that then signs, whatever becomes the current one meanwhile.
+func (s *Signer) Key() (*keyring.SigningKey, error) { return s.keys.Current(s.alg) }
+
+// SignAccess makes an access token.
+func SignAccess(key *keyring.SigningKey, claims AccessClaims) (string, error) {
+	return sign(key, accessType, claims)
+}
+
+// SignID makes an ID token.
+func SignID(key *keyring.SigningKey, claims IDClaims) (string, error) {
+	return sign(key, idType, claims)
+}
+
+func sign(key *keyring.SigningKey, typ string, claims any) (string, error) {
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", err
+	}
+	return key.Sign(typ, payload)
+}
