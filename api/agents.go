@@ -67,7 +67,7 @@ func (s *Server) listAgents(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	answerList(c, page, agents, shownAgentBody)
+	answerList(c, page, agents, agentBody)
 	return nil
 }
 
@@ -81,7 +81,7 @@ func (s *Server) getAgent(c *gin.Context) error {
 		return notVisible(c, err, "agent", domain.CodeAgentNotFound)
 	}
 	c.Header("ETag", etag(agent.Edition))
-	c.JSON(http.StatusOK, shownAgentBody(agent))
+	c.JSON(http.StatusOK, agentBody(agent))
 	return nil
 }
 
@@ -158,13 +158,6 @@ func agentBody(a domain.Agent) gen.Agent {
 		UpdatedAt:      timestampOf(a.UpdatedAt),
 		LastAuthAt:     timestampOrNull(a.LastAuthAt),
 	}
-}
-
-func shownAgentBody(a readmodels.Agent) gen.Agent {
-	return agentBody(domain.Agent{
-		ID: a.ID, OrganizationID: a.OrganizationID, Email: a.Email, Profile: a.Profile, Scopes: a.Scopes, Status: a.Status,
-		DID: a.DID, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt, LastAuthAt: a.LastAuthAt,
-	})
 }
 
 // etag stands for an edition of an agent: everything but the time of its last

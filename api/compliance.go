@@ -9,7 +9,6 @@ import (
 	"github.com/sentryagent/agentidp/api/gen"
 	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 // Control is how a compliance control stands.
@@ -104,10 +103,10 @@ func (s *Server) listAgentCards(c *gin.Context) error {
 }
 
 // cardBody is the simple card of an agent, issued when the agent last changed.
-func (s *Server) cardBody(a readmodels.Agent) gen.AgentCard {
+func (s *Server) cardBody(a domain.Agent) gen.AgentCard {
 	return gen.AgentCard{
-		Did: a.DID, Name: a.Email, AgentType: gen.AgentType(a.AgentType), Capabilities: a.Capabilities, Owner: a.Owner,
-		Version: a.Version, DeploymentEnv: gen.DeploymentEnv(a.DeploymentEnv), IdentityProvider: s.issuer,
+		Did: a.DID, Name: a.Email, AgentType: gen.AgentType(a.Profile.AgentType), Capabilities: a.Profile.Capabilities, Owner: a.Profile.Owner,
+		Version: a.Profile.Version, DeploymentEnv: gen.DeploymentEnv(a.Profile.DeploymentEnv), IdentityProvider: s.issuer,
 		IssuedAt: timestampOf(a.UpdatedAt),
 	}
 }

@@ -181,12 +181,8 @@ func credentialBody(agent domain.AgentID, credential domain.Credential) gen.Cred
 }
 
 func (s *Server) shownCredentialBody(c readmodels.Credential) gen.Credential {
-	shown := domain.Credential{
-		ID: c.ID, Kind: c.Kind, Status: c.Status, PublicKey: c.PublicKey,
-		CreatedAt: c.CreatedAt, RotatedAt: c.RotatedAt, RevokedAt: c.RevokedAt, ExpiresAt: c.ExpiresAt,
-	}
-	shown.Status = shown.StatusAt(s.now())
-	return credentialBody(c.AgentID, shown)
+	c.Status = c.StatusAt(s.now())
+	return credentialBody(c.AgentID, c.Credential)
 }
 
 func timeOf(t *timestamp.Milli) *time.Time {

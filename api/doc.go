@@ -3,7 +3,7 @@
 // document, and tests check responses against it.
 //
 // A handler does three things: decode, execute (a command of package ledger or
-// a query of package projections), map. What comes before it, and what becomes of
+// a query of package readmodels), map. What comes before it, and what becomes of
 // the error that it returns, is package router's: request id, metrics and panics,
 // security headers, CORS, then for each route the bearer token and the policy,
 // the OpenAPI document, idempotency.

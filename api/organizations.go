@@ -9,7 +9,6 @@ import (
 	"github.com/sentryagent/agentidp/api/gen"
 	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 func (s *Server) createOrganization(c *gin.Context) error {
@@ -39,11 +38,11 @@ func (s *Server) createOrganization(c *gin.Context) error {
 
 func (s *Server) listOrganizations(c *gin.Context) error {
 	page := pageOf(c)
-	organizations, err := s.queries.Organizations(c.Request.Context(), tenantOf(principal(c)), readmodels.OrganizationFilter{Page: page})
+	organizations, err := s.queries.Organizations(c.Request.Context(), tenantOf(principal(c)), page)
 	if err != nil {
 		return err
 	}
-	answerList(c, page, organizations, shownOrganizationBody)
+	answerList(c, page, organizations, organizationBody)
 	return nil
 }
 
@@ -115,13 +114,6 @@ func organizationBody(o domain.Organization) gen.Organization {
 		CreatedAt:         timestampOf(o.CreatedAt),
 		UpdatedAt:         timestampOf(o.UpdatedAt),
 	}
-}
-
-func shownOrganizationBody(o readmodels.Organization) gen.Organization {
-	return organizationBody(domain.Organization{
-		ID: o.ID, Name: o.Name, Slug: o.Slug, Tier: o.Tier, MaxAgents: o.MaxAgents, MaxCallsPerDay: o.MaxCallsPerDay,
-		MaxTokensPerDay: o.MaxTokensPerDay, MaxTokensPerMonth: o.MaxTokensPerMonth, Status: o.Status, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt,
-	})
 }
 
 func limitOrNull(limit *int) nullable.Nullable[int64] {

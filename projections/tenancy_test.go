@@ -111,9 +111,8 @@ func TestQueriesStayInTheTenant(t *testing.T) {
 	event := trail.Items[0].EventID
 
 	for name, find := range map[string]func(readmodels.Tenant, int) error{
-		"agent":        func(t readmodels.Tenant, i int) error { _, err := q.Agent(ctx, t, agents[i]); return err },
-		"credential":   func(t readmodels.Tenant, i int) error { _, err := q.Credential(ctx, t, credentials[i]); return err },
-		"organization": func(t readmodels.Tenant, i int) error { _, err := q.Organization(ctx, t, ids[i]); return err },
+		"agent":      func(t readmodels.Tenant, i int) error { _, err := q.Agent(ctx, t, agents[i]); return err },
+		"credential": func(t readmodels.Tenant, i int) error { _, err := q.Credential(ctx, t, credentials[i]); return err },
 	} {
 		for _, c := range []struct {
 			who    string
@@ -135,7 +134,7 @@ func TestQueriesStayInTheTenant(t *testing.T) {
 			return l.Total + len(l.Items), err
 		},
 		"organizations": func(t readmodels.Tenant) (int, error) {
-			l, err := q.Organizations(ctx, t, readmodels.OrganizationFilter{})
+			l, err := q.Organizations(ctx, t, readmodels.Page{})
 			return l.Total + len(l.Items), err
 		},
 		"members of the other": func(t readmodels.Tenant) (int, error) {

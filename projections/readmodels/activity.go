@@ -83,6 +83,37 @@ func queueLastAuth(batch *pgx.Batch, last map[domain.AgentID]*follow.Event) {
 		column(agents, func(id domain.AgentID) int64 { return int64(last[id].Position) }))
 }
 
+// addIssued is countIssued for what has been counted already.
+const addIssued = `INSERT INTO token_usage AS u (organization_id, day, count, changed_position)
+	SELECT * FROM unnest($1::uuid[], $2::date[], $3::bigint[], $4::bigint[])
+	ON CONFLICT (organization_id, day) DO UPDATE
+		SET (count, changed_position) = (u.count + excluded.count, excluded.changed_position)`
+
+// sumActivity is applyActivity for events that are all news: they are counted here.
+func sumActivity(ctx context.Context, tx pgx.Tx, events []follow.Event) error {
+	last, err := lastAuth(events)
+	if err != nil {
+		return err
+	}
+	issued := make(tally[usageDay])
+	for i := range events {
+		issued.count(usageDay{events[i].Organization, dayNumber(events[i].Time)}, events[i].Position)
+	}
+	days, counts, newest := issued.columns()
+	batch := &pgx.Batch{}
+	queueLastAuth(batch, last)
+	batch.Queue(addIssued,
+		column(days, func(d usageDay) pgtype.UUID { return dbID(d.organization) }),
+		column(days, func(d usageDay) time.Time { return dayStart(d.day) }), counts, newest)
+	return tx.SendBatch(ctx, batch).Close()
+}
+
+// usageDay is what issuances are counted by.
+type usageDay struct {
+	organization uuid.UUID
+	day          int64
+}
+
 const selectTokensIssued = `SELECT coalesce(sum(count), 0)::bigint FROM token_usage
 	WHERE organization_id = $1 AND day BETWEEN $2 AND $3`
 

@@ -2,11 +2,10 @@ package readmodels
 
 import (
 	"context"
-	"fmt"
-	"maps"
-	"slices"
+	"encoding/json"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
@@ -18,62 +17,38 @@ import (
 // Agents is the projection behind the agent registry.
 func Agents() projections.Projection {
 	return projections.Projection{
-		Name: "agents", Version: 1, Core: true, Tables: []string{"agents"}, Apply: applyAgents,
+		Name: "agents", Version: 1, Core: true, Tables: []string{"agents"},
 		Types: domain.TypesChanging(domain.AgentNoun),
+		Apply: fold[domain.Agent]{
+			what:   "agent",
+			about:  func(e domain.Event) uuid.UUID { return domain.About(e).Agent.UUID },
+			begins: is[domain.AgentCreated],
+			evolve: func(a domain.Agent, e follow.Event) domain.Agent { return a.Evolve(e.Fact, e.Time) },
+			load:   `SELECT ` + agentColumns + ` FROM agents a WHERE agent_id = ANY($1)`,
+			scan:   func(columns pgx.CollectableRow) (row[domain.Agent], error) { return scanAgent(columns) },
+			id:     func(a domain.Agent) uuid.UUID { return a.ID.UUID },
+			store:  storeAgents,
+		}.apply,
 	}
 }
 
-// agentRow is a row of the table while events are folded into it. It is folded
-// by the aggregate itself, so that the two cannot differ.
-type agentRow struct {
-	place
-	agent domain.Agent
-}
+const agentColumns = `a.agent_id, a.organization_id, a.email, a.agent_type, a.version, a.capabilities, a.owner,
+	a.deployment_env, a.description, a.metadata, a.is_public, a.scopes, a.status, a.did, a.edition,
+	a.created_position, a.changed_position, a.created_at, a.updated_at`
 
-func applyAgents(ctx context.Context, tx pgx.Tx, events []follow.Event) error {
-	rows, err := loadAgents(ctx, tx, column(events, func(e follow.Event) pgtype.UUID { return dbID(domain.About(e.Fact).Agent.UUID) }))
-	if err != nil {
-		return err
-	}
-	changed := make(map[domain.AgentID]*agentRow)
-	for _, e := range events {
-		id := domain.About(e.Fact).Agent
-		row := rows[id]
-		if row == nil {
-			if _, isFirst := e.Fact.(domain.AgentCreated); !isFirst {
-				return fmt.Errorf("%s of agent %s: %w", e.Type, id, errNoBeginning)
-			}
-			row = &agentRow{}
-			rows[id] = row
-		}
-		if row.take(e) {
-			row.agent = row.agent.Evolve(e.Fact, e.Time)
-			changed[id] = row
-		}
-	}
-	return storeAgents(ctx, tx, slices.Collect(maps.Values(changed)))
-}
-
-const selectAgentRows = `SELECT ` + agentColumns + ` FROM agents a WHERE agent_id = ANY($1)`
-
-func loadAgents(ctx context.Context, tx pgx.Tx, ids pgtype.FlatArray[pgtype.UUID]) (map[domain.AgentID]*agentRow, error) {
-	rows, err := tx.Query(ctx, selectAgentRows, ids)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	found := make(map[domain.AgentID]*agentRow, len(ids))
-	for rows.Next() {
-		a, err := scanAgent(rows, nil)
-		if err != nil {
-			return nil, err
-		}
-		found[a.ID] = &agentRow{place: a.place, agent: domain.Agent{
-			ID: a.ID, OrganizationID: a.OrganizationID, Email: a.Email, Profile: a.Profile, Scopes: a.Scopes,
-			Status: a.Status, DID: a.DID, Edition: a.Edition, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt,
-		}}
-	}
-	return found, rows.Err()
+// scanAgent reads the columns, and into more what follows them.
+func scanAgent(columns pgx.CollectableRow, more ...any) (r row[domain.Agent], err error) {
+	var metadata string
+	var scopes []string
+	a := &r.thing
+	fields := []any{&a.ID.UUID, &a.OrganizationID.UUID, &a.Email, (*string)(&a.Profile.AgentType), &a.Profile.Version,
+		&a.Profile.Capabilities, &a.Profile.Owner, (*string)(&a.Profile.DeploymentEnv), &a.Profile.Description, &metadata,
+		&a.Profile.IsPublic, &scopes, (*string)(&a.Status), &a.DID, &a.Edition,
+		(*uint64)(&r.created), (*uint64)(&r.changed), &a.CreatedAt, &a.UpdatedAt}
+	err = columns.Scan(append(fields, more...)...)
+	a.Profile.Metadata, a.Scopes = json.RawMessage(metadata), scopesOf(scopes)
+	a.CreatedAt, a.UpdatedAt = a.CreatedAt.UTC(), a.UpdatedAt.UTC()
+	return r, err
 }
 
 const storeAgentRows = `INSERT INTO agents AS a (agent_id, organization_id, email, agent_type, version, capabilities, owner,
@@ -94,16 +69,13 @@ const storeAgentRows = `INSERT INTO agents AS a (agent_id, organization_id, emai
 		excluded.changed_position, excluded.updated_at)
 	WHERE a.changed_position < excluded.changed_position`
 
-func storeAgents(ctx context.Context, tx pgx.Tx, rows []*agentRow) error {
-	if len(rows) == 0 {
-		return nil
-	}
+func storeAgents(ctx context.Context, tx pgx.Tx, rows []*row[domain.Agent]) error {
 	text := func(field func(domain.Agent) string) pgtype.FlatArray[string] {
-		return column(rows, func(r *agentRow) string { return field(r.agent) })
+		return column(rows, func(r *row[domain.Agent]) string { return field(r.thing) })
 	}
 	_, err := tx.Exec(ctx, storeAgentRows,
-		column(rows, func(r *agentRow) pgtype.UUID { return dbID(r.agent.ID.UUID) }),
-		column(rows, func(r *agentRow) pgtype.UUID { return dbID(r.agent.OrganizationID.UUID) }),
+		column(rows, func(r *row[domain.Agent]) pgtype.UUID { return dbID(r.thing.ID.UUID) }),
+		column(rows, func(r *row[domain.Agent]) pgtype.UUID { return dbID(r.thing.OrganizationID.UUID) }),
 		text(func(a domain.Agent) string { return a.Email }),
 		text(func(a domain.Agent) string { return string(a.Profile.AgentType) }),
 		text(func(a domain.Agent) string { return a.Profile.Version }),
@@ -112,15 +84,67 @@ func storeAgents(ctx context.Context, tx pgx.Tx, rows []*agentRow) error {
 		text(func(a domain.Agent) string { return string(a.Profile.DeploymentEnv) }),
 		text(func(a domain.Agent) string { return a.Profile.Description }),
 		text(func(a domain.Agent) string { return string(a.Profile.Metadata) }),
-		column(rows, func(r *agentRow) bool { return r.agent.Profile.IsPublic }),
+		column(rows, func(r *row[domain.Agent]) bool { return r.thing.Profile.IsPublic }),
 		text(func(a domain.Agent) string { return joined(a.Scopes) }),
 		text(func(a domain.Agent) string { return string(a.Status) }),
 		text(func(a domain.Agent) string { return a.DID }),
-		column(rows, func(r *agentRow) int32 { return int32(r.agent.Edition) }),
-		column(rows, func(r *agentRow) int64 { return int64(r.created) }),
-		column(rows, func(r *agentRow) int64 { return int64(r.changed) }),
-		column(rows, func(r *agentRow) time.Time { return r.agent.CreatedAt }),
-		column(rows, func(r *agentRow) time.Time { return r.agent.UpdatedAt }),
+		column(rows, func(r *row[domain.Agent]) int32 { return int32(r.thing.Edition) }),
+		column(rows, func(r *row[domain.Agent]) int64 { return int64(r.created) }),
+		column(rows, func(r *row[domain.Agent]) int64 { return int64(r.changed) }),
+		column(rows, func(r *row[domain.Agent]) time.Time { return r.thing.CreatedAt }),
+		column(rows, func(r *row[domain.Agent]) time.Time { return r.thing.UpdatedAt }),
 	)
 	return err
+}
+
+// scanShownAgent reads an agent as the registry shows it: without its credentials,
+// which are a read model of their own.
+func scanShownAgent(columns pgx.CollectableRow) (domain.Agent, error) {
+	var lastAuth *time.Time
+	r, err := scanAgent(columns, &lastAuth)
+	r.thing.LastAuthAt = timeOrZero(lastAuth)
+	return r.thing, err
+}
+
+const (
+	selectAgents = `SELECT ` + agentColumns + `, l.last_auth_at
+		FROM agents a LEFT JOIN agent_activity l ON l.agent_id = a.agent_id `
+
+	selectAgent    = selectAgents + `WHERE a.agent_id = $1 AND a.organization_id = $2`
+	selectAnyAgent = selectAgents + `WHERE a.agent_id = $1`
+	countAgents    = `SELECT count(*) FROM agents a `
+	newestAgents   = ` ORDER BY a.created_position DESC `
+)
+
+// Agent finds an agent. The error is [ErrNotFound] when the tenant has none
+// with this id.
+func (q *Queries) Agent(ctx context.Context, tenant Tenant, id domain.AgentID) (domain.Agent, error) {
+	if tenant.all {
+		return one(ctx, q, tenant, scanShownAgent, selectAnyAgent, id.UUID)
+	}
+	return one(ctx, q, tenant, scanShownAgent, selectAgent, id.UUID, tenant.organization.UUID)
+}
+
+// AgentFilter chooses agents. Zero fields choose all.
+type AgentFilter struct {
+	Owner     string
+	AgentType domain.AgentType
+	Status    domain.AgentStatus
+	Page      Page
+}
+
+// Agents lists agents, the ones registered last first.
+func (q *Queries) Agents(ctx context.Context, tenant Tenant, f AgentFilter) (List[domain.Agent], error) {
+	var c conditions
+	c.tenant(tenant, "a.organization_id")
+	if f.Owner != "" {
+		c.add("a.owner = ?", f.Owner)
+	}
+	if f.AgentType != "" {
+		c.add("a.agent_type = ?", string(f.AgentType))
+	}
+	if f.Status != "" {
+		c.add("a.status = ?", string(f.Status))
+	}
+	return list(ctx, q, tenant, scanShownAgent, f.Page, selectAgents, countAgents, c, newestAgents)
 }

@@ -2,38 +2,16 @@ package readmodels
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/eventstore"
 )
-
-const delegationColumns = `chain_id, organization_id, delegator_agent_id, delegatee_agent_id, parent_chain_id, scopes,
-	ttl_seconds, max_depth, depth, created_position, changed_position, created_at, expires_at, revoked_at, credential_id`
-
-// scanDelegationRow reads the columns, and into more what follows them.
-func scanDelegationRow(row pgx.CollectableRow, more ...any) (d delegationRow, err error) {
-	var parent, credential *uuid.UUID
-	var scopes []string
-	var revoked *time.Time
-	fields := []any{&d.ID.UUID, &d.OrganizationID.UUID, &d.DelegatorID.UUID, &d.DelegateeID.UUID, &parent, &scopes,
-		&d.TTLSeconds, &d.MaxDepth, &d.Depth, (*uint64)(&d.created), (*uint64)(&d.changed), &d.CreatedAt, &d.ExpiresAt, &revoked, &credential}
-	err = row.Scan(append(fields, more...)...)
-	if parent != nil {
-		d.ParentID.UUID = *parent
-	}
-	if credential != nil {
-		d.CredentialID.UUID = *credential
-	}
-	d.Scopes = make(domain.Scopes, len(scopes))
-	for i, s := range scopes {
-		d.Scopes[i] = domain.Scope(s)
-	}
-	d.CreatedAt, d.ExpiresAt, d.RevokedAt = d.CreatedAt.UTC(), d.ExpiresAt.UTC(), timeOrZero(revoked)
-	return d, err
-}
 
 // Delegation is a delegation with what has become of it.
 type Delegation struct {
@@ -78,10 +56,10 @@ const (
 	newestDelegations = ` ORDER BY created_position DESC`
 )
 
-func scanDelegation(row pgx.CollectableRow) (d Delegation, err error) {
+func scanShownDelegation(columns pgx.CollectableRow) (d Delegation, err error) {
 	var ended *time.Time
-	scanned, err := scanDelegationRow(row, &ended, (*string)(&d.Status))
-	d.Delegation, d.EndedAt = scanned.Delegation, timeOrZero(ended)
+	r, err := scanDelegation(columns, &ended, (*string)(&d.Status))
+	d.Delegation, d.EndedAt = r.thing, timeOrZero(ended)
 	return d, err
 }
 
@@ -91,7 +69,7 @@ func (q *Queries) Delegation(ctx context.Context, tenant Tenant, id domain.Deleg
 	c := conditions{args: []any{at}}
 	c.add("chain_id = ?", id.UUID)
 	c.tenant(tenant, "organization_id")
-	return one(ctx, q, tenant, scanDelegation, selectDelegations+c.where(), c.args...)
+	return one(ctx, q, tenant, scanShownDelegation, selectDelegations+c.where(), c.args...)
 }
 
 // DelegationFilter chooses delegations. Zero fields choose all.
@@ -123,5 +101,63 @@ func (q *Queries) Delegations(ctx context.Context, tenant Tenant, f DelegationFi
 	if f.Status != "" {
 		c.add("status = ?", string(f.Status))
 	}
-	return list(ctx, q, tenant, scanDelegation, f.Page, selectDelegations, countDelegations, c, newestDelegations)
+	return list(ctx, q, tenant, scanShownDelegation, f.Page, selectDelegations, countDelegations, c, newestDelegations)
+}
+
+// PartIn chooses delegations that an agent had part in, as the delegator or as
+// the delegatee.
+type PartIn struct {
+	AgentID   domain.AgentID
+	CreatedBy time.Time           // made at this time or before; zero: no bound
+	Position  eventstore.Position // made at this position or before; 0: no bound
+	EndsAfter time.Time           // only those whose time runs out after this
+	Limit     int                 // the newest of them
+}
+
+// DelegationIDs is what [Queries.DelegationsOf] finds.
+type DelegationIDs struct {
+	IDs   []domain.DelegationID // newest first
+	Total int                   // without the limit
+	// Position is up to where the read model knew the ledger at least.
+	Position eventstore.Position
+}
+
+const (
+	delegationsKnown   = `SELECT position FROM projection_checkpoints WHERE name = 'delegations'`
+	delegationIDs      = `SELECT chain_id FROM delegations`
+	countDelegationIDs = `SELECT count(*) FROM delegations`
+)
+
+// DelegationsOf lists the ids of delegations. What became of each is for their
+// streams to tell: this only spares reading the ledger to find them.
+func (q *Queries) DelegationsOf(ctx context.Context, tenant Tenant, f PartIn) (found DelegationIDs, err error) {
+	var c conditions
+	c.tenant(tenant, "organization_id")
+	c.add("(delegator_agent_id = ? OR delegatee_agent_id = ?)", f.AgentID.UUID, f.AgentID.UUID)
+	c.add("expires_at > ?", f.EndsAfter)
+	if !f.CreatedBy.IsZero() {
+		c.add("created_at <= ?", f.CreatedBy)
+	}
+	if f.Position > 0 {
+		c.add("created_position <= ?", int64(f.Position))
+	}
+	batch := &pgx.Batch{}
+	batch.Queue(enterToSearch, q.role(tenant), tenant.setting())
+	// Asked first: what the list is later than this the caller can do without.
+	batch.Queue(delegationsKnown).QueryRow(func(row pgx.Row) error {
+		if err := row.Scan((*uint64)(&found.Position)); !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+		return nil // it has never run
+	})
+	batch.Queue(countDelegationIDs+c.where(), c.args...).QueryRow(func(row pgx.Row) error { return row.Scan(&found.Total) })
+	newest := fmt.Sprintf("%s%s%s LIMIT %d", delegationIDs, c.where(), newestDelegations, f.Limit)
+	batch.Queue(newest, c.args...).Query(func(rows pgx.Rows) error {
+		ids, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+		for _, id := range ids {
+			found.IDs = append(found.IDs, domain.DelegationID{UUID: id})
+		}
+		return err
+	})
+	return found, q.ask(ctx, batch)
 }

@@ -1,17 +1,18 @@
 // Package readmodels is what the ledger is folded into: tables of PostgreSQL, and
 // the questions that they answer.
 //
-// Each noun has its table, how events change it, and its questions under one
-// name: organizations.go and organizations_queries.go, and so on. [All] lists
-// them for the engine, which is package projections: that runs them, derives
-// them a second time and knows where they are. A read model only says what an
-// event means.
+// Each noun has a file that says what its table is, how events change that, and
+// which questions it answers: organizations.go, agents.go and so on. Where the
+// questions are many they stand beside it (audit_queries.go). fold.go is what the
+// tables of the registry have in common: a row for each thing, folded by the
+// domain itself. [All] lists them for the engine, package projections, which runs
+// them, derives them a second time and knows where they are.
 //
 // # What it promises
 //
 //   - Applying an event twice is the same as applying it once.
-//   - What can be folded by an aggregate is folded by it ([domain.Agent.Evolve]),
-//     so the write side and the read side cannot differ.
+//   - A row of the registry is what the write side's own Evolve makes of the
+//     events, so the two cannot differ.
 //   - No tenant sees another's rows ([Queries], [Tenant]): the queries name the
 //     organization, and row-level security repeats it.
 //

@@ -9,7 +9,4 @@ var (
 	ErrBadCursor = errors.New("the cursor is not valid")
 	// ErrReadOnly: the database answers and takes no writes.
 	ErrReadOnly = errors.New("the database is read-only")
-
-	// errNoBeginning: a later event of something whose first event never came.
-	errNoBeginning = errors.New("the thing it changes was never created")
 )

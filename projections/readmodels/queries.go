@@ -112,6 +112,14 @@ func (q *Queries) ask(ctx context.Context, batch *pgx.Batch) error {
 
 type scanner[T any] func(pgx.CollectableRow) (T, error)
 
+// shown is what readers see of a row.
+func shown[T any](scan scanner[row[T]]) scanner[T] {
+	return func(columns pgx.CollectableRow) (T, error) {
+		r, err := scan(columns)
+		return r.thing, err
+	}
+}
+
 // one asks for a single row; none is [ErrNotFound].
 func one[T any](ctx context.Context, q *Queries, tenant Tenant, scan scanner[T], sql string, args ...any) (found T, err error) {
 	batch := &pgx.Batch{}

@@ -1,14 +1,14 @@
 package readmodels
 
 import (
+	"encoding/json"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgtype"
 
-	"github.com/sentryagent/agentidp/eventstore"
-	"github.com/sentryagent/agentidp/follow"
+	"github.com/sentryagent/agentidp/domain"
 )
 
 // Read models are written with one statement per table and batch: arrays go
@@ -22,24 +22,6 @@ func column[R, T any](rows []R, field func(R) T) pgtype.FlatArray[T] {
 		values[i] = field(row)
 	}
 	return values
-}
-
-// place is where a row came from and where it changed last. Events up to
-// changed are in the row already.
-type place struct {
-	created, changed eventstore.Position
-}
-
-// take reports whether an event is news to the row, and notes that it is in.
-func (p *place) take(e follow.Event) bool {
-	if e.Position <= p.changed {
-		return false
-	}
-	if p.created == 0 {
-		p.created = e.Position
-	}
-	p.changed = e.Position
-	return true
 }
 
 func optionalTime(t time.Time) *time.Time {
@@ -70,4 +52,28 @@ func joined[S ~string](words []S) string {
 		b.WriteString(string(w))
 	}
 	return b.String()
+}
+
+func optionalText(b json.RawMessage) *string {
+	if len(b) == 0 {
+		return nil
+	}
+	s := string(b)
+	return &s
+}
+
+func scopesOf(words []string) domain.Scopes {
+	scopes := make(domain.Scopes, len(words))
+	for i, word := range words {
+		scopes[i] = domain.Scope(word)
+	}
+	return scopes
+}
+
+// valueOf is uuid.Nil for NULL.
+func valueOf(id *uuid.UUID) uuid.UUID {
+	if id == nil {
+		return uuid.Nil
+	}
+	return *id
 }

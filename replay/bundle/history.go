@@ -214,7 +214,8 @@ func (c *bundleContents) Credential(ctx context.Context, _ readmodels.Tenant, id
 			return readmodels.Credential{}, err
 		}
 		if made, is := fact.(domain.CredentialGenerated); is && made.CredentialID == id {
-			return readmodels.Credential{ID: id, AgentID: made.AgentID, OrganizationID: domain.OrganizationID{UUID: e.Organization}, CreatedAt: e.RecordedAt}, nil
+			return readmodels.Credential{AgentID: made.AgentID, OrganizationID: domain.OrganizationID{UUID: e.Organization},
+				Credential: domain.Credential{ID: id, CreatedAt: e.RecordedAt}}, nil
 		}
 	}
 	return readmodels.Credential{}, readmodels.ErrNotFound

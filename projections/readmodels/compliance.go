@@ -78,7 +78,7 @@ const activeAgents = selectAgents + `WHERE a.organization_id = $1 AND a.status =
 
 // ActiveAgents lists all active agents of an organization, the ones registered
 // first first.
-func (q *Queries) ActiveAgents(ctx context.Context, id domain.OrganizationID) (found []Agent, err error) {
+func (q *Queries) ActiveAgents(ctx context.Context, id domain.OrganizationID) (found []domain.Agent, err error) {
 	tenant := InOrganization(id)
 	batch := &pgx.Batch{}
 	batch.Queue(enter, q.role(tenant), tenant.setting())
