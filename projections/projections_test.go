@@ -91,8 +91,6 @@ var (
 	newAgentID        = ledgertest.NewAgentID
 	newOrganizationID = ledgertest.NewOrganizationID
 	newCredentialID   = ledgertest.NewCredentialID
-	newTokenID        = ledgertest.NewTokenID
-	newDelegationID   = ledgertest.NewDelegationID
 	newStream         = ledgertest.NewStream
 
 	created   = ledgertest.Created

@@ -1,41 +1,18 @@
-package projections_test
+package revocation_test
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore/memory"
+	"github.com/sentryagent/agentidp/ledger/ledgertest"
 	"github.com/sentryagent/agentidp/ledger/revocation"
-	"github.com/sentryagent/agentidp/projections/readmodels"
 )
 
 // goldenNoon is when what the golden records speak of expires.
 var goldenNoon = time.Date(2026, time.November, 23, 12, 0, 0, 0, time.UTC)
-
-// goldenRecords are the facts that the domain keeps of an event type.
-func goldenRecords(t *testing.T, name domain.Type) map[string]domain.Event {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join("..", "domain", "testdata", "golden", string(name)+".1.*"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("%s has no golden record (%v)", name, err)
-	}
-	records := make(map[string]domain.Event)
-	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if records[filepath.Base(file)], err = domain.Decode(name, 1, data); err != nil {
-			t.Fatalf("%s: %v", file, err)
-		}
-	}
-	return records
-}
 
 // Every event that says it ends tokens does so in the index that requests are
 // checked against, and no other event does.
@@ -44,7 +21,7 @@ func TestTheEventsThatEndTokensAreThoseThatSayIt(t *testing.T) {
 	mayEnd := domain.TypesEnding(domain.TokenOwners()...)
 	for _, name := range domain.Types() {
 		ended := 0
-		for file, fact := range goldenRecords(t, name) {
+		for file, fact := range ledgertest.Golden(t, "../../domain/testdata/golden", name) {
 			says := domain.EndingOf(fact).Tokens != domain.Nothing
 			verdict := verdictAfter(t, fact)
 			if (verdict != revocation.Alive) != says {
@@ -91,23 +68,4 @@ func verdictAfter(t *testing.T, fact domain.Event) revocation.Verdict {
 	}
 	record(t, store, newStream(), about.Organization, fact)
 	return check()
-}
-
-// A command waits for the core read models that want its events, so each event
-// that changes the registry is wanted by one.
-func TestWhatChangesTheRegistryIsInAReadModel(t *testing.T) {
-	t.Parallel()
-	for _, name := range domain.Types() {
-		var wantedBy []string
-		for _, p := range readmodels.All() {
-			if p.Core && p.Wants(name) {
-				wantedBy = append(wantedBy, p.Name)
-			}
-		}
-		for file, fact := range goldenRecords(t, name) {
-			if changes := domain.Changes(fact); (changes != domain.Nothing) != (len(wantedBy) > 0) {
-				t.Errorf("%s changes noun %d; core read models that want it: %s", file, changes, strings.Join(wantedBy, ", "))
-			}
-		}
-	}
 }

@@ -1,6 +1,7 @@
-package projections_test
+package readmodels_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -34,7 +35,9 @@ func TestTotalsAreWhatCountingGives(t *testing.T) {
 		}
 		trail, last = append(trail, h), appended.Position()
 	}
-	if err := progress.WaitFor(within(t, 30*time.Second), last, "audit"); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := progress.WaitFor(ctx, last, readmodels.AuditTrail); err != nil {
 		t.Fatal(err)
 	}
 

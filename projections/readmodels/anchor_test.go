@@ -1,4 +1,4 @@
-package projections_test
+package readmodels_test
 
 import (
 	"errors"
@@ -36,7 +36,9 @@ func TestAnchorKnowsItsLedger(t *testing.T) {
 	for what, drop := range map[string]func() error{
 		"begin": func() error { return own.Begin(t.Context(), domain.AgentStream(agent)) },
 		"move": func() error {
-			w.exec(t, `DELETE FROM ledger_anchor`)
+			if _, err := w.admin.Exec(t.Context(), `DELETE FROM ledger_anchor`); err != nil {
+				t.Fatal(err)
+			}
 			waitAll(t, w.follow(t), position)
 			return own.Move(t.Context())
 		},

@@ -1,4 +1,4 @@
-package projections_test
+package readmodels_test
 
 import (
 	"testing"

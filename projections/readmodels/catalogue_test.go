@@ -1,0 +1,29 @@
+package readmodels_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/ledger/ledgertest"
+	"github.com/sentryagent/agentidp/projections/readmodels"
+)
+
+// A command waits for the core read models that want its events, so each event
+// that changes the registry is wanted by one.
+func TestWhatChangesTheRegistryIsInAReadModel(t *testing.T) {
+	t.Parallel()
+	for _, name := range domain.Types() {
+		var wantedBy []string
+		for _, p := range readmodels.All() {
+			if p.Core && p.Wants(name) {
+				wantedBy = append(wantedBy, p.Name)
+			}
+		}
+		for file, fact := range ledgertest.Golden(t, "../../domain/testdata/golden", name) {
+			if changes := domain.Changes(fact); (changes != domain.Nothing) != (len(wantedBy) > 0) {
+				t.Errorf("%s changes noun %d; core read models that want it: %s", file, changes, strings.Join(wantedBy, ", "))
+			}
+		}
+	}
+}
