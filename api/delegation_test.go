@@ -174,6 +174,23 @@ func TestDelegationIsMadeOncePerIdempotencyKey(t *testing.T) {
 	p.must(t, other, 422, "IDEMPOTENCY_KEY_REUSED")
 }
 
+// The token of a delegation is a secret: another credential of the same agent does
+// not get it out of a kept answer.
+func TestAKeptDelegationIsForTheSameCredentialOnly(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	wish := post(p.ofDelegator, delegatePath, delegationWish(p.delegatee, "agents:read")).with(keyHeader, unique())
+	p.must(t, wish, 201, "")
+	_, secret, err := p.newCredential(p.operator, p.delegator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := p.delegator
+	other.secret = secret
+	wish.token = p.token(t, other, "")
+	p.must(t, wish, 422, "IDEMPOTENCY_KEY_REUSED")
+}
+
 func TestVerifyDelegation(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)

@@ -24,7 +24,7 @@ func (s *Server) delegationRoutes() []router.Route {
 	routes := []router.Route{{Method: http.MethodGet, Path: "/api/v1/delegations", Read: router.AtPosition, Handler: s.listDelegations}}
 	for _, base := range []string{tokenPath, "/api/v1" + tokenPath} {
 		routes = append(routes,
-			router.Route{Method: http.MethodPost, Path: base + "/delegate", Repeat: router.Once, Handler: s.createDelegation},
+			router.Route{Method: http.MethodPost, Path: base + "/delegate", Repeat: router.OnceSecret, Handler: s.createDelegation},
 			router.Route{Method: http.MethodDelete, Path: base + "/delegate/{chainId}", Handler: s.revokeDelegation},
 			router.Route{Method: http.MethodPost, Path: base + "/verify-delegation", Handler: s.verifyDelegation},
 		)
