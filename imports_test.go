@@ -51,7 +51,9 @@ var direction = map[string][]string{
 	"replay/replaytest": {"replay/verify", "projections", "eventstore", "domain", "migrations", "internal/pgtest"},
 
 	// Where it is all put together.
-	"server":            {"api", "domain", "eventstore", "follow", "internal", "ledger", "migrations", "projections", "reactors", "replay"},
+	"server":            {"server/stores", "api", "domain", "eventstore", "follow", "internal", "ledger", "migrations", "projections", "reactors", "replay", "tokens"},
+	"server/stores":     {"domain", "eventstore", "internal", "migrations", "projections", "replay/verify"},
+	"server/upkeep":     {"server/stores", "api", "domain", "eventstore", "internal", "ledger", "migrations", "projections", "replay"},
 	"server/servertest": {"server", "eventstore", "internal", "migrations"},
 	"cmd":               {"server", "api", "domain", "eventstore", "internal", "ledger", "migrations", "projections", "replay"},
 
@@ -296,6 +298,10 @@ func TestTheTableForbids(t *testing.T) {
 		{"api", "server", false},
 		{"server", "api", true},
 		{"server", "server/servertest", false},
+		{"server", "server/stores", true},
+		{"server", "server/upkeep", false},
+		{"server/stores", "server", false},
+		{"cmd/agentidp", "server/upkeep", true},
 		{"server/servertest", "server", true},
 		{"ledger", "eventstore/memory", true},
 		{"ledger", "api", false},

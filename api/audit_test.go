@@ -18,7 +18,7 @@ import (
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/internal/pgtest"
-	idp "github.com/sentryagent/agentidp/server"
+	"github.com/sentryagent/agentidp/server/upkeep"
 )
 
 // append puts an event into the ledger past all commands, with a valid chain.
@@ -32,9 +32,9 @@ func (s *scene) append(tb testing.TB, stream string, event eventstore.Draft) {
 }
 
 // openLedger opens the ledger as an auditor does, whichever engine it is on.
-func (s *scene) openLedger(tb testing.TB) *idp.Ledger {
+func (s *scene) openLedger(tb testing.TB) *upkeep.Ledger {
 	tb.Helper()
-	l, err := idp.OpenLedger(tb.Context(), s.world.Config(tb))
+	l, err := upkeep.OpenLedger(tb.Context(), s.world.Config(tb))
 	if err != nil {
 		tb.Fatal(err)
 	}

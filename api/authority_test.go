@@ -11,7 +11,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
-	idp "github.com/sentryagent/agentidp/server"
+	"github.com/sentryagent/agentidp/server/upkeep"
 )
 
 func TestMembersAreListedChangedAndRemoved(t *testing.T) {
@@ -299,11 +299,11 @@ func TestBootstrapMakesAnotherOperatorWhereItWasLost(t *testing.T) {
 		ID: uuid.Must(uuid.NewV7()), Type: "agent.decommissioned", Schema: 1, Organization: uuid.MustParse(s.root.organization),
 		Actor: eventstore.Actor{Kind: "system", ID: "agentidp"}, Time: time.Now().UTC(), Data: data,
 	})
-	made, err := idp.Bootstrap(t.Context(), s.world.Config(t), false)
+	made, err := upkeep.Bootstrap(t.Context(), s.world.Config(t), false)
 	if err != nil || made.Replaces != s.root.id || made.ClientID == s.root.id || made.ClientSecret == "" {
 		t.Fatalf("bootstrap: %+v, %v; want another operator, in place of %s", made, err, s.root.id)
 	}
-	again, err := idp.Bootstrap(t.Context(), s.world.Config(t), true)
+	again, err := upkeep.Bootstrap(t.Context(), s.world.Config(t), true)
 	if err != nil || again.ClientID != made.ClientID || again.Older != 1 || again.ClientSecret == "" {
 		t.Errorf("bootstrap again: %+v, %v; want one more secret of %s", again, err, made.ClientID)
 	}

@@ -20,14 +20,14 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sentryagent/agentidp/internal/keyring"
-	idp "github.com/sentryagent/agentidp/server"
+	"github.com/sentryagent/agentidp/server/stores"
 )
 
 // keyring opens the server's own keys.
 func (s *scene) keyring(tb testing.TB) *keyring.Keyring {
 	tb.Helper()
 	config := s.world.Config(tb)
-	pool, err := idp.OpenDatabase(tb.Context(), config)
+	pool, err := stores.OpenDatabase(tb.Context(), config)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -3,24 +3,12 @@ package server
 import (
 	"context"
 	"errors"
-	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/sentryagent/agentidp/eventstore"
-	"github.com/sentryagent/agentidp/internal/config"
-	"github.com/sentryagent/agentidp/internal/keyring"
 	"github.com/sentryagent/agentidp/projections/transparency"
 	"github.com/sentryagent/agentidp/reactors/jobs"
 )
-
-// Signer is the signer of checkpoints as configured.
-func Signer(pool *pgxpool.Pool, store eventstore.Store, master *keyring.MasterKey, c config.Config, now func() time.Time) *transparency.Signer {
-	return transparency.NewSigner(pool, store, transparency.SignerOptions{
-		Host: c.LedgerOrigin, Key: master.CheckpointKey(), Memory: transparency.OpenMemory(c.CheckpointFile), Now: now,
-	})
-}
 
 // signCheckpoints is the job that signs what has grown. A refusal is no trouble
 // that passes: somebody has to look.

@@ -13,8 +13,10 @@ import (
 	"github.com/sentryagent/agentidp/api"
 	"github.com/sentryagent/agentidp/api/limits"
 	"github.com/sentryagent/agentidp/api/policy"
+	"github.com/sentryagent/agentidp/eventstore/esdb"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/keyring"
+	"github.com/sentryagent/agentidp/server/stores"
 )
 
 // front is what answers HTTP.
@@ -103,5 +105,18 @@ func (h *front) close() {
 		if listener != nil {
 			_ = listener.Close()
 		}
+	}
+}
+
+// reached tells how the ledger's own server is reached; nil where it has none.
+func reached(store stores.Engine, c config.Config) func() api.EventStore {
+	server, own := store.(*esdb.Store)
+	if !own {
+		return nil
+	}
+	transport := string(config.TransportOf(c.ESDBURL))
+	return func() api.EventStore {
+		state := server.State()
+		return api.EventStore{Connection: string(state.Phase), Since: state.Since, Failures: state.Failures, Transport: transport}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/sentryagent/agentidp/projections/transparency"
 	"github.com/sentryagent/agentidp/replay/history"
 	"github.com/sentryagent/agentidp/replay/verify"
+	"github.com/sentryagent/agentidp/server/stores"
 )
 
 // readSide is what is derived from the ledger, and what answers from it.
@@ -28,13 +29,13 @@ type readSide struct {
 func newReadSide(f frame, s *storage, keys *keyring.Keyring) (*readSide, error) {
 	models := slices.DeleteFunc(readmodels.All(), func(p projections.Projection) bool { return p.Name == f.without })
 	progress := projections.NewProgress(s.pool, s.store, models, projections.ProgressOptions{Logger: f.logger})
-	queries := newQueries(f.config, s.pool, s.store)
+	queries := stores.NewQueries(f.config, s.pool, s.store)
 	witnesses, err := transparency.NewWitnesses(s.pool, f.config.LedgerOrigin, f.config.WitnessKeys)
 	if err != nil {
 		return nil, fmt.Errorf("WITNESS_KEYS: %w", err)
 	}
 	logs := transparency.NewLogs(s.pool)
-	signer := Signer(s.pool, s.store, keys.MasterKey, f.config, f.now)
+	signer := stores.NewSigner(s.pool, s.store, keys.MasterKey, f.config, f.now)
 	return &readSide{
 		progress:  progress,
 		runner:    projections.NewRunner(s.pool, s.store, models, projections.RunnerOptions{Logger: f.logger, Progress: progress}),
@@ -43,6 +44,6 @@ func newReadSide(f frame, s *storage, keys *keyring.Keyring) (*readSide, error) 
 		logs:      logs,
 		signer:    signer,
 		witnesses: witnesses,
-		verifier:  newVerifier(s.pool, s.store, logs, signer.Identity(), f.config, nil, nil),
+		verifier:  stores.NewVerifier(s.pool, s.store, logs, signer.Identity(), f.config, nil, nil),
 	}, nil
 }

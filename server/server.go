@@ -16,6 +16,7 @@ import (
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/keyring"
+	"github.com/sentryagent/agentidp/server/stores"
 )
 
 // Server is ready to serve: everything is connected and loaded, and the port is bound.
@@ -96,7 +97,7 @@ func Start(ctx context.Context, c config.Config, version string, logger *slog.Lo
 	if err := s.http.listen(ctx, f, s.door); err != nil {
 		return nil, err
 	}
-	return s, rememberShared(ctx, s.storage.pool, c) // last, so that no start that failed is remembered
+	return s, stores.RememberShared(ctx, s.storage.pool, c) // last, so that no start that failed is remembered
 }
 
 // begin puts the signing keys on record, and brings up what is kept in memory.

@@ -2,15 +2,14 @@ package server
 
 import (
 	"context"
-	"errors"
-	"time"
+	"log/slog"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/logging"
 
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/migrations"
+	"github.com/sentryagent/agentidp/server/stores"
 )
 
 // storage is where a server keeps things: the ledger in an engine, what is derived
@@ -18,12 +17,12 @@ import (
 type storage struct {
 	pool  *pgxpool.Pool
 	redis *redis.Client
-	store Engine
+	store stores.Engine
 }
 
 func (s *storage) open(ctx context.Context, f frame) (err error) {
 	c := f.config
-	if s.pool, err = openDatabase(ctx, c, "DATABASE_URL", observeQueries(f.registry), becomeServer); err != nil {
+	if s.pool, err = stores.OpenObserved(ctx, c, f.registry); err != nil {
 		return err
 	}
 	if err := migrations.Check(ctx, s.pool); err != nil {
@@ -32,33 +31,17 @@ func (s *storage) open(ctx context.Context, f frame) (err error) {
 	if err := tellWeaknesses(ctx, s.pool, f.logger); err != nil {
 		return err
 	}
-	if s.redis, err = openRedis(c.RedisURL, observeCommands(f.registry)); err != nil {
+	if s.redis, err = stores.OpenRedis(c.RedisURL, f.registry); err != nil {
 		return err
 	}
-	if err := checkEngine(ctx, s.pool, c); err != nil {
+	if err := stores.CheckEngine(ctx, s.pool, c); err != nil {
 		return err
 	}
 	if warning := config.TransportOf(c.ESDBURL).Warning(); warning != "" && c.EventStore == config.EventStoreESDB {
 		f.logger.WarnContext(ctx, warning+"; see docs/runbooks/eventstoredb.md")
 	}
-	s.store, err = openEngine(ctx, c, s.pool, f.logger, f.registry)
+	s.store, err = stores.OpenEngine(ctx, c, s.pool, f.logger, f.registry)
 	return err
-}
-
-// openRedis makes a client that notices at once when Redis is away: nothing that
-// needs it has no other way.
-func openRedis(url string, observe redis.Hook) (*redis.Client, error) {
-	const patience = 500 * time.Millisecond
-	options, err := redis.ParseURL(url)
-	if err != nil {
-		return nil, errors.New("REDIS_URL is not a Redis URL")
-	}
-	options.DialTimeout, options.ReadTimeout, options.WriteTimeout = patience, patience, patience
-	options.MaxRetries, options.DialerRetries = -1, 1
-	logging.Disable() // the client's writing to standard error: what matters of it comes back as errors
-	client := redis.NewClient(options)
-	client.AddHook(observe)
-	return client, nil
 }
 
 func (s *storage) close() {
@@ -71,4 +54,14 @@ func (s *storage) close() {
 	if s.pool != nil {
 		s.pool.Close()
 	}
+}
+
+// tellWeaknesses tells operators of guards of the ledger that do not stand as they
+// should, as after pg_restore --disable-triggers. A server works without them.
+func tellWeaknesses(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger) error {
+	weak, err := migrations.Weaknesses(ctx, pool)
+	for _, what := range weak {
+		logger.WarnContext(ctx, "the database guards less than it should: run agentidp migrate, which sets it right", "found", what)
+	}
+	return err
 }

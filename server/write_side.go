@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/keyring"
 	"github.com/sentryagent/agentidp/ledger"
 	"github.com/sentryagent/agentidp/ledger/revocation"
@@ -41,4 +42,14 @@ func (w *writeSide) recordKey(ctx context.Context, key keyring.PublicKey) error 
 		return err
 	}
 	return w.ledger.RecordSigningKey(ctx, domain.SigningKeyCreated{KeyID: key.KID, Algorithm: key.Alg, PublicKey: jwk})
+}
+
+// crowd is how many checks of tokens have a second read of the ledger while one is
+// under way. A database answers sooner than that would be of use.
+func crowd(c config.Config) int {
+	if c.EventStore != config.EventStoreESDB {
+		return 0
+	}
+	const many = 16
+	return many
 }

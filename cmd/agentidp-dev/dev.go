@@ -20,6 +20,8 @@ import (
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/devservices"
 	"github.com/sentryagent/agentidp/server"
+	"github.com/sentryagent/agentidp/server/stores"
+	"github.com/sentryagent/agentidp/server/upkeep"
 )
 
 const (
@@ -68,11 +70,11 @@ func (d *dev) run(cmd *cobra.Command) error {
 		return err
 	}
 	d.say("bringing the schema up to date")
-	if _, err := server.Migrate(ctx, settings); err != nil {
+	if _, err := stores.Migrate(ctx, settings); err != nil {
 		return err
 	}
 	if d.alone { // it may be on another port than the last time
-		if _, err := server.AdoptSettings(ctx, settings); err != nil {
+		if _, err := upkeep.AdoptSettings(ctx, settings); err != nil {
 			return err
 		}
 	}
@@ -160,24 +162,24 @@ func (d *dev) byDefault(name, value string) {
 
 // bootstrap keeps the operator's secret for the developer; a secret that is no
 // longer there is replaced by a new one.
-func (d *dev) bootstrap(ctx context.Context, settings config.Config) (server.Operator, error) {
+func (d *dev) bootstrap(ctx context.Context, settings config.Config) (upkeep.Operator, error) {
 	path := filepath.Join(d.dir, operatorFile)
 	kept, readErr := readOperator(path)
-	operator, err := server.Bootstrap(ctx, settings, readErr != nil)
+	operator, err := upkeep.Bootstrap(ctx, settings, readErr != nil)
 	if err != nil {
 		return operator, err
 	}
 	if operator.ClientSecret == "" && kept.ClientID == operator.ClientID {
 		operator.ClientSecret = kept.ClientSecret
 	} else if operator.ClientSecret == "" { // the file is of another database
-		if operator, err = server.Bootstrap(ctx, settings, true); err != nil {
+		if operator, err = upkeep.Bootstrap(ctx, settings, true); err != nil {
 			return operator, err
 		}
 	}
 	return operator, errors.Join(writeOperator(path, operator), d.writeNetrc(settings, operator))
 }
 
-func (d *dev) writeNetrc(settings config.Config, operator server.Operator) error {
+func (d *dev) writeNetrc(settings config.Config, operator upkeep.Operator) error {
 	public, err := url.Parse(settings.PublicURL)
 	if err != nil {
 		return err
@@ -186,8 +188,8 @@ func (d *dev) writeNetrc(settings config.Config, operator server.Operator) error
 	return writePrivate(filepath.Join(d.dir, netrcFile), []byte(line))
 }
 
-func readOperator(path string) (server.Operator, error) {
-	var operator server.Operator
+func readOperator(path string) (upkeep.Operator, error) {
+	var operator upkeep.Operator
 	text, err := os.ReadFile(path)
 	if err == nil {
 		err = json.Unmarshal(text, &operator)
@@ -198,7 +200,7 @@ func readOperator(path string) (server.Operator, error) {
 	return operator, err
 }
 
-func writeOperator(path string, operator server.Operator) error {
+func writeOperator(path string, operator upkeep.Operator) error {
 	text, err := json.MarshalIndent(operator, "", "  ")
 	if err != nil {
 		return err
@@ -220,7 +222,7 @@ func writePrivate(path string, text []byte) error {
 
 func (d *dev) say(line string) { fmt.Fprintln(d.out, "→", line) }
 
-func (d *dev) welcome(settings config.Config, operator server.Operator, metricsAddress string) {
+func (d *dev) welcome(settings config.Config, operator upkeep.Operator, metricsAddress string) {
 	fmt.Fprintf(d.out, `
 AgentIdP %s is up at %[2]s
 

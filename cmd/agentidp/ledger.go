@@ -16,7 +16,7 @@ import (
 	"github.com/sentryagent/agentidp/projections/transparency"
 	"github.com/sentryagent/agentidp/replay/bundle"
 	"github.com/sentryagent/agentidp/replay/move"
-	"github.com/sentryagent/agentidp/server"
+	"github.com/sentryagent/agentidp/server/upkeep"
 )
 
 func (c *cli) ledgerCommand() *cobra.Command {
@@ -83,7 +83,7 @@ func isFinding(err error) bool {
 }
 
 // openLedger opens the ledger of the configuration and finds which log is meant.
-func (c *cli) openLedger(ctx context.Context, organization string) (*server.Ledger, uuid.UUID, error) {
+func (c *cli) openLedger(ctx context.Context, organization string) (*upkeep.Ledger, uuid.UUID, error) {
 	log, err := transparencyLog(organization)
 	if err != nil {
 		return nil, log, err
@@ -92,7 +92,7 @@ func (c *cli) openLedger(ctx context.Context, organization string) (*server.Ledg
 	if err != nil {
 		return nil, log, err
 	}
-	ledger, err := server.OpenLedgerForReading(ctx, settings)
+	ledger, err := upkeep.OpenLedgerForReading(ctx, settings)
 	if err != nil {
 		return nil, log, command.Unchecked(err)
 	}
@@ -100,7 +100,7 @@ func (c *cli) openLedger(ctx context.Context, organization string) (*server.Ledg
 }
 
 // openSigned is openLedger with the signer of its checkpoints.
-func (c *cli) openSigned(ctx context.Context, organization string) (*server.Ledger, *transparency.Signer, uuid.UUID, error) {
+func (c *cli) openSigned(ctx context.Context, organization string) (*upkeep.Ledger, *transparency.Signer, uuid.UUID, error) {
 	ledger, log, err := c.openLedger(ctx, organization)
 	if err != nil {
 		return nil, nil, log, err
@@ -117,7 +117,7 @@ const pinnedKeyUsage = "the pinned `key` of the ledger, or a file with it; witho
 
 // openKnown is openLedger with what its logs are known by: from the key, or the
 // file with a key, that was pinned; from the master key where none was.
-func (c *cli) openKnown(ctx context.Context, organization, pinned string) (*server.Ledger, transparency.Identity, uuid.UUID, error) {
+func (c *cli) openKnown(ctx context.Context, organization, pinned string) (*upkeep.Ledger, transparency.Identity, uuid.UUID, error) {
 	var identity transparency.Identity
 	if pinned != "" {
 		known, err := identityOf(pinned)
@@ -131,7 +131,7 @@ func (c *cli) openKnown(ctx context.Context, organization, pinned string) (*serv
 		return ledger, identity, log, err
 	}
 	identity, err = ledger.Identity(ctx)
-	if errors.Is(err, server.ErrNoMasterKey) {
+	if errors.Is(err, upkeep.ErrNoMasterKey) {
 		err = fmt.Errorf("%w: name the key that you pinned (--key), or set MASTER_KEY_FILE", err)
 	}
 	if err != nil {

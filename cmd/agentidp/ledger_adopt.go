@@ -13,7 +13,7 @@ import (
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/projections/readmodels"
 	"github.com/sentryagent/agentidp/replay/move"
-	"github.com/sentryagent/agentidp/server"
+	"github.com/sentryagent/agentidp/server/upkeep"
 )
 
 func (c *cli) ledgerAdoptCommand() *cobra.Command {
@@ -52,14 +52,14 @@ is broken. 2: it could not be done.`,
 }
 
 func (c *cli) ledgerAdopt(cmd *cobra.Command, acceptLoss, asJSON bool) error {
-	r, err := c.openReadSideBy(cmd, server.OpenMovedLedger)
+	r, err := c.openReadSideBy(cmd, upkeep.OpenMovedLedger)
 	if err != nil {
 		return command.Unchecked(err)
 	}
 	defer r.Close()
 	meter := newMeter(cmd.ErrOrStderr(), r.logger, "adopt", readmodels.All())
 	proving := newProgress(cmd.ErrOrStderr(), "proving", -1)
-	progress := server.AdoptProgress{Proven: proving.add, Rebuild: meter.report}
+	progress := upkeep.AdoptProgress{Proven: proving.add, Rebuild: meter.report}
 	var loss domain.EventsLost
 	var rebuilt []projections.Rebuilt
 	if acceptLoss {
@@ -70,7 +70,7 @@ func (c *cli) ledgerAdopt(cmd *cobra.Command, acceptLoss, asJSON bool) error {
 	proving.done()
 	meter.end()
 	switch {
-	case errors.Is(err, server.ErrAdopted):
+	case errors.Is(err, upkeep.ErrAdopted):
 		fmt.Fprintln(cmd.ErrOrStderr(), "Nothing to do: the database belongs to this ledger.")
 	case err != nil:
 		return adoptVerdict(err)
@@ -94,7 +94,7 @@ func adoptVerdict(err error) error {
 		return err
 	case errors.Is(err, context.Canceled):
 		return command.Unchecked(errors.New("interrupted: run the same command again to go on"))
-	case errors.Is(err, server.ErrSameOrigin):
+	case errors.Is(err, upkeep.ErrSameOrigin):
 		return command.Unchecked(err)
 	case errors.Is(err, projections.ErrRunning):
 		return command.Unchecked(fmt.Errorf("%w: stop all servers first", err))

@@ -11,7 +11,7 @@ import (
 
 	"github.com/sentryagent/agentidp/internal/command"
 	"github.com/sentryagent/agentidp/projections/transparency"
-	"github.com/sentryagent/agentidp/server"
+	"github.com/sentryagent/agentidp/server/upkeep"
 )
 
 func (c *cli) ledgerCheckpointCommand() *cobra.Command {
@@ -135,7 +135,7 @@ func (o checkpointOptions) print(cmd *cobra.Command, shown shownCheckpoint) (err
 
 // takesWrites refuses a database that no server can work with: there the log lacks
 // what it lacks, and nobody can add it.
-func takesWrites(ctx context.Context, ledger *server.Ledger) error {
+func takesWrites(ctx context.Context, ledger *upkeep.Ledger) error {
 	var readOnly bool
 	err := ledger.Pool.QueryRow(ctx, `SELECT current_setting('transaction_read_only')::boolean`).Scan(&readOnly)
 	if err == nil && readOnly {

@@ -15,7 +15,7 @@ import (
 	"github.com/sentryagent/agentidp/internal/command"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/replay/move"
-	"github.com/sentryagent/agentidp/server"
+	"github.com/sentryagent/agentidp/server/stores"
 )
 
 // The environment variables that stand in for the flags: what is on a command
@@ -93,12 +93,12 @@ func (o *copyOptions) complete(environ []string) error {
 
 func ledgerCopy(cmd *cobra.Command, o copyOptions) error {
 	ctx := cmd.Context()
-	source, err := server.OpenLedgerAt(ctx, o.from)
+	source, err := stores.OpenLedgerAt(ctx, o.from)
 	if err != nil {
 		return command.Unchecked(fmt.Errorf("--from: %w", err))
 	}
 	defer source.Close()
-	target, err := server.OpenLedgerAt(ctx, o.to)
+	target, err := stores.OpenLedgerAt(ctx, o.to)
 	if err != nil {
 		return command.Unchecked(fmt.Errorf("--to: %w", err))
 	}

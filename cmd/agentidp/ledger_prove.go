@@ -13,7 +13,7 @@ import (
 	"github.com/sentryagent/agentidp/internal/command"
 	"github.com/sentryagent/agentidp/projections/transparency"
 	"github.com/sentryagent/agentidp/replay/bundle"
-	"github.com/sentryagent/agentidp/server"
+	"github.com/sentryagent/agentidp/server/upkeep"
 )
 
 func (c *cli) ledgerProveCommand() *cobra.Command {
@@ -63,7 +63,7 @@ func (c *cli) ledgerProve(cmd *cobra.Command, event, organization, key string) e
 	return err
 }
 
-func prove(ctx context.Context, ledger *server.Ledger, log uuid.UUID, verifierKey string, id uuid.UUID) ([]byte, error) {
+func prove(ctx context.Context, ledger *upkeep.Ledger, log uuid.UUID, verifierKey string, id uuid.UUID) ([]byte, error) {
 	event, found, err := ledger.Event(ctx, id)
 	switch {
 	case err != nil:

@@ -13,7 +13,7 @@ import (
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/projections/readmodels"
-	"github.com/sentryagent/agentidp/server"
+	"github.com/sentryagent/agentidp/server/upkeep"
 )
 
 func (c *cli) projectionsCommand() *cobra.Command {
@@ -35,16 +35,16 @@ line makes no sense.`,
 
 // readSide is what the commands on read models work with.
 type readSide struct {
-	*server.Ledger
+	*upkeep.Ledger
 	logger *slog.Logger
 }
 
 // openReadSide connects as a server does. The caller closes it.
 func (c *cli) openReadSide(cmd *cobra.Command) (*readSide, error) {
-	return c.openReadSideBy(cmd, server.OpenLedger)
+	return c.openReadSideBy(cmd, upkeep.OpenLedger)
 }
 
-func (c *cli) openReadSideBy(cmd *cobra.Command, open func(context.Context, config.Config) (*server.Ledger, error)) (*readSide, error) {
+func (c *cli) openReadSideBy(cmd *cobra.Command, open func(context.Context, config.Config) (*upkeep.Ledger, error)) (*readSide, error) {
 	settings, err := c.Config()
 	if err != nil {
 		return nil, err

@@ -10,6 +10,8 @@ import (
 
 	"github.com/sentryagent/agentidp/internal/command"
 	"github.com/sentryagent/agentidp/server"
+	"github.com/sentryagent/agentidp/server/stores"
+	"github.com/sentryagent/agentidp/server/upkeep"
 )
 
 func (c *cli) serveCommand() *cobra.Command {
@@ -53,7 +55,7 @@ restore onto another cluster. Running it again does nothing.`,
 			if err != nil {
 				return err
 			}
-			done, err := server.Migrate(cmd.Context(), settings)
+			done, err := stores.Migrate(cmd.Context(), settings)
 			for _, name := range done.Applied {
 				fmt.Fprintln(cmd.OutOrStdout(), "applied", name)
 			}
@@ -86,7 +88,7 @@ If the operator itself was lost, another one is made in its place.`,
 			if err != nil {
 				return err
 			}
-			operator, err := server.Bootstrap(cmd.Context(), settings, newCredential)
+			operator, err := upkeep.Bootstrap(cmd.Context(), settings, newCredential)
 			if err != nil {
 				return err
 			}
@@ -99,7 +101,7 @@ If the operator itself was lost, another one is made in its place.`,
 }
 
 // explainOperator says what the operator's JSON does not.
-func explainOperator(w io.Writer, operator server.Operator) {
+func explainOperator(w io.Writer, operator upkeep.Operator) {
 	if operator.Replaces != "" {
 		fmt.Fprintf(w, "The operator %s cannot run the platform any more; the operator is now %s.\n", operator.Replaces, operator.ClientID)
 	}

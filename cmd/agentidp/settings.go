@@ -8,7 +8,7 @@ import (
 
 	"github.com/sentryagent/agentidp/internal/command"
 	"github.com/sentryagent/agentidp/projections"
-	"github.com/sentryagent/agentidp/server"
+	"github.com/sentryagent/agentidp/server/upkeep"
 )
 
 func (c *cli) settingsCommand() *cobra.Command {
@@ -43,7 +43,7 @@ Exit code 0: done, or there was nothing to do. 2: it could not be done.`,
 			if err != nil {
 				return err
 			}
-			changes, err := server.AdoptSettings(cmd.Context(), settings)
+			changes, err := upkeep.AdoptSettings(cmd.Context(), settings)
 			if errors.Is(err, projections.ErrRunning) {
 				err = fmt.Errorf("%w: stop all servers first", err)
 			}

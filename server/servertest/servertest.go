@@ -17,13 +17,14 @@ import (
 	"github.com/sentryagent/agentidp/internal/realstore"
 	"github.com/sentryagent/agentidp/migrations"
 	"github.com/sentryagent/agentidp/server"
+	"github.com/sentryagent/agentidp/server/upkeep"
 )
 
 // World is what the servers of one test share: database, Redis, master key and
 // the operator.
 type World struct {
 	Database *pgtest.Database
-	Operator server.Operator
+	Operator upkeep.Operator
 	settings []string
 }
 
@@ -43,7 +44,7 @@ func NewWorld(tb testing.TB, settings ...string) *World {
 		"RATE_LIMIT_MAX_REQUESTS=0",
 		"TIER_ENFORCEMENT=false",
 	}, append(engine(tb), settings...)...)}
-	operator, err := server.Bootstrap(tb.Context(), w.Config(tb), false)
+	operator, err := upkeep.Bootstrap(tb.Context(), w.Config(tb), false)
 	if err != nil {
 		tb.Fatalf("bootstrap: %v", err)
 	}

@@ -16,13 +16,13 @@ import (
 	"github.com/sentryagent/agentidp/internal/wait"
 	writeside "github.com/sentryagent/agentidp/ledger"
 	"github.com/sentryagent/agentidp/ledger/revocation"
-	"github.com/sentryagent/agentidp/server"
+	"github.com/sentryagent/agentidp/server/upkeep"
 )
 
 // coldLedger is a ledger of either engine without a server, to issue many
 // tokens the way a server does but for HTTP and the signature.
 type coldLedger struct {
-	*server.Ledger
+	*upkeep.Ledger
 	settings config.Config
 	keys     *keyring.MasterKey
 }
@@ -36,7 +36,7 @@ func (b *bench) openCold(ctx context.Context, at ledgerAt) (*coldLedger, error) 
 	if err != nil {
 		return nil, err
 	}
-	opened, err := server.OpenLedger(ctx, settings)
+	opened, err := upkeep.OpenLedger(ctx, settings)
 	return &coldLedger{opened, settings, keys}, err
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/eventstore/esdb/wiretest"
 	"github.com/sentryagent/agentidp/internal/config"
-	"github.com/sentryagent/agentidp/server"
+	"github.com/sentryagent/agentidp/server/upkeep"
 )
 
 // starting measures the start of a server on a large ledger in an EventStoreDB: the
@@ -65,23 +65,23 @@ func (b *bench) starting(ctx context.Context) error {
 
 // fillElsewhere appends issuances to a ledger that may be in an EventStoreDB.
 func (b *bench) fillElsewhere(ctx context.Context, at ledgerAt, events int) error {
-	return b.onLedger(ctx, at, func(l *server.Ledger) error { return b.issueInGroups(ctx, l.Store, events) })
+	return b.onLedger(ctx, at, func(l *upkeep.Ledger) error { return b.issueInGroups(ctx, l.Store, events) })
 }
 
 func (b *bench) headElsewhere(ctx context.Context, at ledgerAt) (head eventstore.Position, err error) {
-	err = b.onLedger(ctx, at, func(l *server.Ledger) (err error) {
+	err = b.onLedger(ctx, at, func(l *upkeep.Ledger) (err error) {
 		head, err = l.Store.Head(ctx)
 		return err
 	})
 	return head, err
 }
 
-func (b *bench) onLedger(ctx context.Context, at ledgerAt, do func(*server.Ledger) error) error {
+func (b *bench) onLedger(ctx context.Context, at ledgerAt, do func(*upkeep.Ledger) error) error {
 	settings, err := b.config(at)
 	if err != nil {
 		return err
 	}
-	l, err := server.OpenLedger(ctx, settings)
+	l, err := upkeep.OpenLedger(ctx, settings)
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/eventstore/postgres"
 	"github.com/sentryagent/agentidp/migrations"
-	"github.com/sentryagent/agentidp/server"
+	"github.com/sentryagent/agentidp/server/stores"
 )
 
 // ledger is a ledger that is opened without a server.
@@ -45,7 +45,7 @@ func (b *bench) openLedger(ctx context.Context, database string) (_ *ledger, err
 	if l.owner, err = pgxpool.New(ctx, l.at.ownerURL); err != nil {
 		return nil, err
 	}
-	if l.pool, err = server.OpenDatabase(ctx, settings); err != nil {
+	if l.pool, err = stores.OpenDatabase(ctx, settings); err != nil {
 		return nil, err
 	}
 	l.store = postgres.New(ctx, l.pool, postgres.Options{})

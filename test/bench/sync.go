@@ -12,7 +12,7 @@ import (
 
 	"github.com/sentryagent/agentidp/eventstore/postgres"
 	"github.com/sentryagent/agentidp/ledger/revocation"
-	"github.com/sentryagent/agentidp/server"
+	"github.com/sentryagent/agentidp/server/stores"
 )
 
 // tokenCheck measures what it costs to know that a token has not been revoked
@@ -23,7 +23,7 @@ func (b *bench) tokenCheck(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	pool, err := server.OpenDatabase(ctx, settings)
+	pool, err := stores.OpenDatabase(ctx, settings)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/sentryagent/agentidp/server"
+	"github.com/sentryagent/agentidp/server/upkeep"
 )
 
 // agents is how many the tenant has, and how many clients the most of the
@@ -39,7 +39,7 @@ func (b *bench) newTenant(ctx context.Context, s *node, at ledgerAt, more ...str
 	if err != nil {
 		return nil, err
 	}
-	operator, err := server.Bootstrap(ctx, settings, true)
+	operator, err := upkeep.Bootstrap(ctx, settings, true)
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/sentryagent/agentidp/internal/pgtest"
-	"github.com/sentryagent/agentidp/server"
+	"github.com/sentryagent/agentidp/server/upkeep"
 )
 
 func TestMigrateAndBootstrapMayBeRepeated(t *testing.T) {
@@ -31,7 +31,7 @@ func TestMigrateAndBootstrapMayBeRepeated(t *testing.T) {
 		t.Errorf("the first bootstrap shows no secret: %+v", made)
 	}
 	again := bootstrapped(t, w)
-	if want := (server.Operator{ClientID: made.ClientID, OrganizationID: made.OrganizationID, BaseURL: made.BaseURL}); again != want {
+	if want := (upkeep.Operator{ClientID: made.ClientID, OrganizationID: made.OrganizationID, BaseURL: made.BaseURL}); again != want {
 		t.Errorf("the second bootstrap: %+v, want %+v", again, want)
 	}
 	another := bootstrapped(t, w, "--new-credential")
@@ -45,10 +45,10 @@ func TestMigrateAndBootstrapMayBeRepeated(t *testing.T) {
 	w.mustHoldInLedger(t, nil)
 }
 
-func bootstrapped(tb testing.TB, w *world, flags ...string) server.Operator {
+func bootstrapped(tb testing.TB, w *world, flags ...string) upkeep.Operator {
 	tb.Helper()
 	r := runToEnd(tb, w.settings, append([]string{"bootstrap"}, flags...)...)
-	var operator server.Operator
+	var operator upkeep.Operator
 	if err := json.Unmarshal([]byte(r.stdout), &operator); err != nil || r.code != exitOK {
 		tb.Fatalf("bootstrap %v: code %d, %v\n%s%s", flags, r.code, err, r.stdout, r.stderr)
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/devservices"
 	"github.com/sentryagent/agentidp/internal/pgtest"
-	"github.com/sentryagent/agentidp/server"
+	"github.com/sentryagent/agentidp/server/stores"
 )
 
 // loginURL is the URL of a login on a database of private services.
@@ -296,7 +296,7 @@ func TestDatabaseBehindPgBouncer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		pool, err := server.OpenDatabase(t.Context(), settings)
+		pool, err := stores.OpenDatabase(t.Context(), settings)
 		if err != nil {
 			t.Fatal(err)
 		}

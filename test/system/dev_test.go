@@ -16,7 +16,7 @@ import (
 
 	"github.com/joho/godotenv"
 
-	"github.com/sentryagent/agentidp/server"
+	"github.com/sentryagent/agentidp/server/upkeep"
 )
 
 func TestDevStartsEverythingAndStopsAllOfIt(t *testing.T) {
@@ -59,7 +59,7 @@ func startDev(t *testing.T, dir string, port int) *process {
 }
 
 // mustBePrivateAndComplete checks the files that dev writes for its user.
-func mustBePrivateAndComplete(t *testing.T, dir string, port int) server.Operator {
+func mustBePrivateAndComplete(t *testing.T, dir string, port int) upkeep.Operator {
 	t.Helper()
 	texts := map[string]string{}
 	for _, name := range []string{"env", "operator.json", "netrc", "master.key"} {
@@ -93,7 +93,7 @@ func mustBePrivateAndComplete(t *testing.T, dir string, port int) server.Operato
 			t.Errorf("operator.json has no %s", name)
 		}
 	}
-	operator := server.Operator{ClientID: fields["clientId"], ClientSecret: fields["clientSecret"],
+	operator := upkeep.Operator{ClientID: fields["clientId"], ClientSecret: fields["clientSecret"],
 		OrganizationID: fields["organizationId"], BaseURL: fields["baseUrl"]}
 	if want := "http://localhost:" + strconv.Itoa(port); operator.BaseURL != want {
 		t.Errorf("baseUrl %q, want %q", operator.BaseURL, want)

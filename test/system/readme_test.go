@@ -12,8 +12,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sentryagent/agentidp/server"
 	"github.com/sentryagent/agentidp/server/servertest"
+	"github.com/sentryagent/agentidp/server/upkeep"
 )
 
 // shellBlock is a fenced block of Markdown that readers are meant to type.
@@ -73,7 +73,7 @@ func readersFolder(t *testing.T, w *servertest.World) string {
 }
 
 // leaveOperator leaves what readers use of the operator.
-func leaveOperator(t *testing.T, private string, operator server.Operator) {
+func leaveOperator(t *testing.T, private string, operator upkeep.Operator) {
 	t.Helper()
 	text, err := json.MarshalIndent(operator, "", "  ")
 	if err != nil {

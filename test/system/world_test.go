@@ -23,7 +23,7 @@ import (
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/devservices"
 	"github.com/sentryagent/agentidp/internal/pgtest"
-	"github.com/sentryagent/agentidp/server"
+	"github.com/sentryagent/agentidp/server/upkeep"
 )
 
 // world is what the servers of one test share: a database, a Redis, a master
@@ -31,7 +31,7 @@ import (
 type world struct {
 	settings     []string
 	superuserURL string // of the servers' database
-	operator     server.Operator
+	operator     upkeep.Operator
 	eventStore   *wiretest.Cluster // nil where the ledger is elsewhere
 	servers      *atomic.Int64     // that were launched
 }
@@ -165,7 +165,7 @@ func (w *world) setting(name string) (value string) {
 }
 
 // openLedger opens the ledger and its database as an auditor does.
-func (w *world) openLedger(tb testing.TB) *server.Ledger {
+func (w *world) openLedger(tb testing.TB) *upkeep.Ledger {
 	tb.Helper()
 	ledger := w.open(tb)
 	tb.Cleanup(ledger.Close)
@@ -173,13 +173,13 @@ func (w *world) openLedger(tb testing.TB) *server.Ledger {
 }
 
 // open is openLedger for who closes it.
-func (w *world) open(tb testing.TB) *server.Ledger {
+func (w *world) open(tb testing.TB) *upkeep.Ledger {
 	tb.Helper()
 	settings, err := config.Load(w.settings, "")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	ledger, err := server.OpenLedger(tb.Context(), settings)
+	ledger, err := upkeep.OpenLedger(tb.Context(), settings)
 	if err != nil {
 		tb.Fatal(err)
 	}

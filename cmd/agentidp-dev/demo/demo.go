@@ -18,12 +18,14 @@ import (
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/devservices"
 	"github.com/sentryagent/agentidp/server"
+	"github.com/sentryagent/agentidp/server/stores"
+	"github.com/sentryagent/agentidp/server/upkeep"
 )
 
 // Run tells the story on the server that the operator belongs to, if it is up;
 // otherwise on one of its own. The ledger that is tampered with is always that
 // of a server of its own, thrown away afterwards.
-func Run(ctx context.Context, out io.Writer, operator server.Operator) (err error) {
+func Run(ctx context.Context, out io.Writer, operator upkeep.Operator) (err error) {
 	n := newNarrator(out)
 	running := operator.ClientSecret != "" && answers(ctx, operator.BaseURL)
 	if running {
@@ -71,7 +73,7 @@ func answers(ctx context.Context, base string) bool {
 // stage is a throw-away server with services of its own.
 type stage struct {
 	services *devservices.Services
-	operator server.Operator
+	operator upkeep.Operator
 	dir      string
 	stop     context.CancelFunc
 	stopped  chan error
@@ -94,10 +96,10 @@ func startStage(ctx context.Context) (s *stage, err error) {
 	if err != nil {
 		return s, err
 	}
-	if _, err := server.Migrate(ctx, settings); err != nil {
+	if _, err := stores.Migrate(ctx, settings); err != nil {
 		return s, err
 	}
-	if s.operator, err = server.Bootstrap(ctx, settings, false); err != nil {
+	if s.operator, err = upkeep.Bootstrap(ctx, settings, false); err != nil {
 		return s, err
 	}
 	started, err := server.Start(ctx, settings, "demo", slog.New(slog.DiscardHandler))

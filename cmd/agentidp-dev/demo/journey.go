@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/sentryagent/agentidp/ledger"
-	"github.com/sentryagent/agentidp/server"
+	"github.com/sentryagent/agentidp/server/upkeep"
 )
 
 const operatorScope = "admin:orgs agents:read agents:write audit:read tokens:read"
@@ -18,7 +18,7 @@ const operatorScope = "admin:orgs agents:read agents:write audit:read tokens:rea
 type journey struct {
 	*client
 	*narrator
-	operator server.Operator
+	operator upkeep.Operator
 
 	operatorToken  string
 	organizationID string

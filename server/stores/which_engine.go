@@ -1,4 +1,4 @@
-package server
+package stores
 
 import (
 	"context"
@@ -10,11 +10,11 @@ import (
 	"github.com/sentryagent/agentidp/internal/config"
 )
 
-// ledgerEngine is where the ledger is, as all who open it have to know: in the
+// LedgerEngine is where the ledger is, as all who open it have to know: in the
 // database itself, or on an EventStoreDB, there under a name. Looked for in another
 // engine the ledger is empty, and an auditor would take it for cut off.
-func ledgerEngine(c config.Config) shared {
-	engine := shared{"EVENTSTORE", c.EventStore}
+func LedgerEngine(c config.Config) Shared {
+	engine := Shared{"EVENTSTORE", c.EventStore}
 	if c.EventStore == config.EventStoreESDB {
 		if _, name := config.CutLedger(c.ESDBURL); name != "" {
 			engine.value += "/" + name
@@ -49,10 +49,10 @@ func placeOf(engine string) string {
 	return "EventStoreDB without a name"
 }
 
-// checkEngine makes sure that the ledger is looked for where the servers before put
+// CheckEngine makes sure that the ledger is looked for where the servers before put
 // it, as far as there were any.
-func checkEngine(ctx context.Context, pool *pgxpool.Pool, c config.Config) error {
-	changes, err := sharedChanges(ctx, pool, []shared{ledgerEngine(c)})
+func CheckEngine(ctx context.Context, pool *pgxpool.Pool, c config.Config) error {
+	changes, err := SharedChanges(ctx, pool, []Shared{LedgerEngine(c)})
 	if err != nil || len(changes) == 0 {
 		return err
 	}

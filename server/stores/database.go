@@ -1,16 +1,16 @@
-package server
+package stores
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/pg"
@@ -20,6 +20,18 @@ import (
 // OpenDatabase connects as the server's role and makes sure that somebody answers.
 func OpenDatabase(ctx context.Context, c config.Config) (*pgxpool.Pool, error) {
 	return openDatabase(ctx, c, "DATABASE_URL", nil, becomeServer)
+}
+
+// OpenObserved is [OpenDatabase] of a server, which goes where writes are taken and
+// counts its queries in registry.
+func OpenObserved(ctx context.Context, c config.Config, registry prometheus.Registerer) (*pgxpool.Pool, error) {
+	return openDatabase(ctx, c, "DATABASE_URL", observeQueries(registry), becomeServer)
+}
+
+// OpenDatabaseForReading is [OpenDatabase] also for a login that may read everything
+// and may not work as the server.
+func OpenDatabaseForReading(ctx context.Context, c config.Config) (*pgxpool.Pool, error) {
+	return openDatabase(ctx, c, "DATABASE_URL", nil, becomeReader)
 }
 
 // openDatabase measures queries where observe is not nil; become gives each
@@ -82,16 +94,6 @@ func Migrate(ctx context.Context, c config.Config) (done migrations.Done, err er
 	return done, err
 }
 
-// tellWeaknesses tells operators of guards of the ledger that do not stand as they
-// should, as after pg_restore --disable-triggers. A server works without them.
-func tellWeaknesses(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger) error {
-	weak, err := migrations.Weaknesses(ctx, pool)
-	for _, what := range weak {
-		logger.WarnContext(ctx, "the database guards less than it should: run agentidp migrate, which sets it right", "found", what)
-	}
-	return err
-}
-
 // reach tries a connection within the bound of the configuration. The error is
 // one line that says where, and what to look at.
 func reach(ctx context.Context, c config.Config, setting string, options *pgx.ConnConfig, try func(context.Context) error) error {
@@ -104,13 +106,13 @@ func reach(ctx context.Context, c config.Config, setting string, options *pgx.Co
 	}
 	if err != nil {
 		return fmt.Errorf("the database at %s:%d cannot be reached: check %s and that PostgreSQL runs (%s)",
-			options.Host, options.Port, setting, reason(err))
+			options.Host, options.Port, setting, Reason(err))
 	}
 	return nil
 }
 
-// reason is why a connection failed, in a few words and without its URL.
-func reason(err error) string {
+// Reason is why a connection failed, in a few words and without its URL.
+func Reason(err error) string {
 	var refused *pgconn.PgError
 	var network *net.OpError
 	switch {

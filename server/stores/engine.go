@@ -1,4 +1,4 @@
-package server
+package stores
 
 import (
 	"context"
@@ -8,7 +8,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/sentryagent/agentidp/api"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/eventstore/esdb"
@@ -24,9 +23,9 @@ type Engine interface {
 	Close()
 }
 
-// openEngine opens the ledger's store; the pool is that of the read models.
+// OpenEngine opens the ledger's store; the pool is that of the read models.
 // Where registry is not nil the engine is measured.
-func openEngine(ctx context.Context, c config.Config, pool *pgxpool.Pool, logger *slog.Logger, registry prometheus.Registerer) (Engine, error) {
+func OpenEngine(ctx context.Context, c config.Config, pool *pgxpool.Pool, logger *slog.Logger, registry prometheus.Registerer) (Engine, error) {
 	var observe func(eventstore.AppendObservation)
 	if registry != nil {
 		observe = observeAppends(registry)
@@ -56,34 +55,11 @@ func openEventStore(url string, options esdb.Options) (*esdb.Store, error) {
 	return esdb.New(server, options)
 }
 
-// reached tells how the ledger's own server is reached; nil where it has none.
-func reached(store Engine, c config.Config) func() api.EventStore {
-	server, own := store.(*esdb.Store)
-	if !own {
-		return nil
-	}
-	transport := string(config.TransportOf(c.ESDBURL))
-	return func() api.EventStore {
-		state := server.State()
-		return api.EventStore{Connection: string(state.Phase), Since: state.Since, Failures: state.Failures, Transport: transport}
-	}
-}
-
-// newQueries asks the read models, and the ledger where it is not beside them.
-func newQueries(c config.Config, pool *pgxpool.Pool, store eventstore.Store) *readmodels.Queries {
+// NewQueries asks the read models, and the ledger where it is not beside them.
+func NewQueries(c config.Config, pool *pgxpool.Pool, store eventstore.Store) *readmodels.Queries {
 	q := readmodels.NewQueries(pool)
 	if c.EventStore != config.EventStorePostgres {
 		q = q.WithLedger(store)
 	}
 	return q
-}
-
-// crowd is how many checks of tokens have a second read of the ledger while one is
-// under way. A database answers sooner than that would be of use.
-func crowd(c config.Config) int {
-	if c.EventStore != config.EventStoreESDB {
-		return 0
-	}
-	const many = 16
-	return many
 }

@@ -1,4 +1,4 @@
-package server
+package upkeep
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"github.com/sentryagent/agentidp/ledger"
 	"github.com/sentryagent/agentidp/migrations"
 	"github.com/sentryagent/agentidp/projections/readmodels"
+	"github.com/sentryagent/agentidp/server/stores"
 )
 
 // Operator is the platform operator's agent. ClientSecret is set only when it
@@ -34,7 +35,7 @@ type Operator struct {
 // or when newCredential asks for one. It is idempotent and may be repeated after a
 // crash.
 func Bootstrap(ctx context.Context, c config.Config, newCredential bool) (Operator, error) {
-	pool, err := OpenDatabase(ctx, c)
+	pool, err := stores.OpenDatabase(ctx, c)
 	if err != nil {
 		return Operator{}, err
 	}
@@ -42,19 +43,19 @@ func Bootstrap(ctx context.Context, c config.Config, newCredential bool) (Operat
 	if err := migrations.Check(ctx, pool); err != nil {
 		return Operator{}, err
 	}
-	if err := checkEngine(ctx, pool, c); err != nil {
+	if err := stores.CheckEngine(ctx, pool, c); err != nil {
 		return Operator{}, err
 	}
-	store, err := openEngine(ctx, c, pool, nil, nil)
+	store, err := stores.OpenEngine(ctx, c, pool, nil, nil)
 	if err != nil {
 		return Operator{}, err
 	}
 	defer store.Close()
-	anchor := readmodels.NewAnchor(pool, store, newQueries(c, pool, store))
-	if _, err := checkEnd(ctx, c.CheckpointFile, c.LedgerOrigin, anchor, store); err != nil {
-		return Operator{}, adoptFirst(err)
+	anchor := readmodels.NewAnchor(pool, store, stores.NewQueries(c, pool, store))
+	if _, err := stores.CheckEnd(ctx, c.CheckpointFile, c.LedgerOrigin, anchor, store); err != nil {
+		return Operator{}, stores.AdoptFirst(err)
 	}
-	if err := checkShared(ctx, pool, sharedSettings(c)...); err != nil {
+	if err := stores.CheckShared(ctx, pool, stores.SharedSettings(c)...); err != nil {
 		return Operator{}, err
 	}
 	keys, err := keyring.Open(ctx, pool, c.MasterKeyFile)
@@ -80,7 +81,7 @@ func Bootstrap(ctx context.Context, c config.Config, newCredential bool) (Operat
 		operator.ClientSecret, err = b.credential(ctx, agent.ID)
 	}
 	if err == nil { // the ledger has begun, and it is here
-		err = writeShared(ctx, pool, remember, ledgerEngine(c))
+		err = stores.RememberEngine(ctx, pool, c)
 	}
 	return operator, err
 }

@@ -1,4 +1,4 @@
-package server
+package upkeep
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"github.com/sentryagent/agentidp/projections/readmodels"
 	"github.com/sentryagent/agentidp/projections/transparency"
 	"github.com/sentryagent/agentidp/replay/move"
+	"github.com/sentryagent/agentidp/server/stores"
 )
 
 // AdoptProgress is told where an adoption is; both may be called often.
@@ -32,7 +33,7 @@ var ErrAdopted = errors.New("the database belongs to this ledger already")
 //
 // No server may run meanwhile, nor starts one before it is done. One that was
 // stopped or killed is called again. The error is [ErrAdopted],
-// [projections.ErrRunning], one of [move.Extends], or that it could not be done.
+// [readmodels.ErrRunning], one of [move.Extends], or that it could not be done.
 func (l *Ledger) Adopt(ctx context.Context, progress AdoptProgress) ([]projections.Rebuilt, error) {
 	return l.adopt(ctx, progress, holdPositions, func(ctx context.Context, _ *eventstore.LostError) error {
 		moved, err := l.anchor().Moved(ctx)
@@ -60,8 +61,8 @@ func (l *Ledger) adopt(ctx context.Context, progress AdoptProgress, forgotten []
 		return nil, err
 	}
 	var lost *eventstore.LostError
-	if _, err := checkEnd(ctx, l.c.CheckpointFile, former, anchor, l.Store); err == nil {
-		if err := replaceShared(ctx, l.Pool, ledgerEngine(l.c)); err != nil {
+	if _, err := stores.CheckEnd(ctx, l.c.CheckpointFile, former, anchor, l.Store); err == nil {
+		if err := stores.ReplaceShared(ctx, l.Pool, stores.LedgerEngine(l.c)); err != nil {
 			return nil, err
 		}
 		return nil, ErrAdopted
@@ -81,7 +82,7 @@ func (l *Ledger) adopt(ctx context.Context, progress AdoptProgress, forgotten []
 	if err := projections.RebuildError(rebuilt); err != nil {
 		return rebuilt, err
 	}
-	if err := l.forget(ctx, forgotten, ledgerOrigin(l.c), ledgerEngine(l.c)); err != nil { // the ledger has others
+	if err := l.forget(ctx, forgotten, stores.LedgerOrigin(l.c), stores.LedgerEngine(l.c)); err != nil { // the ledger has others
 		return rebuilt, err
 	}
 	return rebuilt, anchor.Move(ctx)
@@ -93,7 +94,7 @@ func (l *Ledger) anchor() *readmodels.Anchor {
 
 // EndTokens ends every access token and ID token that is out, whoever issued it:
 // the signing keys are deleted, and the next server that starts makes others. No
-// server may run meanwhile: the error is [projections.ErrRunning] then.
+// server may run meanwhile: the error is [readmodels.ErrRunning] then.
 func (l *Ledger) EndTokens(ctx context.Context) error {
 	release, err := projections.Seize(ctx, l.Pool, readmodels.All())
 	if err != nil {
@@ -113,10 +114,10 @@ var (
 // forget empties tables and changes settings that all servers share, both or
 // neither. The server's role may not empty them: it is done by the owner of the
 // database.
-func (l *Ledger) forget(ctx context.Context, tables []string, settings ...shared) error {
+func (l *Ledger) forget(ctx context.Context, tables []string, settings ...stores.Shared) error {
 	owner, err := pgx.Connect(ctx, l.c.MigrateDatabaseURL)
 	if err != nil {
-		return errors.New("MIGRATE_DATABASE_URL: " + reason(err))
+		return errors.New("MIGRATE_DATABASE_URL: " + stores.Reason(err))
 	}
 	defer func() { _ = owner.Close(context.WithoutCancel(ctx)) }() // what counts is committed by then
 	return pgx.BeginFunc(ctx, owner, func(tx pgx.Tx) error {
@@ -125,6 +126,6 @@ func (l *Ledger) forget(ctx context.Context, tables []string, settings ...shared
 				return fmt.Errorf("%s, as MIGRATE_DATABASE_URL: %w", table, err)
 			}
 		}
-		return replaceShared(ctx, tx, settings...)
+		return stores.ReplaceShared(ctx, tx, settings...)
 	})
 }

@@ -1,4 +1,4 @@
-package server
+package upkeep
 
 import (
 	"context"
@@ -19,12 +19,13 @@ import (
 	"github.com/sentryagent/agentidp/projections/transparency"
 	"github.com/sentryagent/agentidp/replay/bundle"
 	"github.com/sentryagent/agentidp/replay/verify"
+	"github.com/sentryagent/agentidp/server/stores"
 )
 
 // Ledger is a ledger that is looked at without a server. Close it.
 type Ledger struct {
 	Pool  *pgxpool.Pool
-	Store Engine
+	Store stores.Engine
 
 	c      config.Config
 	reader bool // the login only reads
@@ -34,17 +35,17 @@ type Ledger struct {
 // migrated. It has to be the database's, as far as its servers have said where
 // that is.
 func OpenLedger(ctx context.Context, c config.Config) (*Ledger, error) {
-	pool, err := OpenDatabase(ctx, c)
+	pool, err := stores.OpenDatabase(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	return ledgerIn(ctx, c, pool, checkEngine)
+	return ledgerIn(ctx, c, pool, stores.CheckEngine)
 }
 
 // OpenMovedLedger is OpenLedger of one that may have been moved from another
 // engine, for [Ledger.Adopt].
 func OpenMovedLedger(ctx context.Context, c config.Config) (*Ledger, error) {
-	pool, err := OpenDatabase(ctx, c)
+	pool, err := stores.OpenDatabase(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -54,11 +55,11 @@ func OpenMovedLedger(ctx context.Context, c config.Config) (*Ledger, error) {
 // OpenLedgerForReading is OpenLedger also for a login that may read everything and
 // may not work as the server.
 func OpenLedgerForReading(ctx context.Context, c config.Config) (*Ledger, error) {
-	pool, err := openDatabase(ctx, c, "DATABASE_URL", nil, becomeReader)
+	pool, err := stores.OpenDatabaseForReading(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	ledger, err := ledgerIn(ctx, c, pool, checkEngine)
+	ledger, err := ledgerIn(ctx, c, pool, stores.CheckEngine)
 	if err != nil {
 		return nil, err
 	}
@@ -81,12 +82,12 @@ func ledgerIn(ctx context.Context, c config.Config, pool *pgxpool.Pool, checks .
 			return nil, err
 		}
 	}
-	store, err := openEngine(ctx, c, pool, nil, nil)
+	store, err := stores.OpenEngine(ctx, c, pool, nil, nil)
 	if err != nil {
 		pool.Close()
 		return nil, err
 	}
-	if err := checkHead(ctx, store); err != nil {
+	if err := stores.CheckHead(ctx, store); err != nil {
 		store.Close()
 		pool.Close()
 		return nil, err
@@ -102,7 +103,7 @@ var ErrNoMasterKey = errors.New("MASTER_KEY_FILE is not set, and the key that si
 func (l *Ledger) Identity(ctx context.Context) (transparency.Identity, error) {
 	signer, err := l.signer()
 	if err == nil {
-		err = checkShared(ctx, l.Pool, ledgerOrigin(l.c))
+		err = stores.CheckShared(ctx, l.Pool, stores.LedgerOrigin(l.c))
 	}
 	if err != nil {
 		return transparency.Identity{}, err
@@ -115,7 +116,7 @@ func (l *Ledger) Identity(ctx context.Context) (transparency.Identity, error) {
 func (l *Ledger) Signer(ctx context.Context) (*transparency.Signer, error) {
 	signer, err := l.signer()
 	if err == nil {
-		err = checkShared(ctx, l.Pool, sharedSettings(l.c)...)
+		err = stores.CheckShared(ctx, l.Pool, stores.SharedSettings(l.c)...)
 	}
 	return signer, err
 }
@@ -128,20 +129,13 @@ func (l *Ledger) signer() (*transparency.Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("MASTER_KEY_FILE: %w", err)
 	}
-	return Signer(l.Pool, l.Store, master, l.c, time.Now), nil
+	return stores.NewSigner(l.Pool, l.Store, master, l.c, time.Now), nil
 }
 
 // Verifier verifies it, by what is signed as identity, what the signer remembers
 // and what somebody kept elsewhere.
 func (l *Ledger) Verifier(identity transparency.Identity, against []verify.Checkpoint, progress func(events int)) *verify.Verifier {
-	return newVerifier(l.Pool, l.Store, l.Logs(), identity, l.c, against, progress)
-}
-
-func newVerifier(pool *pgxpool.Pool, store eventstore.Store, logs *transparency.Logs, identity transparency.Identity, c config.Config, against []verify.Checkpoint, progress func(events int)) *verify.Verifier {
-	return verify.New(store, verify.Options{
-		Logs: logs, VerifierKey: identity.VerifierKey, Remembered: transparency.OpenMemory(c.CheckpointFile).Load,
-		Against: against, Pool: pool, Progress: progress,
-	})
+	return stores.NewVerifier(l.Pool, l.Store, l.Logs(), identity, l.c, against, progress)
 }
 
 // Exporter exports it.
@@ -162,7 +156,7 @@ func (l *Ledger) VerifySnapshots(ctx context.Context) (ledger.SnapshotsVerified,
 
 // Queries asks its read models.
 func (l *Ledger) Queries() *readmodels.Queries {
-	q := newQueries(l.c, l.Pool, l.Store)
+	q := stores.NewQueries(l.c, l.Pool, l.Store)
 	if l.reader {
 		return q.ForReader()
 	}
