@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/lease"
 )
 
 // RebuildOptions tune a [Rebuilder]; the zero value is good.
@@ -90,12 +91,14 @@ func NewRebuilder(pool *pgxpool.Pool, store eventstore.Store, options RebuildOpt
 // their order; one that fails does not keep the others from it.
 func (r *Rebuilder) Rebuild(ctx context.Context, list ...Projection) []Rebuilt {
 	start := time.Now()
+	leases := lease.New(r.pool, "agentidp rebuild")
+	defer leases.Keep()()
 	results := make([]Rebuilt, len(list))
 	shadows := make([]*shadow, len(list))
 	var opened []*derivation
 	for i := range list {
 		results[i] = Rebuilt{Projection: list[i].Name, Version: list[i].Version}
-		s, err := r.open(ctx, &list[i])
+		s, err := r.open(ctx, leases, &list[i])
 		if err != nil {
 			results[i].Err = err
 			continue

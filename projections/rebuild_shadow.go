@@ -19,9 +19,11 @@ import (
 )
 
 // shadow is a read model in schema next, on its way to become the live one.
-// Only the holder of its advisory lock, a lock of its session, works on it.
+// Only the holder of its lease works on it. That may learn late that the lease is
+// gone, so each of its transactions finds the shadow's position where it left it.
 type shadow struct {
 	derivation
+	held   context.Context     // ends with the lease
 	head   eventstore.Position // of the ledger, when last looked at
 	logger *slog.Logger
 }
@@ -36,16 +38,16 @@ const (
 	moveRebuild = `UPDATE projection_rebuilds SET position = $4, head = $5, updated_at = now()
 		WHERE name = $1 AND version = $2 AND position = $3`
 
-	// A backend whose client has been killed shall not work on: it holds the lock.
+	// A backend whose client has been killed shall not work on: it holds locks.
 	noticeDeath = `SET client_connection_check_interval TO '1s'`
 )
 
-// lockWait is how long the session of a holder that was killed may take to end.
-const lockWait = 10 * time.Second
+// leaseWait is longer than a holder that was killed or is frozen keeps its lease.
+const leaseWait = 2 * lease.Silence
 
 // open gets hold of the shadow of a projection: that of an earlier rebuild of
 // the same version, or a new one at position 0.
-func (r *Rebuilder) open(ctx context.Context, p *Projection) (_ *shadow, err error) {
+func (r *Rebuilder) open(ctx context.Context, leases *lease.Leases, p *Projection) (_ *shadow, err error) {
 	if len(p.Tables) == 0 {
 		return nil, errors.New("it has no tables")
 	}
@@ -62,7 +64,7 @@ func (r *Rebuilder) open(ctx context.Context, p *Projection) (_ *shadow, err err
 	s.save = s.saved
 	s.moved = func(eventstore.Position) { r.tell(s, Filling) }
 	_, _ = conn.Exec(ctx, noticeDeath) // not every platform has it
-	if err := s.lock(ctx); err != nil {
+	if err := s.lease(ctx, leases); err != nil {
 		return nil, err
 	}
 	if s.head, err = r.store.Head(ctx); err != nil {
@@ -81,11 +83,12 @@ func outdated(err error) bool {
 	return errors.As(err, &version) && version.Stored < version.Own
 }
 
-func (s *shadow) lock(ctx context.Context) error {
+// lease waits for the right to work on the shadow.
+func (s *shadow) lease(ctx context.Context, leases *lease.Leases) (err error) {
 	const retry = 100 * time.Millisecond
-	for deadline := time.Now().Add(lockWait); ; {
-		var mine bool
-		if err := s.conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, lease.Key("agentidp rebuild of "+s.projection.Name)).Scan(&mine); err != nil || mine {
+	for deadline := time.Now().Add(leaseWait); ; {
+		s.held, err = leases.Acquire(ctx, "agentidp rebuild of "+s.projection.Name)
+		if err != nil || s.held != nil {
 			return err
 		}
 		if time.Now().After(deadline) {
@@ -134,7 +137,12 @@ func holder() string {
 	return fmt.Sprintf("%s, process %d", host, os.Getpid())
 }
 
+// saved moves the shadow's position, in the transaction that brings its rows there.
+// The error is [follow.ErrFenced] when somebody else has worked on the shadow.
 func (s *shadow) saved(ctx context.Context, tx pgx.Tx, from, to eventstore.Position) error {
+	if err := context.Cause(s.held); err != nil {
+		return err
+	}
 	s.head = max(s.head, to)
 	moved, err := tx.Exec(ctx, moveRebuild, s.projection.Name, s.projection.Version, from, to, s.head)
 	if err == nil && moved.RowsAffected() != 1 {
@@ -176,5 +184,5 @@ func (s *shadow) dropPrevious(ctx context.Context) {
 	}
 }
 
-// close ends the session, and with it the lock.
+// close ends the session.
 func (s *shadow) close() { pg.Discard(s.conn) }

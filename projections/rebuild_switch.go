@@ -84,6 +84,9 @@ func (r *Rebuilder) trySwitch(ctx context.Context, s *shadow, patience time.Dura
 		if _, err := tx.Exec(ctx, lockNext(p.Tables)); err != nil { // before others have to wait for us
 			return err
 		}
+		if err := s.saved(ctx, tx, s.position, s.position); err != nil {
+			return err
+		}
 		var version int
 		var live eventstore.Position
 		var halted bool

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/follow"
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/projections/readmodels"
 )
@@ -241,6 +242,29 @@ func TestOneRebuildOfAProjectionAtATime(t *testing.T) {
 	}
 	if !errors.Is(second[0].Err, projections.ErrRebuilding) || second[1].Err != nil {
 		t.Errorf("the second, meanwhile: %+v, want ErrRebuilding for what the first rebuilds and nothing else", second)
+	}
+}
+
+// A rebuild whose lease has gone to another process, and that does not know it
+// yet, writes nothing more and switches nothing.
+func TestARebuildThatWasTakenOverEnds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.brought(t, 9000)
+	rows := w.dump(t)
+	for _, stage := range []projections.RebuildStage{projections.Filling, projections.Switching} {
+		options := projections.RebuildOptions{Restart: true, Report: func(state projections.RebuildState) {
+			if state.Stage == stage {
+				w.exec(t, `UPDATE projection_rebuilds SET position = position + 1`) // as if the other had got further
+			}
+		}}
+		results := projections.NewRebuilder(w.pool, w.store, options).Rebuild(t.Context(), readmodels.Audit())
+		if !errors.Is(results[0].Err, follow.ErrFenced) {
+			t.Errorf("taken over when %s: %v, want ErrFenced", stage, results[0].Err)
+		}
+	}
+	if diff := cmp.Diff(rows, w.dump(t)); diff != "" {
+		t.Errorf("rows (-before +after):\n%s", diff)
 	}
 }
 
