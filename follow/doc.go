@@ -22,9 +22,42 @@
 // engine read models are rebuilt; places of followers that cannot be rebuilt
 // have to be set by hand.
 //
+// # One read of the ledger
+//
+// All followers of a process share one subscription, and each event is decoded
+// once for all. Each follower is at a place of its own all the same. One that
+// has fallen behind reads by itself until it has caught up, and keeps nobody
+// waiting (tail.go).
+//
+// # Example
+//
+// A chat hears of every agent that is suspended, once at least:
+//
+//	suspensions := follow.Follower{
+//		Name:  "suspensions",
+//		Types: []domain.Type{"agent.suspended"},
+//		Sink: follow.Outside(func(ctx context.Context, events []follow.Event) error {
+//			for _, e := range events {
+//				// An error has these events tried again, the first ones included.
+//				if err := post(ctx, e.ID, e.Fact.(domain.AgentSuspended).Reason); err != nil {
+//					return err
+//				}
+//			}
+//			return nil
+//		}),
+//	}
+//	followers := []follow.Follower{suspensions}
+//	progress := follow.NewProgress(pool, store, followers, follow.ProgressOptions{})
+//	runner := follow.NewRunner(pool, store, followers, follow.RunnerOptions{Progress: progress})
+//	metrics.MustRegister(follow.NewCollector(progress))
+//
+// Then Run both, progress and runner, for as long as the process lives. A server
+// has one runner, and one list that all its followers are in.
+//
 // # Where to start
 //
 // follower.go says what a follower is and sink.go what it may do. runner.go and
-// worker.go drive it, place.go stores where it is, progress.go knows that of all
-// of them, wherever they run. event.go is an event as they see it.
+// worker.go drive it, tail.go and reader.go bring it events, place.go stores where
+// it is, progress.go knows that of all of them, wherever they run. event.go is an
+// event as they see it.
 package follow

@@ -72,24 +72,3 @@ func (f *Follower) filter() eventstore.Filter {
 	}
 	return filter
 }
-
-// decode reads an event as the follower wants it.
-func (f *Follower) decode(e eventstore.Event) (Event, error) {
-	if f.Undecoded {
-		return Undecoded(e), nil
-	}
-	return Decode(e)
-}
-
-// decodeAll reads events up to the first that cannot be read.
-func (f *Follower) decodeAll(events []eventstore.Event) ([]Event, *PoisonError) {
-	decoded := make([]Event, 0, len(events))
-	for _, e := range events {
-		d, err := f.decode(e)
-		if err != nil {
-			return decoded, &PoisonError{Position: e.Position, Cause: err}
-		}
-		decoded = append(decoded, d)
-	}
-	return decoded, nil
-}

@@ -8,7 +8,7 @@ import (
 	"github.com/sentryagent/agentidp/internal/wait"
 )
 
-// step is a batch of a subscription, decoded.
+// step is a stretch of the ledger, decoded.
 type step struct {
 	events   []Event
 	poison   *PoisonError // the event after them, which cannot be decoded
@@ -21,18 +21,19 @@ type step struct {
 const fullEnough = 500
 
 // readAhead reads and decodes the next batch while the one before is being
-// taken, until ctx ends, the store fails or an event cannot be decoded. It
-// looks at the ledger at most once in pace: what comes faster shares a batch.
-func (f *Follower) readAhead(ctx context.Context, subscription eventstore.Subscription, steps chan<- step) {
+// taken, until ctx ends, the store fails or an event cannot be decoded. It looks
+// at the ledger at most once in pace: what comes faster shares a batch.
+func (r *reader) readAhead(ctx context.Context, steps chan<- step) {
+	defer r.close()
 	for {
-		batch, err := subscription.Next(ctx)
+		read, err := r.next(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		looked := time.Now()
-		s := step{position: batch.Position, head: batch.Head, err: err}
+		s := step{position: read.position, head: read.head, err: err}
 		if err == nil {
-			s.events, s.poison = f.decodeAll(batch.Events)
+			s.events, s.poison = r.events(read.items)
 		}
 		select {
 		case steps <- s:
@@ -42,7 +43,7 @@ func (f *Follower) readAhead(ctx context.Context, subscription eventstore.Subscr
 		if s.err != nil || s.poison != nil {
 			return
 		}
-		if len(batch.Events) < fullEnough && wait.For(ctx, time.Until(looked.Add(f.pace()))) != nil {
+		if len(read.items) < fullEnough && wait.For(ctx, time.Until(looked.Add(r.follower.pace()))) != nil {
 			return
 		}
 	}

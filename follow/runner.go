@@ -37,6 +37,7 @@ type Runner struct {
 	store     eventstore.Store
 	options   RunnerOptions
 	followers []Follower
+	decode    func(eventstore.Event) (Event, error) // [Decode], but for tests that count
 }
 
 // NewRunner makes a runner on the server's pool.
@@ -53,7 +54,7 @@ func NewRunner(pool *pgxpool.Pool, store eventstore.Store, followers []Follower,
 	if options.Progress == nil {
 		options.Progress = NewProgress(pool, store, followers, ProgressOptions{})
 	}
-	return &Runner{pool: pool, store: store, options: options, followers: slices.Clone(followers)}
+	return &Runner{pool: pool, store: store, options: options, followers: slices.Clone(followers), decode: Decode}
 }
 
 const answerTimeout = 3 * time.Second // for statements that take no time
@@ -72,12 +73,14 @@ func (r *Runner) Run(ctx context.Context) {
 	leases := lease.New(r.pool, Session)
 	defer leases.Keep()() // until the last transaction has ended
 
+	tail := newTail(r.store, r.decode)
+	defer tail.wait()
 	var workers sync.WaitGroup
 	for i := range r.followers {
 		f := &r.followers[i]
 		w := &worker{
 			backoff: newBackoff(),
-			runner:  r, leases: leases, follower: f, place: place{r.pool, f},
+			runner:  r, leases: leases, tail: tail, follower: f, place: place{r.pool, f},
 			logger: r.options.Logger.With(f.Sink.kind(), f.Name),
 		}
 		workers.Go(func() { w.run(ctx) })

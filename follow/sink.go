@@ -33,8 +33,8 @@ func (apply Rows) take(ctx context.Context, p place, from, to eventstore.Positio
 
 // Jobs puts down what is to be done about events, in the transaction that moves
 // the follower's place, as the role agentidp_server: exactly one job for each
-// cause. It commits to disk, so that no job which somebody has begun can come
-// back. Errors are as those of [Rows].
+// cause. River's InsertManyTx is made for this. It commits to disk, so that no
+// job which somebody has begun can come back. Errors are as those of [Rows].
 type Jobs func(ctx context.Context, tx pgx.Tx, events []Event) error
 
 func (Jobs) kind() string { return "follower" }

@@ -28,6 +28,7 @@ const halted = "halted"
 type worker struct {
 	runner   *Runner
 	leases   *lease.Leases
+	tail     *tail
 	follower *Follower
 	place    place
 	logger   *slog.Logger
@@ -83,13 +84,11 @@ func (w *worker) lead(ctx context.Context) error {
 func (w *worker) follow(ctx context.Context) error {
 	reading, stop := context.WithCancel(ctx)
 	steps := make(chan step, 1)
-	var reader sync.WaitGroup
-	reader.Go(func() {
-		subscription := w.runner.store.Subscribe(w.at, w.follower.filter())
-		defer subscription.Close()
-		w.follower.readAhead(reading, subscription, steps)
-	})
-	defer reader.Wait()
+	reader := w.tail.attach(w.follower, w.at)
+	defer w.tail.detach(reader)
+	var ahead sync.WaitGroup
+	ahead.Go(func() { reader.readAhead(reading, steps) })
+	defer ahead.Wait()
 	defer stop()
 	idle := time.NewTicker(w.idleAge())
 	defer idle.Stop()
