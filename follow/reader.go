@@ -24,7 +24,7 @@ type reader struct {
 
 func newReader(t *tail, f *Follower, after eventstore.Position) *reader {
 	r := &reader{tail: t, follower: f, position: after}
-	if f.Types != nil {
+	if len(f.Types) > 0 {
 		r.wanted = make(map[string]bool, len(f.Types))
 		for _, eventType := range f.Types {
 			r.wanted[string(eventType)] = true
