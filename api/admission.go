@@ -1,57 +1,39 @@
 package api
 
 import (
-	"context"
 	"errors"
-	"sync/atomic"
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/sentryagent/agentidp/api/limits"
 	"github.com/sentryagent/agentidp/domain"
 )
 
-// admission counts a token request once its client has authenticated.
-type admission struct {
-	server  *Server
-	windows []limits.Window
-	ctx     context.Context                // of the request: take runs on another goroutine, and maybe after it
-	outcome atomic.Pointer[limits.Outcome] // nil: it did not come to that
-}
-
-func (s *Server) admission(c *gin.Context, client domain.AgentID) *admission {
-	return &admission{server: s, windows: s.tokenWindow(client), ctx: c.Request.Context()}
-}
-
-// take is asked by the ledger, see [ledger.Ledger.IssueToken].
-func (a *admission) take(organization domain.OrganizationID) error {
-	outcome, err := a.server.quota.take(a.ctx, organization, a.windows)
+// admitToken counts a token request, once its client has authenticated and it
+// is decided: for the client's window, and where a token was offered for the limits
+// of its organization as well. It says on the answer how the client stands. The
+// error is why there is no token: the refusal that was decided, or that of a
+// request too many.
+func (s *Server) admitToken(c *gin.Context, client domain.AgentID, offered offer, refused error) error {
+	windows := s.tokenWindow(client)
+	if refused != nil {
+		if errors.As(refused, new(*domain.Error)) && isCallersFault(refused) {
+			c.Set(admittedKey, true)
+			if tooMany := s.take(c, scopeToken, windows); tooMany != nil {
+				return tooMany
+			}
+		}
+		return refused
+	}
+	outcome, err := s.quota.take(c.Request.Context(), offered.organization(), windows)
 	if err != nil && !errors.Is(err, &domain.Error{Code: domain.CodeTierLimit}) {
 		return err
 	}
-	a.outcome.Store(&outcome)
-	if outcome.FullWindow >= 0 {
-		return a.server.tooFast(scopeToken, a.windows[outcome.FullWindow], outcome.Windows[outcome.FullWindow])
+	c.Set(admittedKey, true)
+	for i, window := range windows {
+		announce(c, window, outcome.Windows[i])
 	}
-	return err
-}
-
-// close says on the answer how the client stands, and counts a request of an
-// authenticated client that was refused before it came to the count.
-func (a *admission) close(c *gin.Context, err error) error {
-	outcome := a.outcome.Load()
-	var refusal *domain.Error
-	switch {
-	case outcome != nil:
-		c.Set(admittedKey, true)
-		for i, window := range a.windows {
-			announce(c, window, outcome.Windows[i])
-		}
-	case errors.As(err, &refusal) && isCallersFault(err):
-		c.Set(admittedKey, true)
-		if tooMany := a.server.take(c, scopeToken, a.windows); tooMany != nil {
-			return tooMany
-		}
+	if outcome.FullWindow >= 0 {
+		return s.tooFast(scopeToken, windows[outcome.FullWindow], outcome.Windows[outcome.FullWindow])
 	}
 	return err
 }

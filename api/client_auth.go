@@ -5,14 +5,13 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/ledger/revocation"
+	"github.com/sentryagent/agentidp/ledger"
 )
 
 // client is an OAuth client and what it authenticates with. The proof is
@@ -144,44 +143,25 @@ func (s *Server) useOnce(ctx context.Context, used assertion) error {
 
 // authenticateClient is for endpoints where being the client is all that counts.
 func (s *Server) authenticateClient(c *gin.Context) (domain.Agent, error) {
-	agent, _, err := s.provenClient(c)
+	client, err := s.authenticate(c, s.ledger.AuthenticateNow)
 	if err != nil {
-		return agent, err
+		return client.Agent, err
 	}
-	return agent, s.admit(c, domain.Caller{AgentID: agent.ID, OrganizationID: agent.OrganizationID})
+	return client.Agent, s.admit(c, domain.Caller{AgentID: client.Agent.ID, OrganizationID: client.Agent.OrganizationID})
 }
 
-// provenClient is the client that a request comes from, and the credential that
-// it has proven to hold, both as the ledger knows them now. A failure has been
-// put on record.
-func (s *Server) provenClient(c *gin.Context) (domain.Agent, domain.Credential, error) {
+// authenticate finds the client that a request comes from: at the token
+// endpoint, for introspection and for revocation. Weigh holds the proof against the
+// ledger, either way that the ledger does that. A failure has been put on record.
+func (s *Server) authenticate(
+	c *gin.Context, weigh func(context.Context, domain.AgentID, domain.Proof, time.Time) (ledger.Client, error),
+) (ledger.Client, error) {
 	who, err := s.identifyClient(c)
 	if err != nil {
-		return domain.Agent{}, domain.Credential{}, s.recordFailure(c, who.agentID, err)
+		return ledger.Client{}, s.recordFailure(c, who.agentID, err)
 	}
-	// What the ledger has of the agent and what has ended are asked for at the
-	// same time: both are as of now.
-	var known revocation.View
-	var syncErr error
-	var sync sync.WaitGroup
-	ctx := c.Request.Context()
-	sync.Go(func() { known, syncErr = s.revocations.Sync(ctx) })
-	agent, err := s.ledger.Agent(ctx, who.agentID)
-	sync.Wait()
-	if err != nil {
-		return agent, domain.Credential{}, err
-	}
-	credential, err := agent.Authenticate(who.proof, s.now())
-	if err != nil {
-		return agent, credential, s.recordFailure(c, who.agentID, err)
-	}
-	if syncErr != nil {
-		return agent, credential, syncErr
-	}
-	if !known.OrganizationActive(agent.OrganizationID) {
-		return agent, credential, s.recordFailure(c, who.agentID, &domain.AuthError{Reason: domain.AuthOrganizationInactive})
-	}
-	return agent, credential, nil
+	client, err := weigh(c.Request.Context(), who.agentID, who.proof, s.now())
+	return client, s.recordFailure(c, who.agentID, err)
 }
 
 // recordFailure puts a failed authentication on record, counts it, and gives

@@ -36,7 +36,7 @@ func (s *Server) revokeDelegationToken(c *gin.Context, agent domain.Agent, id do
 		refuseForeignToken(c)
 		return nil
 	}
-	outcome, err := s.ledger.RevokeDelegation(ctx, s.clientOrigin(c, agent.ID), id, domain.RevokeDelegation{
+	outcome, err := s.ledger.RevokeDelegation(ctx, clientOrigin(c, agent.ID), id, domain.RevokeDelegation{
 		Caller: domain.Caller{AgentID: agent.ID, OrganizationID: agent.OrganizationID}, Reason: "its token was revoked by the client",
 	})
 	if err != nil {

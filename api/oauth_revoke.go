@@ -40,7 +40,7 @@ func (s *Server) revokeToken(c *gin.Context) error {
 	err = s.mustBeAlive(c.Request.Context(), token)
 	if err == nil {
 		command := domain.RevokeToken{TokenID: token.TokenID, ExpiresAt: token.ExpiresAt.UTC()}
-		err = s.ledger.RevokeToken(c.Request.Context(), s.clientOrigin(c, agent.ID), agent.ID, command)
+		err = s.ledger.RevokeToken(c.Request.Context(), clientOrigin(c, agent.ID), agent.ID, command)
 	}
 	if err != nil && !errors.Is(err, errRevoked) {
 		return err

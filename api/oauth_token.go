@@ -5,22 +5,16 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/internal/keyring"
 	"github.com/sentryagent/agentidp/ledger"
 	"github.com/sentryagent/agentidp/tokens"
 )
 
-const (
-	tokenPath = "/oauth2/token"
-
-	grantClientCredentials = "client_credentials"
-)
+const tokenPath = "/oauth2/token"
 
 type tokenResponse struct {
 	AccessToken     string `json:"access_token"`
@@ -31,29 +25,29 @@ type tokenResponse struct {
 	IDToken         string `json:"id_token,omitempty"`
 }
 
-// issueToken is the token endpoint: the client credentials of RFC 6749 section
-// 4.4, and the token exchange of RFC 8693. The token is signed only after its
-// issuance is durable in the ledger.
+// issueToken is the token endpoint (RFC 6749 section 3.2): read the request,
+// find out who asks, decide, count, put the issuance on record, sign, answer. The
+// token is signed only after its issuance is durable in the ledger, and by the key
+// that the event names.
 func (s *Server) issueToken(c *gin.Context) error {
 	router.NeverCached(c)
-	if s.options.Delegation && c.Request.PostForm.Get("grant_type") == grantTokenExchange {
-		return s.exchangeToken(c)
-	}
-	command, key, err := s.tokenRequest(c.Request.PostForm)
+	grant, request, err := s.readTokenRequest(c.Request.PostForm)
 	if err != nil {
 		return s.refuseClient(c, err)
 	}
-	who, err := s.identifyClient(c)
+	holder, err := grant.authenticate(c)
 	if err != nil {
-		return s.refuseClient(c, s.recordFailure(c, who.agentID, err))
+		return s.refuseClient(c, err)
 	}
-	command.Proof = who.proof
-	admission := s.admission(c, who.agentID)
-	issued, err := s.ledger.IssueToken(c.Request.Context(), s.clientOrigin(c, who.agentID), who.agentID, command, admission.take)
-	if err = admission.close(c, err); err != nil {
-		return s.refuseClient(c, s.recordFailure(c, who.agentID, err))
+	offer, err := holder.offer(c.Request.Context(), request)
+	if err := s.admitToken(c, holder.agent(), offer, err); err != nil {
+		return s.refuseClient(c, s.recordFailure(c, holder.agent(), err))
 	}
-	response, err := s.signTokens(key, issued, c.Request.PostForm.Get("nonce"))
+	issued, err := offer.issue(c.Request.Context(), holder.origin(c))
+	if err != nil {
+		return s.refuseClient(c, s.recordFailure(c, holder.agent(), err))
+	}
+	response, err := s.sign(request, issued)
 	if err != nil {
 		return err
 	}
@@ -62,29 +56,44 @@ func (s *Server) issueToken(c *gin.Context) error {
 	return nil
 }
 
-// tokenRequest reads what is asked for, whoever asks, and chooses the key that
-// the event is going to name and that is going to sign.
-func (s *Server) tokenRequest(form url.Values) (command domain.IssueToken, key *keyring.SigningKey, err error) {
-	switch grant := form.Get("grant_type"); {
-	case slices.Contains(s.grants(), grant):
-	case grant == "":
-		return command, nil, &protocolError{"invalid_request", "grant_type is missing"}
-	default:
-		return command, nil, &protocolError{"unsupported_grant_type", "grant_type must be one of " + strings.Join(s.grants(), ", ")}
+// readTokenRequest reads what is asked for, whoever asks, and chooses the key
+// that the event is going to name and that is going to sign.
+func (s *Server) readTokenRequest(form url.Values) (grant, tokenRequest, error) {
+	var request tokenRequest
+	grant, err := s.grantOf(form.Get("grant_type"))
+	if err != nil {
+		return nil, request, err
 	}
-	if command.Audience, err = s.target(form); err != nil {
-		return command, nil, err
+	if err := grant.read(form); err != nil {
+		return nil, request, err
+	}
+	if request.audience, err = s.target(form); err != nil {
+		return nil, request, err
 	}
 	if form.Get("scope") != "" {
-		command.Scopes = domain.ParseScopes(form.Get("scope"))
+		request.scopes = domain.ParseScopes(form.Get("scope"))
 	}
-	if key, err = s.tokenSigner.Key(); err != nil {
-		return command, nil, err
+	if request.key, err = s.tokenSigner.Key(); err != nil {
+		return nil, request, err
 	}
-	command.TokenID = domain.TokenID{UUID: ledger.NewID()}
-	command.Algorithm, command.KeyID = key.Algorithm(), key.ID()
-	command.At = s.now().UTC()
-	return command, key, nil
+	request.tokenID = domain.TokenID{UUID: ledger.NewID()}
+	request.nonce = form.Get("nonce")
+	request.at = s.now().UTC()
+	return grant, request, nil
+}
+
+// grantOf finds a grant by its grant_type.
+func (s *Server) grantOf(name string) (grant, error) {
+	names := s.grants()
+	switch {
+	case name == "":
+		return nil, &protocolError{"invalid_request", "grant_type is missing"}
+	case !slices.Contains(names, name):
+		return nil, &protocolError{"unsupported_grant_type", "grant_type must be one of " + strings.Join(names, ", ")}
+	case name == grantTokenExchange:
+		return &tokenExchange{server: s}, nil
+	}
+	return &clientCredentials{s}, nil
 }
 
 // grants are the values of grant_type that this server takes.
@@ -95,58 +104,22 @@ func (s *Server) grants() []string {
 	return []string{grantClientCredentials, grantTokenExchange}
 }
 
-// clientOrigin names the client as the actor: it has authenticated by the time
-// the event is stored.
-func (s *Server) clientOrigin(c *gin.Context, id domain.AgentID) ledger.Origin {
-	return ledger.Origin{Actor: ledger.Actor{Kind: "agent", ID: id.String()}, Request: router.Record(c)}
-}
-
-func (s *Server) signTokens(key *keyring.SigningKey, issuance ledger.Issued, nonce string) (tokenResponse, error) {
-	issued, agent := issuance.Token, issuance.Agent
-	issuedAt := issued.ExpiresAt.Add(-domain.TokenLifetime)
-	access, err := tokens.SignAccess(key, tokens.AccessClaims{
-		Issuer:         s.issuer,
-		Subject:        agent.ID.String(),
-		Audience:       issued.Audience,
-		ClientID:       agent.ID.String(),
-		IssuedAt:       issuedAt.Unix(),
-		ExpiresAt:      issued.ExpiresAt.Unix(),
-		ID:             issued.TokenID.String(),
-		Scope:          issued.Scope,
-		AgentID:        agent.ID.String(),
-		OrganizationID: agent.OrganizationID.String(),
-		CredentialID:   issued.CredentialID.String(),
-		Ledger:         uint64(issuance.Position),
-		Event:          issuance.EventID.String(),
-		Basis:          uint64(issuance.Basis),
-	})
-	if err != nil {
-		return tokenResponse{}, err
-	}
+// sign makes the tokens of an issuance that is on record.
+func (s *Server) sign(request tokenRequest, issued issuance) (tokenResponse, error) {
 	response := tokenResponse{
-		AccessToken: access,
-		TokenType:   "Bearer",
-		ExpiresIn:   int(domain.TokenLifetime / time.Second),
-		Scope:       issued.Scope,
+		IssuedTokenType: issued.tokenType,
+		TokenType:       "Bearer",
+		ExpiresIn:       int(issued.claims.ExpiresAt - issued.claims.IssuedAt),
+		Scope:           issued.claims.Scope,
 	}
-	if domain.ParseScopes(issued.Scope).Has(domain.ScopeOpenID) {
-		response.IDToken, err = s.signIDToken(key, agent, issued, issuedAt, nonce)
+	issued.claims.Issuer = s.issuer
+	var err error
+	if response.AccessToken, err = tokens.SignAccess(request.key, issued.claims); err != nil {
+		return response, err
+	}
+	if issued.identity != nil {
+		issued.identity.Issuer = s.issuer
+		response.IDToken, err = tokens.SignID(request.key, *issued.identity)
 	}
 	return response, err
-}
-
-func (s *Server) signIDToken(key *keyring.SigningKey, agent domain.Agent, issued domain.TokenIssued, issuedAt time.Time, nonce string) (string, error) {
-	return tokens.SignID(key, tokens.IDClaims{
-		Issuer:         s.issuer,
-		Subject:        agent.ID.String(),
-		Audience:       agent.ID.String(),
-		IssuedAt:       issuedAt.Unix(),
-		ExpiresAt:      issued.ExpiresAt.Unix(),
-		Nonce:          nonce,
-		OrganizationID: agent.OrganizationID.String(),
-		AgentType:      agent.Profile.AgentType,
-		Owner:          agent.Profile.Owner,
-		Version:        agent.Profile.Version,
-		DID:            agent.DID,
-	})
 }

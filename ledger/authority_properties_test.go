@@ -122,9 +122,9 @@ func (th *thief) steal(lent bool) {
 	if err != nil {
 		th.t.Fatal(err)
 	}
-	exchanged, err := th.ExchangeDelegation(th.ctx.Context(), ledger.System(), link, domain.ExchangeDelegation{
+	exchanged, err := exchange(th.ctx.Context(), th.Ledger, link, domain.ExchangeDelegation{
 		Actor: own, TokenID: domain.TokenID{UUID: ledger.NewID()}, At: th.now,
-	}, admitAll)
+	})
 	if err != nil {
 		th.t.Fatal(err)
 	}
@@ -241,10 +241,10 @@ func (th *thief) issue() {
 	if rapid.Bool().Draw(th.t, "narrow") {
 		scopes = someOf(th.t, "wanted", scopes)
 	}
-	issued, err := th.IssueToken(th.ctx.Context(), ledger.System(), c.agent, domain.IssueToken{
+	issued, err := issueToken(th.ctx.Context(), th.Ledger, c.agent, domain.IssueToken{
 		Proof: domain.Proof{Secret: []domain.Verifier{c.verifier}}, TokenID: domain.TokenID{UUID: ledger.NewID()},
 		Scopes: scopes, At: th.now,
-	}, admitAll)
+	})
 	if th.note("token", err) {
 		th.tokens = append(th.tokens, domain.Caller{
 			AgentID: c.agent, OrganizationID: issued.Agent.OrganizationID, Scopes: domain.ParseScopes(issued.Token.Scope),
@@ -275,9 +275,9 @@ func (th *thief) exchangeLink() {
 		if actor.AgentID != link.to || actor.IsDelegated() {
 			continue
 		}
-		exchanged, err := th.ExchangeDelegation(th.ctx.Context(), ledger.System(), link.id, domain.ExchangeDelegation{
+		exchanged, err := exchange(th.ctx.Context(), th.Ledger, link.id, domain.ExchangeDelegation{
 			Actor: actor, TokenID: domain.TokenID{UUID: ledger.NewID()}, At: th.now,
-		}, admitAll)
+		})
 		if th.note("exchange", err) {
 			actor.Scopes, actor.Delegation = domain.ParseScopes(exchanged.Issued.Scope), link.id
 			th.tokens = append(th.tokens, actor)

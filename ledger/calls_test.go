@@ -52,7 +52,7 @@ func TestCallsOfATokenAndAnIntrospection(t *testing.T) {
 		l := ledger.New(store, nil, revocations, ledger.Options{})
 		agents := make([]domain.AgentID, clients)
 		token := func(n int) {
-			if _, err := l.IssueToken(t.Context(), ledger.System(), agents[n], issue(), admitAll); err != nil {
+			if _, err := issueToken(t.Context(), l, agents[n], issue()); err != nil {
 				t.Error(err)
 			}
 		}

@@ -85,10 +85,10 @@ func newHistory(t *testing.T, store eventstore.Store, pool *pgxpool.Pool, tokens
 
 func (h *history) mustIssue(t *testing.T, at *ledger.Ledger) {
 	t.Helper()
-	if _, err := at.IssueToken(t.Context(), ledger.System(), h.agent.ID, issue(), admitAll); err != nil {
+	if _, err := issueToken(t.Context(), at, h.agent.ID, issue()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := at.ExchangeDelegation(t.Context(), ledger.System(), h.link, h.exchange(h.agent), admitAll); err != nil {
+	if _, err := exchange(t.Context(), at, h.link, h.exchange(h.agent)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -178,7 +178,7 @@ func TestWhatHasBeenReadIsKeptWhenAReadBreaksOff(t *testing.T) {
 			store := &reading{Store: whole, most: 2 * every}
 			cold, stop := server(t, store, pool)
 			for attempt := 1; ; attempt++ {
-				_, err := cold.IssueToken(t.Context(), ledger.System(), h.agent.ID, issue(), admitAll)
+				_, err := issueToken(t.Context(), cold, h.agent.ID, issue())
 				if err == nil {
 					return
 				}

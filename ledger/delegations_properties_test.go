@@ -254,10 +254,10 @@ func (l *lending) exchange(t *testing.T, link *lendingLink, actor *lendingAgent,
 	var exchanged ledger.Exchanged
 	err := errors.New("the index says no")
 	if l.index.Latest().CheckDelegation(link.id, basis) == revocation.Alive {
-		exchanged, err = l.ExchangeDelegation(t.Context(), ledger.System(), link.id, domain.ExchangeDelegation{
+		exchanged, err = exchange(t.Context(), l.Ledger, link.id, domain.ExchangeDelegation{
 			Actor:   domain.Caller{AgentID: actor.id, OrganizationID: l.organization},
 			TokenID: domain.TokenID{UUID: ledger.NewID()}, Scopes: wanted, At: l.now,
-		}, admitAll)
+		})
 	}
 	if (err == nil) != allowed {
 		l.t.Fatalf("exchange of %+v by %s for %q: %v, want it allowed: %v", link, actor.id, wanted, err, allowed)

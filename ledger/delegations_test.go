@@ -80,14 +80,14 @@ func TestAnExchangeRestsOnWhatIsNow(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for round := range 50 {
 				from, to, link := a.lend(t, fmt.Sprintf("%x-%d@example.com", name, round))
-				got, err := b.ExchangeDelegation(t.Context(), ledger.System(), link, a.exchange(to), admitAll)
+				got, err := exchange(t.Context(), b, link, a.exchange(to))
 				if err != nil || got.Issued.Scope != "agents:read audit:read" || len(got.Actors) != 1 || got.Actors[0] != to.ID || *got.Issued.Subject != from.ID {
 					t.Fatalf("exchanged for %+v, %v", got, err) // and b knows them all now
 				}
 				if err := test.change(from, link); err != nil {
 					t.Fatal(err)
 				}
-				got, err = b.ExchangeDelegation(t.Context(), ledger.System(), link, a.exchange(to), admitAll)
+				got, err = exchange(t.Context(), b, link, a.exchange(to))
 				if (err != nil) != test.refused || got.Issued.Scope != test.want {
 					t.Fatalf("round %d: the other node gave %q, %v", round, got.Issued.Scope, err)
 				}
@@ -97,40 +97,10 @@ func TestAnExchangeRestsOnWhatIsNow(t *testing.T) {
 	storetest.Verify(t, store)
 }
 
-func TestEveryExchangeIsAdmittedOnce(t *testing.T) {
-	w := newWorld(t, memory.New(), 10)
-	_, to, link := w.lend(t, "hot@example.com")
-	full := errors.New("the quota is used up")
-	admitted := make(chan struct{}, 40)
-	got := parallel(100, func(int) error {
-		_, err := w.ExchangeDelegation(t.Context(), ledger.System(), link, w.exchange(to), func(domain.OrganizationID) error {
-			select {
-			case admitted <- struct{}{}:
-				return nil
-			default:
-				return full
-			}
-		})
-		return err
-	})
-	if got[""] != 40 || got[domain.Code(full.Error())] != 60 {
-		t.Errorf("100 exchanges with a quota of 40: %v", got)
-	}
-	issued := 0
-	for _, e := range storetest.Verify(t, w.store) {
-		if e.Type == "token.issued" {
-			issued++
-		}
-	}
-	if issued != 40 {
-		t.Errorf("%d tokens on record, want 40", issued)
-	}
-}
-
 func TestNothingIsExchangedForWhatNeverWas(t *testing.T) {
 	w := newWorld(t, memory.New(), 10)
 	to := w.register(t, "to@example.com")
-	_, err := w.ExchangeDelegation(t.Context(), ledger.System(), domain.DelegationID{UUID: ledger.NewID()}, w.exchange(to), admitAll)
+	_, err := exchange(t.Context(), w.Ledger, domain.DelegationID{UUID: ledger.NewID()}, w.exchange(to))
 	if !isCode(err, domain.CodeValidation) {
 		t.Errorf("got %v", err)
 	}

@@ -19,44 +19,52 @@ type Exchanged struct {
 	Actors []domain.AgentID
 }
 
-// ExchangeDelegation records the issuance of a token that acts for the
-// delegator at the root of the chain; the token may be signed and handed out
-// once it has returned. It never waits for a read model.
-//
-// Admit is asked once, when all else is well, whether the organization may
-// have one more token; its error is passed on.
-func (l *Ledger) ExchangeDelegation(
-	ctx context.Context, origin Origin, id domain.DelegationID, command domain.ExchangeDelegation,
-	admit func(domain.OrganizationID) error,
-) (Exchanged, error) {
+// ExchangeOffer is a token that acts under a delegation, issued if nothing
+// changes. None of it is on record.
+type ExchangeOffer struct {
+	Organization domain.OrganizationID // whose token it is
+	delegation   domain.DelegationID
+	command      domain.ExchangeDelegation
+	actors       []domain.AgentID
+}
+
+// OfferExchange decides whether the exchange would be made, and records nothing.
+// The agent at the root of the chain is looked at as it is now, and so is the
+// delegation where it refuses.
+func (l *Ledger) OfferExchange(ctx context.Context, id domain.DelegationID, command domain.ExchangeDelegation) (ExchangeOffer, error) {
 	links, err := l.lineage(ctx, id)
 	if err != nil {
-		return Exchanged{}, err
+		return ExchangeOffer{}, err
 	}
-	exchanged := Exchanged{Organization: links[0].OrganizationID, Actors: actorsOf(links)}
 	root := links[len(links)-1]
 	if command.Subject, err = l.agents.look(ctx, domain.AgentStream(root.DelegatorID)); err != nil {
-		return Exchanged{}, err
+		return ExchangeOffer{}, err
 	}
-	admitted := false
-	outcome, err := l.delegations.execute(ctx, domain.DelegationStream(id), origin, organizationOfDelegation,
-		func(d domain.Delegation) ([]domain.Event, error) {
-			events, err := d.Decide(command)
-			if err != nil || admitted {
-				return events, err
-			}
-			if err := admit(d.OrganizationID); err != nil {
-				return nil, err
-			}
-			admitted = true
-			return events, nil
-		})
+	offer := ExchangeOffer{links[0].OrganizationID, id, command, actorsOf(links)}
+	_, err = l.delegations.consider(ctx, domain.DelegationStream(id), func(d domain.Delegation) error {
+		_, refused := offer.decide(d)
+		return refused
+	})
+	return offer, err
+}
+
+func (o ExchangeOffer) decide(d domain.Delegation) ([]domain.Event, error) {
+	return d.Decide(o.command)
+}
+
+// ExchangeDelegation records the issuance of a token that acts for the
+// delegator at the root of the chain; the token may be signed and handed out
+// once it has returned. It never waits for a read model. The offer is decided again,
+// on the state of the delegation that the issuance is appended to.
+func (l *Ledger) ExchangeDelegation(ctx context.Context, origin Origin, offer ExchangeOffer) (Exchanged, error) {
+	outcome, err := l.delegations.execute(ctx, domain.DelegationStream(offer.delegation), origin, organizationOfDelegation, offer.decide)
 	if err != nil {
 		return Exchanged{}, err
 	}
-	exchanged.Issued, _ = outcome.Events[0].(domain.TokenIssued)
-	exchanged.Position, exchanged.EventID = outcome.Positions[0], outcome.EventIDs[0]
-	return exchanged, nil
+	issued, _ := outcome.Events[0].(domain.TokenIssued)
+	return Exchanged{
+		Issued: issued, Position: outcome.Positions[0], EventID: outcome.EventIDs[0], Organization: offer.Organization, Actors: offer.actors,
+	}, nil
 }
 
 // DelegationParties are who take part in a delegation: for whom a token that is

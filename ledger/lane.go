@@ -76,6 +76,19 @@ func (r *repository[S]) look(ctx context.Context, stream string) (S, error) {
 	return outcome.State, err
 }
 
+// consider judges an aggregate without changing it: by what this process
+// remembers, and where that is nothing or a refusal, by what the store says now.
+func (r *repository[S]) consider(ctx context.Context, stream string, judge func(S) error) (S, error) {
+	if known, cached := r.cache.get(stream); cached && judge(known.state) == nil {
+		return known.state, nil
+	}
+	state, err := r.look(ctx, stream)
+	if err != nil {
+		return state, err
+	}
+	return state, judge(state)
+}
+
 // enqueue reports whether the lane is new and needs somebody to drain it.
 func (r *repository[S]) enqueue(stream string, p *pending[S]) bool {
 	r.mu.Lock()

@@ -91,7 +91,27 @@ func issue() domain.IssueToken {
 	}
 }
 
-func admitAll(domain.OrganizationID) error { return nil }
+// issueToken is the whole way to a token: the client authenticates, is made an
+// offer, and takes it.
+func issueToken(ctx context.Context, l *ledger.Ledger, id domain.AgentID, command domain.IssueToken) (ledger.Issued, error) {
+	client, err := l.Authenticate(ctx, id, command.Proof, command.At)
+	if err != nil {
+		return ledger.Issued{}, err
+	}
+	offer, err := l.OfferToken(ctx, client, command)
+	if err != nil {
+		return ledger.Issued{}, err
+	}
+	return l.IssueToken(ctx, ledger.System(), offer)
+}
+
+func exchange(ctx context.Context, l *ledger.Ledger, id domain.DelegationID, command domain.ExchangeDelegation) (ledger.Exchanged, error) {
+	offer, err := l.OfferExchange(ctx, id, command)
+	if err != nil {
+		return ledger.Exchanged{}, err
+	}
+	return l.ExchangeDelegation(ctx, ledger.System(), offer)
+}
 
 // parallel runs do n times at once and counts the results by code; "" is success.
 func parallel(n int, do func(i int) error) map[domain.Code]int {

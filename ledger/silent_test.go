@@ -40,7 +40,7 @@ func silentLeader(t *testing.T, seed uint64) {
 
 	requests := map[string]func(domain.AgentID) error{
 		"a token": func(id domain.AgentID) error {
-			_, err := l.IssueToken(t.Context(), ledger.System(), id, issue(), admitAll)
+			_, err := issueToken(t.Context(), l, id, issue())
 			return err
 		},
 		"a check of a token": func(domain.AgentID) error {

@@ -88,7 +88,7 @@ func newBusyAgent(t *testing.T) *busyAgent {
 	b.credential(t, b.agent.ID)
 	busy, stop := b.start(t)
 	for range every + 5 {
-		if _, err := busy.IssueToken(t.Context(), ledger.System(), b.agent.ID, issue(), admitAll); err != nil {
+		if _, err := issueToken(t.Context(), busy, b.agent.ID, issue()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -195,10 +195,10 @@ func TestAForgedSnapshotGetsNobodyIn(t *testing.T) {
 			command := issue()
 			command.Proof.Secret = []domain.Verifier{attackers}
 			var refused *domain.AuthError
-			if issued, err := node.IssueToken(t.Context(), ledger.System(), b.agent.ID, command, admitAll); !errors.As(err, &refused) {
+			if issued, err := issueToken(t.Context(), node, b.agent.ID, command); !errors.As(err, &refused) {
 				t.Errorf("the attacker's secret: %+v, %v; want it refused", issued, err)
 			}
-			issued, err := node.IssueToken(t.Context(), ledger.System(), b.agent.ID, issue(), admitAll)
+			issued, err := issueToken(t.Context(), node, b.agent.ID, issue())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -22,44 +22,50 @@ type Issued struct {
 	Basis Position
 }
 
-// IssueToken records a token's issuance; the token may be signed and handed
-// out once it has returned. It never waits for a read model. A failed
-// authentication is a [*domain.AuthError].
-//
-// Admit is asked once, when the client has authenticated, whether its
-// organization may have one more token; its error is passed on.
-func (l *Ledger) IssueToken(
-	ctx context.Context, origin Origin, id domain.AgentID, command domain.IssueToken,
-	admit func(domain.OrganizationID) error,
-) (Issued, error) {
-	tenants, err := l.tenants.Sync(ctx)
+// TokenOffer is a token that a client is issued if nothing changes. None of it
+// is on record.
+type TokenOffer struct {
+	Organization domain.OrganizationID // whose token it is
+	client       Client
+	command      domain.IssueToken
+}
+
+// OfferToken decides whether the client would be issued a token, and records
+// nothing. What it reads was read when the client authenticated, but for a refusal:
+// that rests on what the ledger says now.
+func (l *Ledger) OfferToken(ctx context.Context, client Client, command domain.IssueToken) (TokenOffer, error) {
+	command.Proof = client.proof
+	offer := TokenOffer{client.Agent.OrganizationID, client, command}
+	_, err := l.agents.consider(ctx, domain.AgentStream(client.Agent.ID), func(a domain.Agent) error {
+		_, refused := offer.decide(a)
+		return refused
+	})
+	return offer, err
+}
+
+// decide is made on the state that the issuance is appended to.
+func (o TokenOffer) decide(a domain.Agent) ([]domain.Event, error) {
+	events, err := a.Decide(o.command)
 	if err != nil {
-		return Issued{}, err
+		return nil, err
 	}
-	admitted := false
-	outcome, err := l.agents.execute(ctx, domain.AgentStream(id), origin, organizationOfAgent,
-		func(a domain.Agent) ([]domain.Event, error) {
-			events, err := a.Decide(command)
-			if err != nil {
-				return nil, err
-			}
-			if !tenants.OrganizationActive(a.OrganizationID) {
-				return nil, &domain.AuthError{Reason: domain.AuthOrganizationInactive}
-			}
-			if !admitted {
-				if err := admit(a.OrganizationID); err != nil {
-					return nil, err
-				}
-				admitted = true
-			}
-			return events, nil
-		})
+	return events, standing(o.client.tenants, a.OrganizationID)
+}
+
+// IssueToken records a token's issuance; the token may be signed and handed
+// out once it has returned. It never waits for a read model. The offer is decided
+// again, on the state that the issuance is appended to: a revocation that was
+// recorded first is a refusal, a [*domain.AuthError] where the client is not let
+// in any more.
+func (l *Ledger) IssueToken(ctx context.Context, origin Origin, offer TokenOffer) (Issued, error) {
+	outcome, err := l.agents.execute(ctx, domain.AgentStream(offer.client.Agent.ID), origin, organizationOfAgent, offer.decide)
 	if err != nil {
 		return Issued{}, err
 	}
 	issued, _ := outcome.Events[0].(domain.TokenIssued)
 	return Issued{
-		Token: issued, Position: outcome.Positions[0], EventID: outcome.EventIDs[0], Agent: outcome.State, Basis: tenants.Position(),
+		Token: issued, Position: outcome.Positions[0], EventID: outcome.EventIDs[0], Agent: outcome.State,
+		Basis: offer.client.tenants.Position(),
 	}, nil
 }
 

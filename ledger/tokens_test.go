@@ -26,7 +26,7 @@ func TestCommandsOnOneStreamShareAppends(t *testing.T) {
 	store.awaited.Store(tokens)
 	got := parallel(tokens, func(int) error {
 		store.awaited.Add(-1)
-		issued, err := w.IssueToken(t.Context(), ledger.System(), agent.ID, issue(), admitAll)
+		issued, err := issueToken(t.Context(), w.Ledger, agent.ID, issue())
 		if err == nil && issued.Position == 0 {
 			return errors.New("it has no position")
 		}
@@ -75,14 +75,14 @@ func TestARevocationOnAnotherNodeStopsIssuance(t *testing.T) {
 	for round := range 100 {
 		agent := a.register(t, fmt.Sprintf("a%d@example.com", round))
 		credential := a.credential(t, agent.ID)
-		if _, err := b.IssueToken(t.Context(), ledger.System(), agent.ID, issue(), admitAll); err != nil {
+		if _, err := issueToken(t.Context(), b, agent.ID, issue()); err != nil {
 			t.Fatal(err) // and b knows the agent now
 		}
 		if _, err := a.RevokeCredential(t.Context(), ledger.System(), agent.ID, domain.RevokeCredential{Caller: a.operator, CredentialID: credential}); err != nil {
 			t.Fatal(err)
 		}
 		var failure *domain.AuthError
-		if _, err := b.IssueToken(t.Context(), ledger.System(), agent.ID, issue(), admitAll); !errors.As(err, &failure) {
+		if _, err := issueToken(t.Context(), b, agent.ID, issue()); !errors.As(err, &failure) {
 			t.Fatalf("round %d: the other node issued a token on a revoked credential (%v)", round, err)
 		}
 		if _, err := a.DecommissionAgent(t.Context(), ledger.System(), agent.ID, domain.DecommissionAgent{Caller: a.operator}); err != nil {
@@ -101,7 +101,7 @@ func TestARefusalNeverRestsOnStaleState(t *testing.T) {
 		if _, err := a.UpdateAgent(t.Context(), ledger.System(), agent.ID, domain.UpdateAgent{Caller: a.operator, Status: &status}); err != nil {
 			t.Fatal(err)
 		}
-		_, err := b.IssueToken(t.Context(), ledger.System(), agent.ID, issue(), admitAll)
+		_, err := issueToken(t.Context(), b, agent.ID, issue())
 		if (err == nil) != (status == domain.AgentActive) {
 			t.Errorf("agent %s on one node, token on the other: %v", status, err)
 		}
@@ -120,19 +120,28 @@ func TestASuspensionOfTheOrganizationEndsATokenThatIsRecordedAfterIt(t *testing.
 			t.Error(err)
 		}
 	}
-	suspendAndRevive := func(domain.OrganizationID) error {
+	suspendAndRevive := func() {
 		setStatus(domain.OrganizationIsSuspended)
 		setStatus(domain.OrganizationActive)
-		return nil
 	}
 	for name, c := range map[string]struct {
-		meanwhile func(domain.OrganizationID) error
+		meanwhile func()
 		want      revocation.Verdict
 	}{
 		"suspended and reactivated meanwhile": {suspendAndRevive, revocation.OrganizationChanged},
-		"nothing meanwhile":                   {admitAll, revocation.Alive},
+		"nothing meanwhile":                   {func() {}, revocation.Alive},
 	} {
-		issued, err := node.IssueToken(t.Context(), ledger.System(), agent.ID, issue(), c.meanwhile)
+		command := issue()
+		client, err := node.Authenticate(t.Context(), agent.ID, command.Proof, command.At)
+		if err != nil {
+			t.Fatal(err)
+		}
+		offer, err := node.OfferToken(t.Context(), client, command)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.meanwhile()
+		issued, err := node.IssueToken(t.Context(), ledger.System(), offer)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -150,14 +159,85 @@ func TestASuspensionOfTheOrganizationEndsATokenThatIsRecordedAfterIt(t *testing.
 }
 
 func TestAPanicEndsTheCommandAndNotTheServer(t *testing.T) {
-	w := newWorld(t, memory.New(), 10)
+	store := &exploding{Store: memory.New()}
+	w := newWorld(t, store, 10)
 	agent := w.register(t, "a@example.com")
 	w.credential(t, agent.ID)
-	explode := func(domain.OrganizationID) error { panic("boom") }
-	if _, err := w.IssueToken(t.Context(), ledger.System(), agent.ID, issue(), explode); err == nil {
+	store.armed.Store(true)
+	if _, err := issueToken(t.Context(), w.Ledger, agent.ID, issue()); err == nil {
 		t.Fatal("a command that panicked succeeded")
 	}
-	if _, err := w.IssueToken(t.Context(), ledger.System(), agent.ID, issue(), admitAll); err != nil {
+	store.armed.Store(false)
+	if _, err := issueToken(t.Context(), w.Ledger, agent.ID, issue()); err != nil {
 		t.Errorf("the next command on the same stream: %v", err)
+	}
+}
+
+// exploding panics where a command is carried out.
+type exploding struct {
+	eventstore.Store
+	armed atomic.Bool
+}
+
+func (e *exploding) Append(ctx context.Context, stream string, expected eventstore.ExpectedRevision, events ...eventstore.Draft) (eventstore.Appended, error) {
+	if e.armed.Load() {
+		panic("boom")
+	}
+	return e.Store.Append(ctx, stream, expected, events...)
+}
+
+// What is offered was decided, and is decided again: an offer is worth nothing
+// once the credential is revoked.
+func TestAnOfferEndsWithItsCredential(t *testing.T) {
+	store := memory.New()
+	a := newWorld(t, store, 10)
+	b := ledger.New(store, nil, revocation.New(store, revocation.Options{}), ledger.Options{})
+	agent := a.register(t, "a@example.com")
+	credential := a.credential(t, agent.ID)
+	command := issue()
+	client, err := b.Authenticate(t.Context(), agent.ID, command.Proof, command.At)
+	if err != nil {
+		t.Fatal(err)
+	}
+	offer, err := b.OfferToken(t.Context(), client, command)
+	if err != nil || offer.Organization != a.organization {
+		t.Fatalf("offered for %s, %v", offer.Organization, err)
+	}
+	if _, err := a.RevokeCredential(t.Context(), ledger.System(), agent.ID, domain.RevokeCredential{Caller: a.operator, CredentialID: credential}); err != nil {
+		t.Fatal(err)
+	}
+	var failure *domain.AuthError
+	if _, err := b.IssueToken(t.Context(), ledger.System(), offer); !errors.As(err, &failure) {
+		t.Errorf("a token on a credential that was revoked after the offer: %v", err)
+	}
+	for _, e := range storetest.Verify(t, store) {
+		if e.Type == "token.issued" {
+			t.Error("an issuance is on record")
+		}
+	}
+}
+
+// Offers write nothing, whatever they are for.
+func TestAnOfferIsNotOnRecord(t *testing.T) {
+	w := newWorld(t, memory.New(), 10)
+	_, to, link := w.lend(t, "lent@example.com")
+	w.credential(t, to.ID)
+	before, err := w.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := issue()
+	client, err := w.Authenticate(t.Context(), to.ID, command.Proof, command.At)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.OfferToken(t.Context(), client, command); err != nil {
+		t.Error(err)
+	}
+	if _, err := w.OfferExchange(t.Context(), link, w.exchange(to)); err != nil {
+		t.Error(err)
+	}
+	if after, err := w.Head(t.Context()); err != nil || after != before {
+		t.Errorf("the ledger is at %d, was at %d (%v)", after, before, err)
 	}
 }

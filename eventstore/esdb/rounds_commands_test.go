@@ -121,10 +121,17 @@ func (t *tenant) command(ctx context.Context, rng *rand.Rand, node *life) (what 
 
 func (t *tenant) issue(ctx context.Context, node *life, m *member) error {
 	credential := m.with()
-	issued, err := node.ledger.IssueToken(ctx, ledger.System(), m.id, domain.IssueToken{
-		Proof: domain.Proof{Secret: []domain.Verifier{verifierOf(credential)}}, TokenID: domain.TokenID{UUID: ledger.NewID()},
-		Audience: "rounds", Algorithm: "ES256", KeyID: "k", At: time.Now(),
-	}, func(domain.OrganizationID) error { return nil })
+	client, err := node.ledger.Authenticate(ctx, m.id, domain.Proof{Secret: []domain.Verifier{verifierOf(credential)}}, time.Now())
+	if err != nil {
+		return err
+	}
+	offer, err := node.ledger.OfferToken(ctx, client, domain.IssueToken{
+		TokenID: domain.TokenID{UUID: ledger.NewID()}, Audience: "rounds", Algorithm: "ES256", KeyID: "k", At: time.Now(),
+	})
+	if err != nil {
+		return err
+	}
+	issued, err := node.ledger.IssueToken(ctx, ledger.System(), offer)
 	if err != nil {
 		return err
 	}
@@ -240,10 +247,14 @@ func (t *tenant) exchange(ctx context.Context, node *life, rng *rand.Rand) error
 	if verdict := known.CheckDelegation(l.id, basis); verdict != "" {
 		return domain.RefuseExchange()
 	}
-	exchanged, err := node.ledger.ExchangeDelegation(ctx, ledger.System(), l.id, domain.ExchangeDelegation{
+	offer, err := node.ledger.OfferExchange(ctx, l.id, domain.ExchangeDelegation{
 		Actor: domain.Caller{AgentID: l.to.id, OrganizationID: t.id}, CredentialID: actor, TokenID: domain.TokenID{UUID: ledger.NewID()},
 		Audience: "rounds", Algorithm: "ES256", KeyID: "k", At: time.Now(),
-	}, func(domain.OrganizationID) error { return nil })
+	})
+	if err != nil {
+		return err
+	}
+	exchanged, err := node.ledger.ExchangeDelegation(ctx, ledger.System(), offer)
 	if err != nil {
 		return err
 	}

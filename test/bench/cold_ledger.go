@@ -102,7 +102,7 @@ func (l *coldLedger) issue(ctx context.Context, a agent, tokens, callers int) er
 	for i := range callers {
 		all.Go(func() {
 			for n := i; n < tokens && errs[i] == nil; n += callers {
-				_, errs[i] = server.IssueToken(ctx, clientOrigin(a), id, l.command(a), func(domain.OrganizationID) error { return nil })
+				errs[i] = issueOne(ctx, server, a, id, l.command(a))
 			}
 		})
 	}
@@ -115,6 +115,19 @@ func clientOrigin(a agent) writeside.Origin {
 		Actor:   writeside.Actor{Kind: "agent", ID: a.id},
 		Request: writeside.Request{ID: "req-1", IP: "192.0.2.7", Agent: "bench/1"},
 	}
+}
+
+func issueOne(ctx context.Context, server *writeside.Ledger, a agent, id domain.AgentID, command domain.IssueToken) error {
+	client, err := server.Authenticate(ctx, id, command.Proof, command.At)
+	if err != nil {
+		return err
+	}
+	offer, err := server.OfferToken(ctx, client, command)
+	if err != nil {
+		return err
+	}
+	_, err = server.IssueToken(ctx, clientOrigin(a), offer)
+	return err
 }
 
 func (l *coldLedger) command(a agent) domain.IssueToken {
