@@ -144,8 +144,9 @@ generate: go ## Make the generated code anew
 .PHONY: generate-check
 generate-check: go ## Check that the generated code is what the sources say
 	@before=$$(mktemp -d) && trap 'rm -rf "$$before"' EXIT && \
-	cp -R api/gen "$$before" && go generate ./... && \
-	diff -ru "$$before/gen" api/gen || { echo >&2 'api/gen was stale; it is made anew now: commit it.'; exit 1; }
+	cp -R api/gen "$$before" && cp -R sdk/go "$$before" && go generate ./... && \
+	diff -ru "$$before/gen" api/gen && diff -ru "$$before/go" sdk/go || { \
+		echo >&2 'api/gen or sdk/go was stale; it is made anew now: commit it.'; exit 1; }
 
 .PHONY: build
 build: go ## Build bin/agentidp, and bin/agentidp-dev to try it with

@@ -33,7 +33,7 @@ var ErrAdopted = errors.New("the database belongs to this ledger already")
 //
 // No server may run meanwhile, nor starts one before it is done. One that was
 // stopped or killed is called again. The error is [ErrAdopted],
-// [readmodels.ErrRunning], one of [move.Extends], or that it could not be done.
+// [projections.ErrRunning], one of [move.Extends], or that it could not be done.
 func (l *Ledger) Adopt(ctx context.Context, progress AdoptProgress) ([]projections.Rebuilt, error) {
 	return l.adopt(ctx, progress, holdPositions, func(ctx context.Context, _ *eventstore.LostError) error {
 		moved, err := l.anchor().Moved(ctx)
@@ -94,7 +94,7 @@ func (l *Ledger) anchor() *readmodels.Anchor {
 
 // EndTokens ends every access token and ID token that is out, whoever issued it:
 // the signing keys are deleted, and the next server that starts makes others. No
-// server may run meanwhile: the error is [readmodels.ErrRunning] then.
+// server may run meanwhile: the error is [projections.ErrRunning] then.
 func (l *Ledger) EndTokens(ctx context.Context) error {
 	release, err := projections.Seize(ctx, l.Pool, readmodels.All())
 	if err != nil {

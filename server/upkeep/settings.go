@@ -12,7 +12,7 @@ import (
 
 // AdoptSettings has all servers that start from now on have these settings, and
 // tells what has changed. No server may run meanwhile: the error is
-// [readmodels.ErrRunning] then.
+// [projections.ErrRunning] then.
 func AdoptSettings(ctx context.Context, c config.Config) ([]stores.SettingChange, error) {
 	pool, err := stores.OpenDatabase(ctx, c)
 	if err != nil {

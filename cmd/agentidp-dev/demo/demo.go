@@ -30,7 +30,10 @@ func Run(ctx context.Context, out io.Writer, operator upkeep.Operator) (err erro
 	running := operator.ClientSecret != "" && answers(ctx, operator.BaseURL)
 	if running {
 		n.say(bold, "Using the server at "+operator.BaseURL)
-		j := &journey{client: newClient(operator.BaseURL), narrator: n, operator: operator}
+		j, err := newJourney(n, operator)
+		if err != nil {
+			return err
+		}
 		if err := j.walk(ctx); err != nil {
 			return err
 		}
@@ -47,7 +50,10 @@ func Run(ctx context.Context, out io.Writer, operator upkeep.Operator) (err erro
 	if running {
 		quiet = newNarrator(io.Discard)
 	}
-	j := &journey{client: newClient(s.operator.BaseURL), narrator: quiet, operator: s.operator}
+	j, err := newJourney(quiet, s.operator)
+	if err != nil {
+		return err
+	}
 	if err := j.walk(ctx); err != nil {
 		return err
 	}
@@ -162,24 +168,25 @@ UPDATE events SET record = convert_to(replace(convert_from(record, 'UTF8'), 'tal
 
 func (s *stage) tamper(ctx context.Context, n *narrator, j *journey) error {
 	n.step("Somebody tries to alter history, as the owner of the table. The database refuses.")
-	if err := s.asOwner(ctx, j.organizationID, n); err != nil {
+	if err := s.asOwner(ctx, j.organization.String(), n); err != nil {
 		return err
 	}
 	n.step("A superuser switches the triggers off and rewrites who owns the agent. No row is missing, no index broken.")
-	id, position, err := s.asSuperuser(ctx, j.organizationID)
+	id, position, err := s.asSuperuser(ctx, j.organization.String())
 	if err != nil {
 		return err
 	}
 	n.show("altered", fmt.Sprintf("event %s at position %d", id, position))
 	n.step("The audit trail is verified again.")
-	answer, err := j.call(ctx, http.MethodGet, "/api/v1/audit/verify", j.operatorToken, nil)
-	if answer, err = expect(answer, err, http.StatusOK); err != nil {
+	found, err := j.api.VerifyAuditTrailWithResponse(ctx, nil, j.asOperator)
+	if err := expect(found, err, http.StatusOK); err != nil {
 		return err
 	}
-	n.show("verified", fmt.Sprint(answer.body["verified"]))
-	n.show("brokenAtEventId", answer.text("brokenAtEventId"))
-	if answer.body["verified"] != false || answer.text("brokenAtEventId") != id {
-		return fmt.Errorf("the altered event %s was not found: %v", id, answer.body)
+	broken, _ := found.JSON200.BrokenAtEventID.Get() // none is no event's id
+	n.show("verified", strconv.FormatBool(found.JSON200.Verified))
+	n.show("brokenAtEventId", broken.String())
+	if found.JSON200.Verified || broken.String() != id {
+		return fmt.Errorf("the altered event %s was not found: %s", id, found.Body)
 	}
 	n.say(red, "Found: the very event that was altered.")
 	n.say(green, "That is AgentIdP: an identity provider whose books can be proven.")

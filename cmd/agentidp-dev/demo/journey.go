@@ -7,8 +7,12 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/sentryagent/agentidp/ledger"
+	agentidp "github.com/sentryagent/agentidp/sdk/go"
 	"github.com/sentryagent/agentidp/server/upkeep"
 )
 
@@ -16,16 +20,22 @@ const operatorScope = "admin:orgs agents:read agents:write audit:read tokens:rea
 
 // journey is one walk through the life of an agent.
 type journey struct {
-	*client
 	*narrator
+	api      *agentidp.ClientWithResponses
 	operator upkeep.Operator
 
-	operatorToken  string
-	organizationID string
-	agentID        string
-	credentialID   string
-	secret         string
-	token          string
+	asOperator   agentidp.RequestEditorFn
+	organization uuid.UUID
+	agent        uuid.UUID
+	credential   uuid.UUID
+	secret       string
+	asAgent      agentidp.RequestEditorFn
+}
+
+func newJourney(n *narrator, operator upkeep.Operator) (*journey, error) {
+	const patience = 30 * time.Second
+	api, err := agentidp.New(operator.BaseURL, &http.Client{Timeout: patience})
+	return &journey{narrator: n, api: api, operator: operator}, err
 }
 
 // walk goes all the way; the first step that does not do what it says ends it.
@@ -41,73 +51,91 @@ func (j *journey) walk(ctx context.Context) error {
 	return nil
 }
 
+// answer is what all answers of the client are.
+type answer interface {
+	StatusCode() int
+	GetBody() []byte
+}
+
 // expect turns an answer with another status into an error that shows it.
-func expect(r reply, err error, status int) (reply, error) {
-	if err == nil && r.status != status {
-		err = fmt.Errorf("expected status %d, got %d: %v", status, r.status, r.body)
+func expect(a answer, err error, status int) error {
+	if err == nil && a.StatusCode() != status {
+		err = fmt.Errorf("expected status %d, got %d: %s", status, a.StatusCode(), a.GetBody())
 	}
-	return r, err
+	return err
+}
+
+// refusal is what a program reads of an answer that refuses.
+func refusal(a answer) string {
+	var body struct{ Code, Error string }
+	_ = json.Unmarshal(a.GetBody(), &body) // what is no refusal has no code
+	return body.Code + body.Error
+}
+
+// tokenOf trades a client secret for an access token.
+func (j *journey) tokenOf(ctx context.Context, id, secret string, scope *string) (*agentidp.IssueTokenResponse, error) {
+	return j.api.IssueTokenWithFormdataBodyWithResponse(ctx, agentidp.TokenRequest{GrantType: "client_credentials", Scope: scope}, agentidp.Secret(id, secret))
 }
 
 func (j *journey) signIn(ctx context.Context) error {
 	j.step("The platform operator trades its client secret for a token. admin:orgs is never given unasked.")
-	answer, err := j.client.token(ctx, j.operator.ClientID, j.operator.ClientSecret, operatorScope)
-	if answer, err = expect(answer, err, http.StatusOK); err != nil {
+	issued, err := j.tokenOf(ctx, j.operator.ClientID, j.operator.ClientSecret, new(operatorScope))
+	if err := expect(issued, err, http.StatusOK); err != nil {
 		return err
 	}
-	j.operatorToken = answer.text("access_token")
-	j.show("scope", answer.text("scope"))
+	j.asOperator = agentidp.Bearer(issued.JSON200.AccessToken)
+	j.show("scope", issued.JSON200.Scope)
 	return nil
 }
 
 func (j *journey) foundOrganization(ctx context.Context) error {
 	j.step("It founds an organization: a tenant with a slug that nobody else can have.")
 	slug := "acme-" + ledger.NewID().String()[24:]
-	answer, err := j.call(ctx, http.MethodPost, "/api/v1/organizations", j.operatorToken, map[string]any{"name": "Acme", "slug": slug})
-	if answer, err = expect(answer, err, http.StatusCreated); err != nil {
+	made, err := j.api.CreateOrganizationWithResponse(ctx, nil, agentidp.OrganizationCreate{Name: "Acme", Slug: slug}, j.asOperator)
+	if err := expect(made, err, http.StatusCreated); err != nil {
 		return err
 	}
-	j.organizationID = answer.text("organizationId")
-	j.show("organization", j.organizationID+"  "+slug)
+	j.organization = made.JSON201.OrganizationID
+	j.show("organization", j.organization.String()+"  "+slug)
 	return nil
 }
 
 func (j *journey) registerAgent(ctx context.Context) error {
 	j.step("An agent is registered in it, with the scopes that it may ever ask for.")
-	answer, err := j.call(ctx, http.MethodPost, "/api/v1/agents", j.operatorToken, map[string]any{
-		"organizationId": j.organizationID,
-		"email":          "screener-" + j.organizationID[24:] + "@acme.example",
-		"agentType":      "screener", "version": "1.0.0", "owner": "talent-team", "deploymentEnv": "development",
-		"capabilities": []string{"resume:read"}, "scopes": []string{"agents:read", "audit:read"},
-	})
-	if answer, err = expect(answer, err, http.StatusCreated); err != nil {
+	made, err := j.api.RegisterAgentWithResponse(ctx, nil, agentidp.AgentCreate{
+		OrganizationID: &j.organization,
+		Email:          "screener-" + j.organization.String()[24:] + "@acme.example",
+		AgentType:      agentidp.AgentTypeScreener, Version: "1.0.0", Owner: "talent-team", DeploymentEnv: agentidp.DeploymentEnvDevelopment,
+		Capabilities: []agentidp.Capability{"resume:read"}, Scopes: &[]agentidp.Scope{agentidp.ScopeAgentsRead, agentidp.ScopeAuditRead},
+	}, j.asOperator)
+	if err := expect(made, err, http.StatusCreated); err != nil {
 		return err
 	}
-	j.agentID = answer.text("agentId")
-	j.show("agent", j.agentID)
-	j.show("did", answer.text("did"))
+	j.agent = made.JSON201.AgentID
+	j.show("agent", j.agent.String())
+	j.show("did", made.JSON201.Did)
 	return nil
 }
 
 func (j *journey) generateCredential(ctx context.Context) error {
 	j.step("It gets a credential. The secret is shown this once; the server keeps a keyed hash of it.")
-	answer, err := j.call(ctx, http.MethodPost, "/api/v1/agents/"+j.agentID+"/credentials", j.operatorToken, map[string]any{})
-	if answer, err = expect(answer, err, http.StatusCreated); err != nil {
+	made, err := j.api.GenerateCredentialWithResponse(ctx, j.agent, nil, agentidp.CredentialCreate{}, j.asOperator)
+	if err := expect(made, err, http.StatusCreated); err != nil {
 		return err
 	}
-	j.credentialID, j.secret = answer.text("credentialId"), answer.text("clientSecret")
+	j.credential, j.secret = made.JSON201.CredentialID, *made.JSON201.ClientSecret
 	j.show("secret", j.secret[:12]+"…")
 	return nil
 }
 
 func (j *journey) issueToken(ctx context.Context) error {
 	j.step("The agent trades it for a token, which is signed only after its issuance is durable in the ledger.")
-	answer, err := j.client.token(ctx, j.agentID, j.secret, "")
-	if answer, err = expect(answer, err, http.StatusOK); err != nil {
+	issued, err := j.tokenOf(ctx, j.agent.String(), j.secret, nil)
+	if err := expect(issued, err, http.StatusOK); err != nil {
 		return err
 	}
-	j.token = answer.text("access_token")
-	claims, err := claimsOf(j.token)
+	j.asAgent = agentidp.Bearer(issued.JSON200.AccessToken)
+	claims, err := claimsOf(issued.JSON200.AccessToken)
 	if err != nil {
 		return err
 	}
@@ -117,113 +145,107 @@ func (j *journey) issueToken(ctx context.Context) error {
 
 func (j *journey) useToken(ctx context.Context) error {
 	j.step("The token opens what its scopes allow, and nothing else.")
-	answer, err := j.call(ctx, http.MethodGet, "/api/v1/agents", j.token, nil)
-	if answer, err = expect(answer, err, http.StatusOK); err != nil {
+	agents, err := j.api.ListAgentsWithResponse(ctx, nil, j.asAgent)
+	if err := expect(agents, err, http.StatusOK); err != nil {
 		return err
 	}
-	j.show("GET /api/v1/agents", fmt.Sprintf("200, %v agent", answer.body["total"]))
-	answer, err = j.call(ctx, http.MethodDelete, "/api/v1/agents/"+j.agentID, j.token, nil)
-	if answer, err = expect(answer, err, http.StatusForbidden); err != nil {
+	j.show("GET /api/v1/agents", fmt.Sprintf("200, %d agent", agents.JSON200.Total))
+	refused, err := j.api.DecommissionAgentWithResponse(ctx, j.agent, j.asAgent)
+	if err := expect(refused, err, http.StatusForbidden); err != nil {
 		return err
 	}
-	j.show("DELETE /api/v1/agents/…", "403 "+answer.text("code"))
+	j.show("DELETE /api/v1/agents/…", "403 "+refusal(refused))
 	return nil
 }
 
 func (j *journey) rotate(ctx context.Context) error {
 	j.step("The credential is rotated: from that answer on the old secret and the old token are dead, on every node.")
-	answer, err := j.call(ctx, http.MethodPost, "/api/v1/agents/"+j.agentID+"/credentials/"+j.credentialID+"/rotate", j.operatorToken, map[string]any{})
-	if answer, err = expect(answer, err, http.StatusOK); err != nil {
+	rotated, err := j.api.RotateCredentialWithResponse(ctx, j.agent, j.credential, nil, agentidp.CredentialRotate{}, j.asOperator)
+	if err := expect(rotated, err, http.StatusOK); err != nil {
 		return err
 	}
-	newSecret := answer.text("clientSecret")
-	answer, err = j.client.token(ctx, j.agentID, j.secret, "")
-	if answer, err = expect(answer, err, http.StatusUnauthorized); err != nil {
+	refused, err := j.tokenOf(ctx, j.agent.String(), j.secret, nil)
+	if err := expect(refused, err, http.StatusUnauthorized); err != nil {
 		return err
 	}
-	j.show("old secret", "401 "+answer.text("error"))
-	answer, err = j.call(ctx, http.MethodGet, "/api/v1/agents", j.token, nil)
-	if answer, err = expect(answer, err, http.StatusUnauthorized); err != nil {
+	j.show("old secret", "401 "+refusal(refused))
+	agents, err := j.api.ListAgentsWithResponse(ctx, nil, j.asAgent)
+	if err := expect(agents, err, http.StatusUnauthorized); err != nil {
 		return err
 	}
-	j.show("old token", "401 "+answer.text("code"))
-	j.secret = newSecret
-	answer, err = j.client.token(ctx, j.agentID, j.secret, "")
-	if answer, err = expect(answer, err, http.StatusOK); err != nil {
+	j.show("old token", "401 "+refusal(agents))
+	j.secret = *rotated.JSON200.ClientSecret
+	issued, err := j.tokenOf(ctx, j.agent.String(), j.secret, nil)
+	if err := expect(issued, err, http.StatusOK); err != nil {
 		return err
 	}
-	j.token = answer.text("access_token")
+	j.asAgent = agentidp.Bearer(issued.JSON200.AccessToken)
 	j.show("new secret", "200, a new token")
 	return nil
 }
 
 func (j *journey) suspendAndReactivate(ctx context.Context) error {
 	j.step("Suspended, the agent gets no token and its tokens open nothing. Reactivated, it starts afresh.")
-	if err := j.setStatus(ctx, "suspended"); err != nil {
+	if err := j.setStatus(ctx, agentidp.AgentStatusSuspended); err != nil {
 		return err
 	}
-	answer, err := j.client.token(ctx, j.agentID, j.secret, "")
-	if answer, err = expect(answer, err, http.StatusUnauthorized); err != nil {
+	refused, err := j.tokenOf(ctx, j.agent.String(), j.secret, nil)
+	if err := expect(refused, err, http.StatusUnauthorized); err != nil {
 		return err
 	}
-	j.show("suspended", "401 "+answer.text("error"))
-	if err := j.setStatus(ctx, "active"); err != nil {
+	j.show("suspended", "401 "+refusal(refused))
+	if err := j.setStatus(ctx, agentidp.AgentStatusActive); err != nil {
 		return err
 	}
-	answer, err = j.client.token(ctx, j.agentID, j.secret, "")
-	if _, err = expect(answer, err, http.StatusOK); err != nil {
+	issued, err := j.tokenOf(ctx, j.agent.String(), j.secret, nil)
+	if err := expect(issued, err, http.StatusOK); err != nil {
 		return err
 	}
 	j.show("reactivated", "200, a new token")
 	return nil
 }
 
-func (j *journey) setStatus(ctx context.Context, status string) error {
-	answer, err := j.call(ctx, http.MethodPatch, "/api/v1/agents/"+j.agentID, j.operatorToken,
-		map[string]any{"status": status, "reason": "demonstration"})
-	_, err = expect(answer, err, http.StatusOK)
-	return err
+func (j *journey) setStatus(ctx context.Context, status agentidp.AgentStatus) error {
+	changed, err := j.api.UpdateAgentWithResponse(ctx, j.agent, nil, agentidp.AgentUpdate{Status: &status, Reason: new("demonstration")}, j.asOperator)
+	return expect(changed, err, http.StatusOK)
 }
 
 func (j *journey) decommission(ctx context.Context) error {
 	j.step("Decommissioned, it is gone for good. Its record stays.")
-	answer, err := j.call(ctx, http.MethodDelete, "/api/v1/agents/"+j.agentID, j.operatorToken, nil)
-	if _, err = expect(answer, err, http.StatusNoContent); err != nil {
+	gone, err := j.api.DecommissionAgentWithResponse(ctx, j.agent, j.asOperator)
+	if err := expect(gone, err, http.StatusNoContent); err != nil {
 		return err
 	}
-	answer, err = j.call(ctx, http.MethodGet, "/api/v1/agents/"+j.agentID, j.operatorToken, nil)
-	if answer, err = expect(answer, err, http.StatusOK); err != nil {
+	agent, err := j.api.GetAgentWithResponse(ctx, j.agent, nil, j.asOperator)
+	if err := expect(agent, err, http.StatusOK); err != nil {
 		return err
 	}
-	j.show("status", answer.text("status"))
+	j.show("status", string(agent.JSON200.Status))
 	return nil
 }
 
 func (j *journey) readAudit(ctx context.Context) error {
 	j.step("Every step is an event in the ledger, chained to the one before it by its hash.")
-	answer, err := j.call(ctx, http.MethodGet, "/api/v1/audit?limit=20&organizationId="+j.organizationID, j.operatorToken, nil)
-	if answer, err = expect(answer, err, http.StatusOK); err != nil {
+	trail, err := j.api.ListAuditEventsWithResponse(ctx, &agentidp.ListAuditEventsParams{Limit: new(20), OrganizationID: &j.organization}, j.asOperator)
+	if err := expect(trail, err, http.StatusOK); err != nil {
 		return err
 	}
-	events, _ := answer.body["data"].([]any)
-	for _, item := range events {
-		event, _ := item.(map[string]any)
-		hash, _ := event["hash"].(string)
-		j.show(fmt.Sprintf("%6.0f", event["position"]), fmt.Sprintf("%-26v %.16s…", event["action"], hash))
+	for _, event := range trail.JSON200.Data {
+		j.show(fmt.Sprintf("%6d", event.Position), fmt.Sprintf("%-26s %.16s…", event.Action, event.Hash))
 	}
 	return nil
 }
 
 func (j *journey) verify(ctx context.Context) error {
 	j.step("The chain is verified: every record hashed again, every link followed.")
-	answer, err := j.call(ctx, http.MethodGet, "/api/v1/audit/verify", j.operatorToken, nil)
-	if answer, err = expect(answer, err, http.StatusOK); err != nil {
+	found, err := j.api.VerifyAuditTrailWithResponse(ctx, nil, j.asOperator)
+	if err := expect(found, err, http.StatusOK); err != nil {
 		return err
 	}
-	if answer.body["verified"] != true {
-		return fmt.Errorf("the ledger does not verify: %v", answer.body)
+	if !found.JSON200.Verified {
+		return fmt.Errorf("the ledger does not verify: %s", found.Body)
 	}
-	j.show("verified", fmt.Sprintf("true, %.0f events", answer.body["checkedCount"]))
+	j.show("verified", fmt.Sprintf("true, %d events", found.JSON200.CheckedCount))
 	return nil
 }
 
