@@ -67,7 +67,8 @@ func BenchmarkAgent(b *testing.B) {
 }
 
 // BenchmarkRebuild derives read models afresh from a ledger of issuances,
-// beside reading and hashing the same rows and doing nothing with them.
+// beside reading and hashing the same rows and doing nothing with them, and
+// beside live read models that begin with the ledger.
 func BenchmarkRebuild(b *testing.B) {
 	const events = 100_000
 	w := newWorld(b)
@@ -120,6 +121,16 @@ func BenchmarkRebuild(b *testing.B) {
 			rate(b)
 		})
 	}
+	b.Run("live, all", func(b *testing.B) {
+		for b.Loop() {
+			w.empty(b)
+			progress := projections.NewProgress(w.pool, w.store, readmodels.All(), projections.ProgressOptions{})
+			stop := run(b, projections.NewRunner(w.pool, w.store, readmodels.All(), projections.RunnerOptions{Progress: progress}))
+			waitAll(b, progress, events)
+			stop()
+		}
+		rate(b)
+	})
 }
 
 // BenchmarkAuditEvents lists pages of a trail of many events.

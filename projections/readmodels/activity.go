@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/follow"
 	"github.com/sentryagent/agentidp/projections"
 )
@@ -21,8 +22,17 @@ import (
 func Activity() projections.Projection {
 	return projections.Projection{
 		Name: "activity", Version: 1, Tables: []string{"agent_activity", "token_usage"},
-		Types: []domain.Type{domain.TokenIssued{}.EventType()}, Pace: 100 * time.Millisecond, Apply: applyActivity,
-		Bulk: &projections.Bulk{Apply: sumActivity},
+		Types: []domain.Type{domain.TokenIssued{}.EventType()}, Pace: 100 * time.Millisecond,
+		Apply: func(ctx context.Context, tx pgx.Tx, events []follow.Event) error {
+			counted, err := countedUpTo(ctx, tx, events)
+			if err != nil {
+				return err
+			}
+			return addActivity(ctx, tx, events, counted)
+		},
+		Bulk: &projections.Bulk{Apply: func(ctx context.Context, tx pgx.Tx, events []follow.Event) error {
+			return addActivity(ctx, tx, events, nil)
+		}},
 	}
 }
 
@@ -33,29 +43,67 @@ const (
 			SET (last_auth_at, changed_position) = (excluded.last_auth_at, excluded.changed_position)
 		WHERE a.changed_position < excluded.changed_position`
 
-	// Issuances up to changed_position are in the count already.
-	countIssued = `INSERT INTO token_usage AS u (organization_id, day, count, changed_position)
-		SELECT e.organization_id, e.day, count(*), max(e.position)
-		FROM unnest($1::uuid[], $2::date[], $3::bigint[]) AS e(organization_id, day, position)
-		LEFT JOIN token_usage counted USING (organization_id, day)
-		WHERE e.position > coalesce(counted.changed_position, 0)
-		GROUP BY 1, 2
+	addIssued = `INSERT INTO token_usage AS u (organization_id, day, count, changed_position)
+		SELECT * FROM unnest($1::uuid[], $2::date[], $3::bigint[], $4::bigint[])
 		ON CONFLICT (organization_id, day) DO UPDATE
 			SET (count, changed_position) = (u.count + excluded.count, excluded.changed_position)`
+
+	selectCounted = `SELECT organization_id, day, changed_position FROM token_usage
+		JOIN unnest($1::uuid[], $2::date[]) AS e(organization_id, day) USING (organization_id, day)`
 )
 
-func applyActivity(ctx context.Context, tx pgx.Tx, events []follow.Event) error {
+// addActivity notes who authenticated last, and counts what was issued since the
+// positions up to which that is done.
+func addActivity(ctx context.Context, tx pgx.Tx, events []follow.Event, counted map[usageDay]eventstore.Position) error {
 	last, err := lastAuth(events)
 	if err != nil {
 		return err
 	}
 	batch := &pgx.Batch{}
 	queueLastAuth(batch, last)
-	batch.Queue(countIssued,
-		column(events, func(e follow.Event) pgtype.UUID { return dbID(e.Organization) }),
-		column(events, func(e follow.Event) time.Time { return e.Time.UTC() }),
-		column(events, func(e follow.Event) int64 { return int64(e.Position) }))
+	issued := make(tally[usageDay])
+	for i := range events {
+		if day := usageDayOf(&events[i]); events[i].Position > counted[day] {
+			issued.count(day, events[i].Position)
+		}
+	}
+	days, counts, newest := issued.columns()
+	batch.Queue(addIssued,
+		column(days, func(d usageDay) pgtype.UUID { return dbID(d.organization) }),
+		column(days, func(d usageDay) time.Time { return dayStart(d.day) }), counts, newest)
 	return tx.SendBatch(ctx, batch).Close()
+}
+
+// usageDay is what issuances are counted by.
+type usageDay struct {
+	organization uuid.UUID
+	day          int64
+}
+
+func usageDayOf(e *follow.Event) usageDay { return usageDay{e.Organization, dayNumber(e.Time)} }
+
+// countedUpTo gives up to which positions issuances are in the counts that the
+// events belong to.
+func countedUpTo(ctx context.Context, tx pgx.Tx, events []follow.Event) (map[usageDay]eventstore.Position, error) {
+	counted := make(map[usageDay]eventstore.Position)
+	for i := range events {
+		counted[usageDayOf(&events[i])] = 0
+	}
+	days := slices.Collect(maps.Keys(counted))
+	rows, err := tx.Query(ctx, selectCounted,
+		column(days, func(d usageDay) pgtype.UUID { return dbID(d.organization) }),
+		column(days, func(d usageDay) time.Time { return dayStart(d.day) }))
+	if err != nil {
+		return nil, err
+	}
+	var organization uuid.UUID
+	var day time.Time
+	var position eventstore.Position
+	_, err = pgx.ForEachRow(rows, []any{&organization, &day, (*uint64)(&position)}, func() error {
+		counted[usageDay{organization, dayNumber(day)}] = position
+		return nil
+	})
+	return counted, err
 }
 
 // lastAuth is the last event by which each agent has authenticated.
@@ -81,37 +129,6 @@ func queueLastAuth(batch *pgx.Batch, last map[domain.AgentID]*follow.Event) {
 		column(agents, func(id domain.AgentID) pgtype.UUID { return dbID(last[id].Organization) }),
 		column(agents, func(id domain.AgentID) time.Time { return last[id].Time }),
 		column(agents, func(id domain.AgentID) int64 { return int64(last[id].Position) }))
-}
-
-// addIssued is countIssued for what has been counted already.
-const addIssued = `INSERT INTO token_usage AS u (organization_id, day, count, changed_position)
-	SELECT * FROM unnest($1::uuid[], $2::date[], $3::bigint[], $4::bigint[])
-	ON CONFLICT (organization_id, day) DO UPDATE
-		SET (count, changed_position) = (u.count + excluded.count, excluded.changed_position)`
-
-// sumActivity is applyActivity for events that are all news: they are counted here.
-func sumActivity(ctx context.Context, tx pgx.Tx, events []follow.Event) error {
-	last, err := lastAuth(events)
-	if err != nil {
-		return err
-	}
-	issued := make(tally[usageDay])
-	for i := range events {
-		issued.count(usageDay{events[i].Organization, dayNumber(events[i].Time)}, events[i].Position)
-	}
-	days, counts, newest := issued.columns()
-	batch := &pgx.Batch{}
-	queueLastAuth(batch, last)
-	batch.Queue(addIssued,
-		column(days, func(d usageDay) pgtype.UUID { return dbID(d.organization) }),
-		column(days, func(d usageDay) time.Time { return dayStart(d.day) }), counts, newest)
-	return tx.SendBatch(ctx, batch).Close()
-}
-
-// usageDay is what issuances are counted by.
-type usageDay struct {
-	organization uuid.UUID
-	day          int64
 }
 
 const selectTokensIssued = `SELECT coalesce(sum(count), 0)::bigint FROM token_usage

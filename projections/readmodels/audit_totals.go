@@ -1,8 +1,15 @@
 package readmodels
 
 import (
+	"context"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/sentryagent/agentidp/domain"
 )
 
 // Events are counted by day as they come, so that the total of a list is a sum
@@ -10,15 +17,29 @@ import (
 // cuts, and what has an index of its own: the events of one agent, by it, or on
 // its behalf.
 
-// countAudited adds events to the counts that are not in there already.
-const countAudited = `INSERT INTO audit_counts AS c (organization_id, day, action, outcome, count, changed_position)
-	SELECT e.organization_id, e.day, e.action, e.outcome, count(*), max(e.position)
-	FROM unnest($1::bigint[], $2::uuid[], $3::date[], $4::text[], $5::text[]) AS e(position, organization_id, day, action, outcome)
-	LEFT JOIN audit_counts counted USING (organization_id, day, action, outcome)
-	WHERE e.position > coalesce(counted.changed_position, 0)
-	GROUP BY 1, 2, 3, 4
+// auditCount is what is counted together.
+type auditCount struct {
+	organization uuid.UUID
+	day          int64
+	action       string
+	outcome      domain.AuditOutcome
+}
+
+const addCounts = `INSERT INTO audit_counts AS c (organization_id, day, action, outcome, count, changed_position)
+	SELECT * FROM unnest($1::uuid[], $2::date[], $3::text[], $4::text[], $5::bigint[], $6::bigint[])
 	ON CONFLICT (organization_id, day, action, outcome) DO UPDATE
 		SET (count, changed_position) = (c.count + excluded.count, excluded.changed_position)`
+
+// addAuditCounts adds to the counts what is not in there already.
+func addAuditCounts(ctx context.Context, tx pgx.Tx, added tally[auditCount]) error {
+	keys, counts, newest := added.columns()
+	_, err := tx.Exec(ctx, addCounts,
+		column(keys, func(k auditCount) pgtype.UUID { return pgtype.UUID{Bytes: k.organization, Valid: true} }),
+		column(keys, func(k auditCount) time.Time { return dayStart(k.day) }),
+		column(keys, func(k auditCount) string { return k.action }),
+		column(keys, func(k auditCount) string { return string(k.outcome) }), counts, newest)
+	return err
+}
 
 const countAudit = `SELECT count(*) FROM `
 

@@ -1,7 +1,9 @@
 package readmodels
 
 import (
+	"cmp"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -9,6 +11,8 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/follow"
 )
 
 // Read models are written with one statement per table and batch: arrays go
@@ -22,6 +26,12 @@ func column[R, T any](rows []R, field func(R) T) pgtype.FlatArray[T] {
 		values[i] = field(row)
 	}
 	return values
+}
+
+// after gives the events that come after a position.
+func after(position eventstore.Position, events []follow.Event) []follow.Event {
+	i, _ := slices.BinarySearchFunc(events, position+1, func(e follow.Event, p eventstore.Position) int { return cmp.Compare(e.Position, p) })
+	return events[i:]
 }
 
 func optionalTime(t time.Time) *time.Time {
