@@ -5,6 +5,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/sentryagent/agentidp/api/quota"
 	"github.com/sentryagent/agentidp/domain"
 )
 
@@ -14,26 +15,26 @@ import (
 // error is why there is no token: the refusal that was decided, or that of a
 // request too many.
 func (s *Server) admitToken(c *gin.Context, client domain.AgentID, offered offer, refused error) error {
-	windows := s.tokenWindow(client)
+	windows := s.rates.TokenWindow(client)
 	if refused != nil {
-		if errors.As(refused, new(*domain.Error)) && isCallersFault(refused) {
-			c.Set(admittedKey, true)
-			if tooMany := s.take(c, scopeToken, windows); tooMany != nil {
+		if errors.As(refused, new(*domain.Error)) && quota.IsCallersFault(refused) {
+			quota.MarkCounted(c)
+			if tooMany := s.rates.Take(c, quota.Token, windows); tooMany != nil {
 				return tooMany
 			}
 		}
 		return refused
 	}
-	outcome, err := s.quota.take(c.Request.Context(), offered.organization(), windows)
+	outcome, err := s.tiers.TakeToken(c.Request.Context(), offered.organization(), windows)
 	if err != nil && !errors.Is(err, &domain.Error{Code: domain.CodeTierLimit}) {
 		return err
 	}
-	c.Set(admittedKey, true)
+	quota.MarkCounted(c)
 	for i, window := range windows {
-		announce(c, window, outcome.Windows[i])
+		quota.Announce(c, window, outcome.Windows[i])
 	}
 	if outcome.FullWindow >= 0 {
-		return s.tooFast(scopeToken, windows[outcome.FullWindow], outcome.Windows[outcome.FullWindow])
+		return s.rates.TooFast(quota.Token, windows[outcome.FullWindow], outcome.Windows[outcome.FullWindow])
 	}
 	return err
 }

@@ -6,7 +6,9 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/sentryagent/agentidp/api/access"
 	"github.com/sentryagent/agentidp/api/limits"
+	"github.com/sentryagent/agentidp/api/quota"
 	"github.com/sentryagent/agentidp/domain"
 )
 
@@ -61,16 +63,16 @@ func (s *Server) countFailure(c *gin.Context) error {
 	if failed.refused() || failed.ofAddress >= failuresOfAddress {
 		return s.tooManyFailures(c, windows[0], outcome.Windows[0])
 	}
-	c.Set(admittedKey, true)
-	announce(c, shownFailures(windows[0]), outcome.Windows[0])
+	quota.MarkCounted(c)
+	quota.Announce(c, shownFailures(windows[0]), outcome.Windows[0])
 	return nil
 }
 
 func (s *Server) tooManyFailures(c *gin.Context, window limits.Window, state limits.State) error {
-	c.Set(admittedKey, true)
+	quota.MarkCounted(c)
 	state.Count = max(state.Count, failuresHere)
-	announce(c, shownFailures(window), state)
-	return s.tooFast(scopeAuthentication, shownFailures(window), state)
+	quota.Announce(c, shownFailures(window), state)
+	return s.rates.TooFast(quota.Authentication, shownFailures(window), state)
 }
 
 func shownFailures(window limits.Window) limits.Window {
@@ -81,7 +83,7 @@ func shownFailures(window limits.Window) limits.Window {
 // failures looks at, or counts, failed attempts from this address for a client.
 // An address is not looked at where a client is named, only counted.
 func (s *Server) failures(c *gin.Context, client domain.AgentID, look bool) (failed attempts, windows []limits.Window, outcome limits.Outcome, err error) {
-	address := s.addressOf(c)
+	address := quota.Address(c)
 	keys := []string{"rate:failures:address:" + address}
 	if named := []string{
 		"rate:failures:here:" + client.String() + ":" + address,
@@ -92,7 +94,7 @@ func (s *Server) failures(c *gin.Context, client domain.AgentID, look bool) (fai
 		keys = append(named, keys...)
 	}
 	for _, key := range keys {
-		windows = append(windows, s.window(key, limits.Unbounded, failureWindow)...)
+		windows = append(windows, s.rates.Window(key, limits.Unbounded, failureWindow)...)
 	}
 	if len(windows) == 0 {
 		return failed, nil, outcome, nil
@@ -114,7 +116,7 @@ func (s *Server) failures(c *gin.Context, client domain.AgentID, look bool) (fai
 func claimedClient(c *gin.Context) domain.AgentID {
 	form := c.Request.PostForm
 	claimed := form.Get("client_id")
-	if basic, _, given := readAuthorization(c.Request).basic(); given {
+	if basic, _, given := access.ReadAuthorization(c.Request).Userinfo(); given {
 		claimed, _ = url.QueryUnescape(basic)
 	} else if form.Has("client_assertion") {
 		claimed = claimedSubject(form.Get("client_assertion"))

@@ -9,7 +9,9 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/sentryagent/agentidp/api/access"
 	"github.com/sentryagent/agentidp/api/limits"
+	"github.com/sentryagent/agentidp/api/quota"
 )
 
 // repeatWindow is how soon after a refusal a library has sent the same again.
@@ -38,7 +40,7 @@ func (s *Server) repeated(c *gin.Context) (bool, error) {
 func (s *Server) attemptKey(c *gin.Context) (key string, there bool) {
 	client := claimedClient(c)
 	secret := c.Request.PostForm.Get("client_secret")
-	if _, password, basic := readAuthorization(c.Request).basic(); basic {
+	if _, password, basic := access.ReadAuthorization(c.Request).Userinfo(); basic {
 		secret, _ = url.QueryUnescape(password)
 	}
 	if client.IsZero() || secret == "" {
@@ -49,7 +51,7 @@ func (s *Server) attemptKey(c *gin.Context) (key string, there bool) {
 		return "", false
 	}
 	mac := hmac.New(sha256.New, verifiers[0].MAC)
-	mac.Write([]byte("agentidp failed attempt of " + client.String() + " from " + s.addressOf(c)))
+	mac.Write([]byte("agentidp failed attempt of " + client.String() + " from " + quota.Address(c)))
 	return "rate:failures:same:" + hex.EncodeToString(mac.Sum(nil)[:16]), true
 }
 
@@ -60,9 +62,9 @@ func (s *Server) passRepeated(c *gin.Context, err error) error {
 	if lookErr != nil {
 		return lookErr
 	}
-	c.Set(admittedKey, true)
+	quota.MarkCounted(c)
 	if len(windows) > 0 {
-		announce(c, shownFailures(windows[0]), outcome.Windows[0])
+		quota.Announce(c, shownFailures(windows[0]), outcome.Windows[0])
 	}
 	return err
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/sentryagent/agentidp/api/access"
 	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/ledger"
@@ -34,14 +35,14 @@ func (s *Server) identifyClient(c *gin.Context) (client, error) {
 	if err := s.mayAuthenticate(c); err != nil {
 		return client{}, err
 	}
-	form, header := c.Request.PostForm, readAuthorization(c.Request)
+	form, header := c.Request.PostForm, access.ReadAuthorization(c.Request)
 	byAssertion := form.Has("client_assertion") || form.Has("client_assertion_type")
 	switch {
-	case count(header.sent(), form.Has("client_secret"), byAssertion) > 1:
+	case count(header.Sent(), form.Has("client_secret"), byAssertion) > 1:
 		return client{}, &protocolError{"invalid_request", "use one way of client authentication, not several"}
 	case byAssertion:
 		return s.identifyByAssertion(c)
-	case header.scheme == schemeBasic:
+	case header.Scheme == access.Basic:
 		return s.identifyByBasic(form, header)
 	case !form.Has("client_secret"):
 		return client{}, errNoClient
@@ -66,12 +67,12 @@ const howToAuthenticate = "client authentication is missing: send the client id 
 // sendsClientAuthentication: the request names a client by more than its id.
 func sendsClientAuthentication(c *gin.Context) bool {
 	form := c.Request.PostForm
-	return readAuthorization(c.Request).sent() || form.Has("client_secret") || form.Has("client_assertion") || form.Has("client_assertion_type")
+	return access.ReadAuthorization(c.Request).Sent() || form.Has("client_secret") || form.Has("client_assertion") || form.Has("client_assertion_type")
 }
 
 // identifyByBasic: RFC 6749 section 2.3.1, both parts form-encoded.
-func (s *Server) identifyByBasic(form url.Values, header authorization) (client, error) {
-	rawID, rawSecret, _ := header.basic()
+func (s *Server) identifyByBasic(form url.Values, header access.Authorization) (client, error) {
+	rawID, rawSecret, _ := header.Userinfo()
 	id, idErr := url.QueryUnescape(rawID)
 	secret, secretErr := url.QueryUnescape(rawSecret)
 	if idErr != nil || secretErr != nil {
@@ -147,7 +148,7 @@ func (s *Server) authenticateClient(c *gin.Context) (domain.Agent, error) {
 	if err != nil {
 		return client.Agent, err
 	}
-	return client.Agent, s.admit(c, domain.Caller{AgentID: client.Agent.ID, OrganizationID: client.Agent.OrganizationID})
+	return client.Agent, s.rates.Admit(c, domain.Caller{AgentID: client.Agent.ID, OrganizationID: client.Agent.OrganizationID})
 }
 
 // authenticate finds the client that a request comes from: at the token
@@ -193,7 +194,7 @@ func (s *Server) recordFailure(c *gin.Context, id domain.AgentID, err error) err
 			organization = agent.OrganizationID
 		}
 	}
-	if recordErr := s.ledger.RecordAuthFailure(c.Request.Context(), s.origin(c), organization, clientID, failure.Reason); recordErr != nil {
+	if recordErr := s.ledger.RecordAuthFailure(c.Request.Context(), access.Origin(c), organization, clientID, failure.Reason); recordErr != nil {
 		return recordErr
 	}
 	if tooMany := s.countFailure(c); tooMany != nil {
@@ -212,7 +213,7 @@ func (s *Server) refuseClient(c *gin.Context, err error) error {
 	case errors.As(err, &protocol):
 		return &router.OAuthError{Status: http.StatusBadRequest, Name: protocol.name, Description: protocol.description}
 	case errors.As(err, &failure):
-		if readAuthorization(c.Request).scheme == schemeBasic {
+		if access.ReadAuthorization(c.Request).Scheme == access.Basic {
 			c.Header("WWW-Authenticate", `Basic realm="agentidp"`)
 		}
 		return &router.OAuthError{Status: http.StatusUnauthorized, Name: "invalid_client", Description: toldOf(err)}

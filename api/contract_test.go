@@ -25,8 +25,8 @@ func TestEveryRouteIsDescribedAndEveryDescriptionServed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	served, err := api.New(
-		api.Parts{Keys: s.keyring(t), Policy: rules, Registry: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler)},
+	served, err := api.New(api.WriteSide{}, api.ReadSide{},
+		api.Surroundings{Keys: s.keyring(t), Policy: rules, Registry: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler)},
 		api.Options{SigningAlg: "ES256", Issuer: s.base, PublicURL: s.base, DID: func(domain.AgentID) string { return "" }, Delegation: true},
 	)
 	if err != nil {

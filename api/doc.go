@@ -8,5 +8,7 @@
 // security headers, CORS, then for each route the bearer token and the policy,
 // the OpenAPI document, idempotency.
 //
-// Start with routes.go, the list of what is served.
+// Each area has a room, a package below this one with a Handler that has the few
+// things it needs and Routes; no room knows another. Start with [New], which puts the
+// rooms behind one router.
 package api

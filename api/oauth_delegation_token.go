@@ -43,7 +43,7 @@ func (s *Server) revokeDelegationToken(c *gin.Context, agent domain.Agent, id do
 		return err
 	}
 	if len(outcome.Events) > 0 {
-		s.metrics.delegationsRevoked.Inc()
+		s.delegations.Revoked()
 	}
 	answerRevoked(c)
 	return nil

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/sentryagent/agentidp/api/access"
 	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/ledger/revocation"
@@ -64,12 +65,12 @@ type introspector struct {
 
 // introspector says on whose behalf to look.
 func (s *Server) introspector(c *gin.Context) (introspector, error) {
-	if readAuthorization(c.Request).scheme == schemeBearer {
-		err := s.protect("POST /oauth2/introspect")(c)
+	if access.ReadAuthorization(c.Request).Scheme == access.Bearer {
+		err := s.guard.Admit(c, "POST /oauth2/introspect")
 		if err == nil {
-			err = s.limited(c)
+			err = s.rates.AdmitCaller(c)
 		}
-		return introspector{Caller: principal(c)}, err
+		return introspector{Caller: access.Caller(c)}, err
 	}
 	agent, err := s.authenticateClient(c)
 	if err != nil {
@@ -90,7 +91,7 @@ func (s *Server) introspect(ctx context.Context, asker introspector, text string
 		return introspection{}, nil
 	}
 	// What has ended is known as of this request: its caller had to be alive.
-	if s.revocations.Latest().Check(refOf(token)) != revocation.Alive {
+	if s.revocations.Latest().Check(access.RefOf(token)) != revocation.Alive {
 		return introspection{}, nil
 	}
 	claims := token.Claims

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/sentryagent/agentidp/api/access"
 	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/tokens"
@@ -37,12 +38,12 @@ func (s *Server) revokeToken(c *gin.Context) error {
 		refuseForeignToken(c)
 		return nil
 	}
-	err = s.mustBeAlive(c.Request.Context(), token)
+	err = s.guard.MustBeAlive(c.Request.Context(), token)
 	if err == nil {
 		command := domain.RevokeToken{TokenID: token.TokenID, ExpiresAt: token.ExpiresAt.UTC()}
 		err = s.ledger.RevokeToken(c.Request.Context(), clientOrigin(c, agent.ID), agent.ID, command)
 	}
-	if err != nil && !errors.Is(err, errRevoked) {
+	if err != nil && !errors.Is(err, access.ErrRevoked) {
 		return err
 	}
 	answerRevoked(c)

@@ -98,7 +98,7 @@ func (s *Server) grantOf(name string) (grant, error) {
 
 // grants are the values of grant_type that this server takes.
 func (s *Server) grants() []string {
-	if !s.options.Delegation {
+	if !s.exchanges {
 		return []string{grantClientCredentials}
 	}
 	return []string{grantClientCredentials, grantTokenExchange}

@@ -8,6 +8,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
+	"github.com/sentryagent/agentidp/api/access"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/ledger"
 	"github.com/sentryagent/agentidp/ledger/revocation"
@@ -107,14 +108,14 @@ func (g *tokenExchange) byClient(c *gin.Context) (actor, error) {
 // itself.
 func (g *tokenExchange) byToken(ctx context.Context) (actor, error) {
 	token, err := g.server.tokens.Verify(g.actorToken)
-	if err != nil || !g.server.isOurs(token.Claims.Audience) || !token.Delegation.IsZero() {
+	if err != nil || !g.server.guard.IsOurs(token.Claims.Audience) || !token.Delegation.IsZero() {
 		return actor{}, errActorToken
 	}
 	known, err := g.server.revocations.Sync(ctx)
 	if err != nil {
 		return actor{}, err
 	}
-	if known.Check(refOf(token)) != revocation.Alive {
+	if known.Check(access.RefOf(token)) != revocation.Alive {
 		return actor{}, errActorToken
 	}
 	return actor{

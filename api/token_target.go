@@ -20,7 +20,7 @@ func (s *Server) target(form url.Values) (string, error) {
 		return "", &protocolError{"invalid_target", "resource and audience name different targets: a token is for one, so ask for one"}
 	case len(asked) > 1:
 		return "", &protocolError{"invalid_target", "a token is for one target: ask for a token for each of them"}
-	case s.isOurs(asked[0]):
+	case s.guard.IsOurs(asked[0]):
 		return asked[0], nil
 	}
 	return asked[0], checkTarget(asked[0])

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sentryagent/agentidp/api"
+	"github.com/sentryagent/agentidp/api/health"
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/eventstore/esdb"
 )
@@ -41,7 +41,7 @@ func openDoor(ctx context.Context, f frame, s *storage) *door {
 		if err != nil {
 			return
 		}
-		starting := api.Starting{
+		starting := health.Starting{
 			Version: f.version, Database: s.pool.Ping, EventStore: reached(s.store, f.config), Progress: s.reading,
 			Redis: func(ctx context.Context) error { return s.redis.Ping(ctx).Err() },
 		}

@@ -11,8 +11,11 @@ import (
 	"time"
 
 	"github.com/sentryagent/agentidp/api"
+	"github.com/sentryagent/agentidp/api/compliance"
+	"github.com/sentryagent/agentidp/api/health"
 	"github.com/sentryagent/agentidp/api/limits"
 	"github.com/sentryagent/agentidp/api/policy"
+	"github.com/sentryagent/agentidp/api/quota"
 	"github.com/sentryagent/agentidp/eventstore/esdb"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/keyring"
@@ -22,7 +25,7 @@ import (
 // front is what answers HTTP.
 type front struct {
 	limiter *limits.Limiter
-	api     *api.Server
+	api     *api.API
 	server  *http.Server
 
 	listener net.Listener
@@ -32,20 +35,22 @@ type front struct {
 
 func newFront(f frame, s *storage, read *readSide, write *writeSide, keys *keyring.Keyring, rules *policy.Policy) (*front, error) {
 	limiter := limits.New(s.redis, f.now, f.logger)
-	server, err := api.New(api.Parts{
-		Verifier: read.verifier, History: read.history, Queries: read.queries, Progress: read.progress,
+	server, err := api.New(api.WriteSide{
+		Ledger: write.ledger, Revocations: write.revocations, Idempotency: write.idempotency, Assertions: write.assertions,
+	}, api.ReadSide{
+		Queries: read.queries, Progress: read.progress, History: read.history, Verifier: read.verifier,
 		Logs: read.logs, Signer: read.signer, Witnesses: read.witnesses,
-		Ledger: write.ledger, Idempotency: write.idempotency, Assertions: write.assertions,
-		Revocations: write.revocations,
-		EventStore:  reached(s.store, f.config), Redis: s.redis, Limiter: limiter, Keys: keys, Policy: rules,
-		Registry: f.registry, Logger: f.logger, Controls: func(ctx context.Context) []api.Control { return s.controls(ctx, f) },
+	}, api.Surroundings{
+		Keys: keys, Policy: rules, Limiter: limiter, Redis: s.redis, EventStore: reached(s.store, f.config),
+		Controls: func(ctx context.Context) []compliance.Control { return s.controls(ctx, f) },
+		Registry: f.registry, Logger: f.logger,
 	}, apiOptions(f))
 	if err != nil {
 		return nil, err
 	}
 	h := &front{limiter: limiter, api: server, server: httpServer(server, f.config.IdleTimeout, f.logger)}
 	if f.config.MetricsPort != 0 {
-		h.metrics = httpServer(api.MetricsHandler(f.registry), f.config.IdleTimeout, f.logger)
+		h.metrics = httpServer(health.MetricsHandler(f.registry), f.config.IdleTimeout, f.logger)
 	}
 	return h, nil
 }
@@ -58,7 +63,7 @@ func apiOptions(f frame) api.Options {
 		CORSOrigins: c.CORSOrigins, TrustedProxies: c.TrustedProxies, HSTS: strings.HasPrefix(c.PublicURL, "https://"),
 		ReadWait: c.ReadWaitTimeout, RetentionDays: c.AuditRetentionDays,
 		Delegation: c.A2AEnabled, Compliance: c.ComplianceEnabled,
-		RateLimit: api.RateLimit{Max: c.RateLimitMaxRequests, Window: c.RateLimitWindow}, TierEnforcement: c.TierEnforcement,
+		RateLimit: quota.Limit{Max: c.RateLimitMaxRequests, Window: c.RateLimitWindow}, TierEnforcement: c.TierEnforcement,
 		Now:          f.now,
 		MetricsAllow: c.MetricsAllow, MetricsElsewhere: c.MetricsPort != 0,
 	}
@@ -109,14 +114,14 @@ func (h *front) close() {
 }
 
 // reached tells how the ledger's own server is reached; nil where it has none.
-func reached(store stores.Engine, c config.Config) func() api.EventStore {
+func reached(store stores.Engine, c config.Config) func() health.EventStore {
 	server, own := store.(*esdb.Store)
 	if !own {
 		return nil
 	}
 	transport := string(config.TransportOf(c.ESDBURL))
-	return func() api.EventStore {
+	return func() health.EventStore {
 		state := server.State()
-		return api.EventStore{Connection: string(state.Phase), Since: state.Since, Failures: state.Failures, Transport: transport}
+		return health.EventStore{Connection: string(state.Phase), Since: state.Since, Failures: state.Failures, Transport: transport}
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/sentryagent/agentidp/api"
+	"github.com/sentryagent/agentidp/api/compliance"
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/internal/keyring"
 	"github.com/sentryagent/agentidp/migrations"
@@ -90,17 +90,17 @@ func signingSince(keys *keyring.Keyring) (oldest time.Time) {
 
 // controls tells how the controls stand. When the database is away nothing is
 // known of them.
-func (s *storage) controls(ctx context.Context, f frame) []api.Control {
+func (s *storage) controls(ctx context.Context, f frame) []compliance.Control {
 	runs, err := jobs.Runs(ctx, s.pool)
 	if err != nil {
 		f.logger.WarnContext(ctx, "the controls are unknown", "error", err)
 	}
 	controls := jobs.Controls(runs, f.now())
-	shown := make([]api.Control, len(controls))
+	shown := make([]compliance.Control, len(controls))
 	for i, c := range controls {
-		shown[i] = api.Control{ID: c.ID, Name: c.Name, Status: string(c.Status), LastChecked: c.LastChecked}
+		shown[i] = compliance.Control{ID: c.ID, Name: c.Name, Status: string(c.Status), LastChecked: c.LastChecked}
 		for _, r := range c.Jobs {
-			shown[i].Jobs = append(shown[i].Jobs, api.ControlJob{
+			shown[i].Jobs = append(shown[i].Jobs, compliance.ControlJob{
 				Name: r.Job, Result: string(r.Outcome), LastRun: r.FinishedAt, Duration: r.Duration, NextRun: r.NextAt,
 			})
 		}

@@ -1,0 +1,3 @@
+// Package access is who calls and what they may reach: the bearer token, the policy,
+// the tenant. Start with [Caller].
+package access
