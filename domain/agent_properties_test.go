@@ -65,7 +65,7 @@ func agentCommands(t *rapid.T) func(Agent, time.Time) AgentCommand {
 				IsPublic:     maybe(t, "public", rapid.Bool()),
 			}
 			if rapid.IntRange(0, 3).Draw(t, "with status") == 0 {
-				c.Status = ptr(statuses.Draw(t, "status"))
+				c.Status = new(statuses.Draw(t, "status"))
 			}
 			if rapid.IntRange(0, 3).Draw(t, "with condition") == 0 {
 				c.IfEdition = []int{rapid.IntRange(0, 5).Draw(t, "edition")}

@@ -10,7 +10,7 @@ import (
 func everyAgentCommand() map[string]AgentCommand {
 	return map[string]AgentCommand{
 		"register":     registerRobot(nil),
-		"update":       UpdateAgent{Caller: operator, Owner: ptr("another team")},
+		"update":       UpdateAgent{Caller: operator, Owner: new("another team")},
 		"status":       ChangeAgentStatus{Caller: operator, Status: AgentIsSuspended},
 		"decommission": DecommissionAgent{Caller: operator},
 		"abandon":      AbandonRegistration{AgentID: robot},
@@ -25,7 +25,7 @@ func everyAgentCommand() map[string]AgentCommand {
 func TestTenantsStayApart(t *testing.T) {
 	foreign := map[string]AgentCommand{
 		"register":     registerRobot(func(c *RegisterAgent) { c.Caller = stranger }),
-		"update":       UpdateAgent{Caller: stranger, Owner: ptr("us")},
+		"update":       UpdateAgent{Caller: stranger, Owner: new("us")},
 		"status":       ChangeAgentStatus{Caller: stranger, Status: AgentIsSuspended},
 		"decommission": DecommissionAgent{Caller: stranger},
 		"generate":     GenerateCredential{Caller: stranger, CredentialID: second, Verifier: verifier("x"), At: noon},
@@ -131,18 +131,18 @@ func TestUpdateChangesWhatItNamesAndNothingElse(t *testing.T) {
 		change func(*Profile)
 	}{
 		"type":         {UpdateAgent{AgentType: &kind}, AgentUpdated{AgentType: &kind}, func(p *Profile) { p.AgentType = kind }},
-		"version":      {UpdateAgent{Version: ptr("2.0.0")}, AgentUpdated{Version: ptr("2.0.0")}, func(p *Profile) { p.Version = "2.0.0" }},
-		"owner":        {UpdateAgent{Owner: ptr("us")}, AgentUpdated{Owner: ptr("us")}, func(p *Profile) { p.Owner = "us" }},
+		"version":      {UpdateAgent{Version: new("2.0.0")}, AgentUpdated{Version: new("2.0.0")}, func(p *Profile) { p.Version = "2.0.0" }},
+		"owner":        {UpdateAgent{Owner: new("us")}, AgentUpdated{Owner: new("us")}, func(p *Profile) { p.Owner = "us" }},
 		"environment":  {UpdateAgent{DeploymentEnv: &env}, AgentUpdated{DeploymentEnv: &env}, func(p *Profile) { p.DeploymentEnv = env }},
-		"description":  {UpdateAgent{Description: ptr("")}, AgentUpdated{Description: ptr("")}, func(p *Profile) { p.Description = "" }},
-		"publicity":    {UpdateAgent{IsPublic: ptr(true)}, AgentUpdated{IsPublic: ptr(true)}, func(p *Profile) { p.IsPublic = true }},
-		"capabilities": {UpdateAgent{Capabilities: ptr([]string{"a:b"})}, AgentUpdated{Capabilities: ptr([]string{"a:b"})}, func(p *Profile) { p.Capabilities = []string{"a:b"} }},
+		"description":  {UpdateAgent{Description: new("")}, AgentUpdated{Description: new("")}, func(p *Profile) { p.Description = "" }},
+		"publicity":    {UpdateAgent{IsPublic: new(true)}, AgentUpdated{IsPublic: new(true)}, func(p *Profile) { p.IsPublic = true }},
+		"capabilities": {UpdateAgent{Capabilities: new([]string{"a:b"})}, AgentUpdated{Capabilities: new([]string{"a:b"})}, func(p *Profile) { p.Capabilities = []string{"a:b"} }},
 		"no capabilities": {
-			UpdateAgent{Capabilities: ptr([]string(nil))}, AgentUpdated{Capabilities: ptr([]string{})},
+			UpdateAgent{Capabilities: new([]string(nil))}, AgentUpdated{Capabilities: new([]string{})},
 			func(p *Profile) { p.Capabilities = []string{} },
 		},
 		"metadata": {
-			UpdateAgent{Metadata: ptr(json.RawMessage(`{}`))}, AgentUpdated{Metadata: ptr(json.RawMessage(`{}`))},
+			UpdateAgent{Metadata: new(json.RawMessage(`{}`))}, AgentUpdated{Metadata: new(json.RawMessage(`{}`))},
 			func(p *Profile) { p.Metadata = json.RawMessage(`{}`) },
 		},
 	} {
@@ -168,13 +168,13 @@ func TestUpdateRefusesWhatIsNotValid(t *testing.T) {
 	for field, cmds := range map[string][]UpdateAgent{
 		"agentType":     {{AgentType: &kind}},
 		"deploymentEnv": {{DeploymentEnv: &env}},
-		"version":       {{Version: ptr("")}},
-		"owner":         {{Owner: ptr("")}},
-		"description":   {{Description: ptr("\x07")}},
-		"capabilities":  {{Capabilities: ptr([]string{"x"})}},
-		"metadata":      {{Metadata: ptr(json.RawMessage(`3`))}},
-		"status":        {{Status: &status}, {Status: &abandoned}, {Status: &status, Owner: ptr("a new one")}},
-		"reason":        {{Status: ptr(AgentIsSuspended), Reason: strings.Repeat("x", 257)}, {Status: ptr(AgentIsSuspended), Reason: "a\nb"}},
+		"version":       {{Version: new("")}},
+		"owner":         {{Owner: new("")}},
+		"description":   {{Description: new("\x07")}},
+		"capabilities":  {{Capabilities: new([]string{"x"})}},
+		"metadata":      {{Metadata: new(json.RawMessage(`3`))}},
+		"status":        {{Status: &status}, {Status: &abandoned}, {Status: &status, Owner: new("a new one")}},
+		"reason":        {{Status: new(AgentIsSuspended), Reason: strings.Repeat("x", 257)}, {Status: new(AgentIsSuspended), Reason: "a\nb"}},
 	} {
 		for _, cmd := range cmds {
 			cmd.Caller = colleague
@@ -188,7 +188,7 @@ func TestUpdateRefusesWhatIsNotValid(t *testing.T) {
 func TestOldProfileDoesNotStandInTheWayOfSuspension(t *testing.T) {
 	past := created()
 	past.Owner = "a\nb"
-	givenAgent(t, past).when(UpdateAgent{Caller: colleague, Status: ptr(AgentIsSuspended), Reason: "odd behaviour"}).then(suspended())
+	givenAgent(t, past).when(UpdateAgent{Caller: colleague, Status: new(AgentIsSuspended), Reason: "odd behaviour"}).then(suspended())
 }
 
 func TestStatusMovesOnlyAlongItsPaths(t *testing.T) {
@@ -258,8 +258,8 @@ func TestDecommissioningIsFinal(t *testing.T) {
 }
 
 func TestNoUpdateIsLost(t *testing.T) {
-	s := givenAgent(t, created(), AgentUpdated{AgentID: robot, Owner: ptr("us")}) // edition 2
-	want := AgentUpdated{AgentID: robot, Owner: ptr("them")}
+	s := givenAgent(t, created(), AgentUpdated{AgentID: robot, Owner: new("us")}) // edition 2
+	want := AgentUpdated{AgentID: robot, Owner: new("them")}
 	for name, test := range map[string]struct {
 		editions []int
 		refused  bool
@@ -272,7 +272,7 @@ func TestNoUpdateIsLost(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			result := story[Agent, AgentCommand]{t: t, state: s.state}.
-				when(UpdateAgent{Caller: colleague, Owner: ptr("them"), IfEdition: test.editions})
+				when(UpdateAgent{Caller: colleague, Owner: new("them"), IfEdition: test.editions})
 			if !test.refused {
 				result.then(want)
 				return

@@ -38,18 +38,18 @@ var (
 		return RotateCredential{Caller: c, CredentialID: first, Verifier: verifier("s2"), At: noon}
 	}, nil}
 	adding = change{"add scopes", func(c Caller) AgentCommand {
-		return UpdateAgent{Caller: c, Scopes: ptr(NewScopes(ScopeAgentsRead, ScopeAgentsWrite, ScopeOpenID))}
+		return UpdateAgent{Caller: c, Scopes: new(NewScopes(ScopeAgentsRead, ScopeAgentsWrite, ScopeOpenID))}
 	}, nil}
 	reviving = change{"reactivate", func(c Caller) AgentCommand {
-		return UpdateAgent{Caller: c, Status: ptr(AgentActive)}
+		return UpdateAgent{Caller: c, Status: new(AgentActive)}
 	}, []Event{suspended()}}
 
 	revoking     = change{"revoke", func(c Caller) AgentCommand { return RevokeCredential{Caller: c, CredentialID: first} }, nil}
-	removing     = change{"remove scopes", func(c Caller) AgentCommand { return UpdateAgent{Caller: c, Scopes: ptr(NewScopes())} }, nil}
+	removing     = change{"remove scopes", func(c Caller) AgentCommand { return UpdateAgent{Caller: c, Scopes: new(NewScopes())} }, nil}
 	ending       = change{"decommission", func(c Caller) AgentCommand { return DecommissionAgent{Caller: c} }, nil}
-	endingByWish = change{"decommission by status", func(c Caller) AgentCommand { return UpdateAgent{Caller: c, Status: ptr(AgentIsGone)} }, nil}
-	suspending   = change{"suspend", func(c Caller) AgentCommand { return UpdateAgent{Caller: c, Status: ptr(AgentIsSuspended)} }, nil}
-	describing   = change{"describe", func(c Caller) AgentCommand { return UpdateAgent{Caller: c, Owner: ptr("new owner")} }, nil}
+	endingByWish = change{"decommission by status", func(c Caller) AgentCommand { return UpdateAgent{Caller: c, Status: new(AgentIsGone)} }, nil}
+	suspending   = change{"suspend", func(c Caller) AgentCommand { return UpdateAgent{Caller: c, Status: new(AgentIsSuspended)} }, nil}
+	describing   = change{"describe", func(c Caller) AgentCommand { return UpdateAgent{Caller: c, Owner: new("new owner")} }, nil}
 )
 
 func TestWhatATokenMayDoToAnAgent(t *testing.T) {
@@ -196,7 +196,7 @@ func TestThePlatformsOperatorStays(t *testing.T) {
 			s.when(c.cmd(operator)).thenRefused(CodeConflict, "")
 		}
 		s.when(revoking.cmd(operator)).then(CredentialRevoked{AgentID: robot, CredentialID: first})
-		s.when(UpdateAgent{Caller: operator, Scopes: ptr(NewScopes(ScopeAdminOrgs))}).thenRefused(CodeConflict, "")
+		s.when(UpdateAgent{Caller: operator, Scopes: new(NewScopes(ScopeAdminOrgs))}).thenRefused(CodeConflict, "")
 	}
 	givenAgent(t, root, suspended()).when(reviving.cmd(operator)).then(reactivated())
 	for _, caller := range []Caller{operator, colleague} {
@@ -210,6 +210,6 @@ func TestThePlatformsOperatorStays(t *testing.T) {
 	}
 	system := acmeCreated()
 	system.Slug = SystemSlug
-	givenOrganization(t, system).when(UpdateOrganization{Caller: operator, Status: ptr(OrganizationIsSuspended)}).thenRefused(CodeConflict, "")
+	givenOrganization(t, system).when(UpdateOrganization{Caller: operator, Status: new(OrganizationIsSuspended)}).thenRefused(CodeConflict, "")
 	givenOrganization(t, system).when(DeleteOrganization{Caller: operator}).thenRefused(CodeConflict, "")
 }

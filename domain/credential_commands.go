@@ -2,6 +2,7 @@ package domain
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -153,9 +154,9 @@ func (c RotateCredential) target(a Agent) (Credential, bool) {
 	if !c.CredentialID.IsZero() {
 		return a.Credential(c.CredentialID)
 	}
-	for i := len(a.Credentials) - 1; i >= 0; i-- {
-		if a.Credentials[i].UsableAt(c.At) {
-			return a.Credentials[i], true
+	for _, credential := range slices.Backward(a.Credentials) {
+		if credential.UsableAt(c.At) {
+			return credential, true
 		}
 	}
 	return Credential{}, false

@@ -115,7 +115,7 @@ func TestKeysRotateToKeysAndSecretsToSecrets(t *testing.T) {
 
 func TestRotationWithoutAnIDTakesTheNewestUsable(t *testing.T) {
 	expired := generated(second, "s2")
-	expired.ExpiresAt = ptr(noon)
+	expired.ExpiresAt = new(noon)
 	cmd := RotateCredential{Caller: colleague, Verifier: verifier("s3"), At: noon}
 	rotated := func(id CredentialID) CredentialRotated {
 		return CredentialRotated{AgentID: robot, CredentialID: id, Verifier: verifier("s3")}
@@ -128,7 +128,7 @@ func TestRotationWithoutAnIDTakesTheNewestUsable(t *testing.T) {
 
 func TestRotationSetsTheExpiryAnew(t *testing.T) {
 	expired := generated(first, "s1")
-	expired.ExpiresAt = ptr(noon)
+	expired.ExpiresAt = new(noon)
 	s := givenAgent(t, created(), expired).
 		when(RotateCredential{Caller: colleague, CredentialID: first, Verifier: verifier("s2"), At: noon}).
 		then(CredentialRotated{AgentID: robot, CredentialID: first, Verifier: verifier("s2")})
@@ -177,7 +177,7 @@ func TestActiveCredentialsAreBounded(t *testing.T) {
 	})
 	t.Run("expired ones do not count, and come back only if there is room", func(t *testing.T) {
 		expired := generated(second, "expired")
-		expired.ExpiresAt = ptr(noon)
+		expired.ExpiresAt = new(noon)
 		back := RotateCredential{Caller: colleague, CredentialID: second, Verifier: verifier("x"), At: noon}
 		givenAgent(t, append(slices.Clone(past), expired)...).when(back).thenRefused(CodeValidation, "credentials")
 		givenAgent(t, append(slices.Clone(past[:MaxActiveCredentials]), expired)...).when(back).

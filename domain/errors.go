@@ -1,6 +1,9 @@
 package domain
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+)
 
 // Code classifies an [Error]. The codes are the product's public ones; which
 // HTTP status each has is decided in package api.
@@ -62,9 +65,7 @@ func Refuse(code Code, format string, args ...any) *Error {
 // With adds a detail.
 func (e *Error) With(key string, value any) *Error {
 	details := make(map[string]any, len(e.Details)+1)
-	for k, v := range e.Details {
-		details[k] = v
-	}
+	maps.Copy(details, e.Details)
 	details[key] = value
 	return &Error{Code: e.Code, Message: e.Message, Details: details}
 }

@@ -30,14 +30,14 @@ var golden = map[string]Event{
 		},
 	},
 	"agent.updated.1.json": AgentUpdated{
-		AgentID: robot, AgentType: ptr(AgentRouter), Version: ptr("2.0.0-rc.1"), Capabilities: &[]string{"resume:read", "resume:*"},
-		Owner: ptr("Zoë & <Co>"), DeploymentEnv: ptr(EnvStaging), Description: ptr("two\nlines"),
-		Metadata: ptr(json.RawMessage(`{"a":[1,2.50,null],"b":{"c":"\u003c"}}`)), IsPublic: ptr(true),
-		Scopes: ptr(NewScopes(ScopeAgentsRead, ScopeOpenID)), ScopesReduced: true,
+		AgentID: robot, AgentType: new(AgentRouter), Version: new("2.0.0-rc.1"), Capabilities: &[]string{"resume:read", "resume:*"},
+		Owner: new("Zoë & <Co>"), DeploymentEnv: new(EnvStaging), Description: new("two\nlines"),
+		Metadata: new(json.RawMessage(`{"a":[1,2.50,null],"b":{"c":"\u003c"}}`)), IsPublic: new(true),
+		Scopes: new(NewScopes(ScopeAgentsRead, ScopeOpenID)), ScopesReduced: true,
 	},
 	"agent.updated.1.minimal.json": AgentUpdated{AgentID: robot},
 	"agent.updated.1.emptied.json": AgentUpdated{
-		AgentID: robot, Capabilities: &[]string{}, Description: ptr(""), IsPublic: ptr(false), Scopes: &Scopes{}, ScopesReduced: true,
+		AgentID: robot, Capabilities: &[]string{}, Description: new(""), IsPublic: new(false), Scopes: &Scopes{}, ScopesReduced: true,
 	},
 	"agent.suspended.1.json":              suspended(),
 	"agent.reactivated.1.json":            AgentReactivated{AgentID: robot, Reason: "all is well"},
@@ -45,7 +45,7 @@ var golden = map[string]Event{
 	"agent.registration_abandoned.1.json": RegistrationAbandoned{AgentID: robot},
 
 	"credential.generated.1.json": CredentialGenerated{
-		AgentID: robot, CredentialID: first, Kind: SecretCredential, Verifier: verifier("s1"), ExpiresAt: ptr(noon.Add(123456 * time.Microsecond)),
+		AgentID: robot, CredentialID: first, Kind: SecretCredential, Verifier: verifier("s1"), ExpiresAt: new(noon.Add(123456 * time.Microsecond)),
 	},
 	"credential.generated.1.key.json":     generatedKey(),
 	"credential.generated.1.minimal.json": generated(first, "s1"),
@@ -87,17 +87,17 @@ var golden = map[string]Event{
 	"delegation.revoked.1.json": DelegationRevoked{DelegationID: lent, DelegatorID: robot, RevokedBy: boss, Reason: "done"},
 
 	"organization.created.1.json": OrganizationCreated{
-		OrganizationID: acme, Name: "Acme", Slug: "acme", PlanTier: TierPro, MaxAgents: ptr(3), MaxTokensPerMonth: ptr(0),
+		OrganizationID: acme, Name: "Acme", Slug: "acme", PlanTier: TierPro, MaxAgents: new(3), MaxTokensPerMonth: new(0),
 	},
 	"organization.created.1.daily.json": OrganizationCreated{
-		OrganizationID: acme, Name: "Acme", Slug: "acme", PlanTier: TierFree, MaxCallsPerDay: ptr(0), MaxTokensPerDay: ptr(250),
+		OrganizationID: acme, Name: "Acme", Slug: "acme", PlanTier: TierFree, MaxCallsPerDay: new(0), MaxTokensPerDay: new(250),
 	},
 	"organization.created.1.minimal.json": acmeCreated(),
 	"organization.updated.1.json": OrganizationUpdated{
-		OrganizationID: acme, Name: ptr("Acme 2"), MaxAgents: &Override{Limit: ptr(5)}, MaxTokensPerMonth: &Override{},
+		OrganizationID: acme, Name: new("Acme 2"), MaxAgents: &Override{Limit: new(5)}, MaxTokensPerMonth: &Override{},
 	},
 	"organization.updated.1.daily.json": OrganizationUpdated{
-		OrganizationID: acme, MaxCallsPerDay: &Override{Limit: ptr(2000)}, MaxTokensPerDay: &Override{},
+		OrganizationID: acme, MaxCallsPerDay: &Override{Limit: new(2000)}, MaxTokensPerDay: &Override{},
 	},
 	"organization.updated.1.minimal.json":     OrganizationUpdated{OrganizationID: acme},
 	"organization.suspended.1.json":           OrganizationSuspended{OrganizationID: acme},
@@ -304,8 +304,7 @@ func TestNoEventHasRoomForASecret(t *testing.T) {
 		if rt.Kind() != reflect.Struct || rt.PkgPath() == reflect.TypeFor[time.Time]().PkgPath() {
 			return
 		}
-		for i := range rt.NumField() {
-			field := rt.Field(i)
+		for field := range rt.Fields() {
 			report(path, field.Name)
 			look(path+"."+field.Name, field.Type, report)
 		}

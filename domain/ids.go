@@ -1,8 +1,6 @@
 package domain
 
 import (
-	"fmt"
-
 	"github.com/google/uuid"
 )
 
@@ -80,4 +78,4 @@ func LedgerStream(origin string) string { return "ledger-" + origin }
 func SigningKeyStream(kid string) string { return "signing_key-" + kid }
 
 // SecurityStream takes the events of one UTC day that belong to no agent.
-func SecurityStream(day string) string { return fmt.Sprintf("security-%s", day) }
+func SecurityStream(day string) string { return "security-" + day }

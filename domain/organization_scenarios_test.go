@@ -34,9 +34,9 @@ func TestOperatorFoundsOrganizations(t *testing.T) {
 		t.Errorf("after creation: %+v", s.state)
 	}
 	want := acmeCreated()
-	want.PlanTier, want.MaxAgents, want.MaxTokensPerMonth = TierPro, ptr(0), ptr(maxLimit)
+	want.PlanTier, want.MaxAgents, want.MaxTokensPerMonth = TierPro, new(0), new(maxLimit)
 	givenOrganization(t).when(createAcme(func(c *CreateOrganization) {
-		c.PlanTier, c.MaxAgents, c.MaxTokensPerMonth = TierPro, ptr(0), ptr(maxLimit)
+		c.PlanTier, c.MaxAgents, c.MaxTokensPerMonth = TierPro, new(0), new(maxLimit)
 	})).then(want)
 	givenOrganization(t).when(createAcme(func(c *CreateOrganization) { c.Caller = stranger })).thenRefused(CodeInsufficientScope, "")
 }
@@ -50,7 +50,7 @@ func TestAbandonedCreationNeverComesToLife(t *testing.T) {
 	s := givenOrganization(t).when(AbandonCreation{OrganizationID: acme}).then(CreationAbandoned{OrganizationID: acme})
 	s.when(AbandonCreation{OrganizationID: acme}).thenNothing()
 	s.when(createAcme(nil)).thenRefused(CodeConflict, "")
-	s.when(UpdateOrganization{Caller: operator, Name: ptr("x")}).thenRefused(CodeOrganizationNotFound, "")
+	s.when(UpdateOrganization{Caller: operator, Name: new("x")}).thenRefused(CodeOrganizationNotFound, "")
 	s.when(AddMember{Caller: operator, AgentID: robot, Role: RoleAdmin}).thenRefused(CodeOrganizationNotFound, "")
 	s.when(DeleteOrganization{Caller: operator}).thenRefused(CodeOrganizationNotFound, "")
 	if s.state.Exists() || !s.state.Abandoned() || s.state.MustBeActive() == nil || s.state.AuthorizeRead(operator) == nil {
@@ -76,8 +76,8 @@ func TestCreationRefusesWhatIsNotValid(t *testing.T) {
 		"slug trailing hyphen":  {slug("acme-"), "slug"},
 		"slug trailing newline": {slug("acme\n"), "slug"},
 		"unknown tier":          {func(c *CreateOrganization) { c.PlanTier = "gold" }, "planTier"},
-		"negative agents":       {func(c *CreateOrganization) { c.MaxAgents = ptr(-1) }, "maxAgents"},
-		"too many tokens":       {func(c *CreateOrganization) { c.MaxTokensPerMonth = ptr(maxLimit + 1) }, "maxTokensPerMonth"},
+		"negative agents":       {func(c *CreateOrganization) { c.MaxAgents = new(-1) }, "maxAgents"},
+		"too many tokens":       {func(c *CreateOrganization) { c.MaxTokensPerMonth = new(maxLimit + 1) }, "maxTokensPerMonth"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			refusal := givenOrganization(t).when(createAcme(test.change)).thenRefused(CodeValidation, test.field)
@@ -99,21 +99,21 @@ func TestOrganizationIsChangedPartByPart(t *testing.T) {
 		want   []Event
 	}{
 		"nothing":         {UpdateOrganization{}, nil},
-		"name":            {UpdateOrganization{Name: ptr("Acme 2")}, []Event{OrganizationUpdated{OrganizationID: acme, Name: ptr("Acme 2")}}},
-		"same name":       {UpdateOrganization{Name: ptr("Acme")}, nil},
+		"name":            {UpdateOrganization{Name: new("Acme 2")}, []Event{OrganizationUpdated{OrganizationID: acme, Name: new("Acme 2")}}},
+		"same name":       {UpdateOrganization{Name: new("Acme")}, nil},
 		"tier":            {UpdateOrganization{PlanTier: &pro, Reason: "paid"}, []Event{TierChanged{OrganizationID: acme, From: TierFree, To: TierPro, Reason: "paid"}}},
 		"same tier":       {UpdateOrganization{PlanTier: &free}, nil},
 		"suspension":      {UpdateOrganization{Status: &suspendedStatus}, []Event{OrganizationSuspended{OrganizationID: acme}}},
 		"same status":     {UpdateOrganization{Status: &active}, nil},
 		"no override yet": {UpdateOrganization{MaxAgents: &Override{}}, nil},
 		"overrides": {
-			UpdateOrganization{MaxAgents: &Override{Limit: ptr(3)}, MaxTokensPerMonth: &Override{Limit: ptr(0)}},
-			[]Event{OrganizationUpdated{OrganizationID: acme, MaxAgents: &Override{Limit: ptr(3)}, MaxTokensPerMonth: &Override{Limit: ptr(0)}}},
+			UpdateOrganization{MaxAgents: &Override{Limit: new(3)}, MaxTokensPerMonth: &Override{Limit: new(0)}},
+			[]Event{OrganizationUpdated{OrganizationID: acme, MaxAgents: &Override{Limit: new(3)}, MaxTokensPerMonth: &Override{Limit: new(0)}}},
 		},
 		"everything": {
-			UpdateOrganization{Name: ptr("B"), PlanTier: &pro, Status: &suspendedStatus},
+			UpdateOrganization{Name: new("B"), PlanTier: &pro, Status: &suspendedStatus},
 			[]Event{
-				OrganizationUpdated{OrganizationID: acme, Name: ptr("B")},
+				OrganizationUpdated{OrganizationID: acme, Name: new("B")},
 				TierChanged{OrganizationID: acme, From: TierFree, To: TierPro},
 				OrganizationSuspended{OrganizationID: acme},
 			},
@@ -132,14 +132,14 @@ func TestOrganizationUpdateRefusesWhatIsNotValid(t *testing.T) {
 		update UpdateOrganization
 		field  string
 	}{
-		"name":           {UpdateOrganization{Name: ptr("")}, "name"},
+		"name":           {UpdateOrganization{Name: new("")}, "name"},
 		"tier":           {UpdateOrganization{PlanTier: &gold}, "planTier"},
 		"reason":         {UpdateOrganization{PlanTier: &pro, Reason: "\x00"}, "reason"},
-		"agents":         {UpdateOrganization{MaxAgents: &Override{Limit: ptr(-1)}}, "maxAgents"},
-		"tokens":         {UpdateOrganization{MaxTokensPerMonth: &Override{Limit: ptr(maxLimit + 1)}}, "maxTokensPerMonth"},
+		"agents":         {UpdateOrganization{MaxAgents: &Override{Limit: new(-1)}}, "maxAgents"},
+		"tokens":         {UpdateOrganization{MaxTokensPerMonth: &Override{Limit: new(maxLimit + 1)}}, "maxTokensPerMonth"},
 		"deletion":       {UpdateOrganization{Status: &deleted}, "status"},
 		"abandoning":     {UpdateOrganization{Status: &abandoned}, "status"},
-		"all or nothing": {UpdateOrganization{Name: ptr("fine"), Status: &deleted}, "status"},
+		"all or nothing": {UpdateOrganization{Name: new("fine"), Status: &deleted}, "status"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.update.Caller = operator
@@ -150,7 +150,7 @@ func TestOrganizationUpdateRefusesWhatIsNotValid(t *testing.T) {
 
 func TestOverrideClearedByNilGivesTheTierItsSayAgain(t *testing.T) {
 	past := acmeCreated()
-	past.MaxAgents, past.MaxTokensPerMonth = ptr(3), ptr(7)
+	past.MaxAgents, past.MaxTokensPerMonth = new(3), new(7)
 	s := givenOrganization(t, past)
 	if got, want := s.state.Limits(), (Limits{MaxAgents: 3, MaxCallsPerDay: 1_000, MaxTokensPerDay: 1_000, MaxTokensPerMonth: 7, RetentionDays: 90}); got != want {
 		t.Fatalf("limits are %+v, want %+v", got, want)
@@ -168,12 +168,12 @@ func TestOwnAdminsReadAndRenameAndNoMore(t *testing.T) {
 	if err := s.state.AuthorizeRead(admin); err != nil {
 		t.Errorf("AuthorizeRead by an admin: %v", err)
 	}
-	s.when(UpdateOrganization{Caller: admin, Name: ptr("Ours")}).then(OrganizationUpdated{OrganizationID: acme, Name: ptr("Ours")})
+	s.when(UpdateOrganization{Caller: admin, Name: new("Ours")}).then(OrganizationUpdated{OrganizationID: acme, Name: new("Ours")})
 
 	tier, status := TierEnterprise, OrganizationActive
 	for name, cmd := range map[string]OrganizationCommand{
 		"tier":   UpdateOrganization{Caller: admin, PlanTier: &tier},
-		"agents": UpdateOrganization{Caller: admin, MaxAgents: &Override{Limit: ptr(1000)}},
+		"agents": UpdateOrganization{Caller: admin, MaxAgents: &Override{Limit: new(1000)}},
 		"tokens": UpdateOrganization{Caller: admin, MaxTokensPerMonth: &Override{}},
 		"status": UpdateOrganization{Caller: admin, Status: &status},
 		"member": AddMember{Caller: admin, AgentID: robot, Role: RoleMember},
@@ -202,7 +202,7 @@ func TestOthersNeitherReadNorChangeAnOrganization(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := givenOrganization(t, test.past...)
-			s.when(UpdateOrganization{Caller: test.caller, Name: ptr("Ours")}).thenRefused(test.code, "")
+			s.when(UpdateOrganization{Caller: test.caller, Name: new("Ours")}).thenRefused(test.code, "")
 			if err := s.state.AuthorizeRead(test.caller); err == nil {
 				t.Error("AuthorizeRead let the caller in")
 			}
@@ -241,7 +241,7 @@ func TestDeletedOrganizationStaysDeleted(t *testing.T) {
 	for name, cmd := range map[string]OrganizationCommand{
 		"again":   DeleteOrganization{Caller: operator},
 		"revive":  UpdateOrganization{Caller: operator, Status: &active},
-		"rename":  UpdateOrganization{Caller: admin, Name: ptr("Ours")},
+		"rename":  UpdateOrganization{Caller: admin, Name: new("Ours")},
 		"join":    AddMember{Caller: operator, AgentID: robot, Role: RoleMember},
 		"abandon": AbandonCreation{OrganizationID: acme},
 	} {

@@ -114,7 +114,7 @@ func callerOf(cmd any) *Caller {
 	if !field.IsValid() {
 		return nil
 	}
-	return ptr(field.Interface().(Caller))
+	return new(field.Interface().(Caller))
 }
 
 func TestSeatsNeverExceedTheCap(t *testing.T) {

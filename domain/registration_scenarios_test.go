@@ -166,8 +166,8 @@ func TestMetadataIsKeptInOneForm(t *testing.T) {
 		wanted := created()
 		wanted.Metadata = json.RawMessage(want)
 		givenAgent(t).when(registerRobot(func(c *RegisterAgent) { c.Profile.Metadata = json.RawMessage(given) })).then(wanted)
-		updated := AgentUpdated{AgentID: robot, Metadata: ptr(json.RawMessage(want))}
-		s := givenAgent(t, created()).when(UpdateAgent{Caller: colleague, Metadata: ptr(json.RawMessage(given))}).then(updated)
-		s.when(UpdateAgent{Caller: colleague, Metadata: ptr(json.RawMessage(given))}).thenNothing()
+		updated := AgentUpdated{AgentID: robot, Metadata: new(json.RawMessage(want))}
+		s := givenAgent(t, created()).when(UpdateAgent{Caller: colleague, Metadata: new(json.RawMessage(given))}).then(updated)
+		s.when(UpdateAgent{Caller: colleague, Metadata: new(json.RawMessage(given))}).thenNothing()
 	}
 }

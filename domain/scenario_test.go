@@ -170,8 +170,6 @@ func picture(t reporter, state any) string {
 	return string(b)
 }
 
-func ptr[T any](v T) *T { return &v }
-
 func testUUID(s string) uuid.UUID { return uuid.MustParse("0192f3a0-0000-7000-8000-" + s) }
 
 // The people and things that the scenarios are about.

@@ -43,7 +43,7 @@ func NewScopes(scopes ...Scope) Scopes {
 // that does not exist is kept: whoever checks the set refuses it.
 func ParseScopes(s string) Scopes {
 	var scopes []Scope
-	for _, word := range strings.Fields(s) {
+	for word := range strings.FieldsSeq(s) {
 		scopes = append(scopes, Scope(word))
 	}
 	return NewScopes(scopes...)

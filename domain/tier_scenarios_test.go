@@ -55,13 +55,13 @@ func TestChangeOfTierIsRefused(t *testing.T) {
 
 func TestOverridesWinAgainstTheTierUntilTheyAreTakenAway(t *testing.T) {
 	o := Organization{}.Evolve(OrganizationCreated{
-		OrganizationID: acme, PlanTier: TierFree, MaxCallsPerDay: ptr(5), MaxTokensPerDay: ptr(0),
+		OrganizationID: acme, PlanTier: TierFree, MaxCallsPerDay: new(5), MaxTokensPerDay: new(0),
 	}, noon)
 	if got, want := o.Limits(), (Limits{10, 5, 0, 10_000, 90}); got != want {
 		t.Errorf("limits %+v, want %+v", got, want)
 	}
 	o = o.Evolve(TierChanged{OrganizationID: acme, From: TierFree, To: TierPro}, noon)
-	o = o.Evolve(OrganizationUpdated{OrganizationID: acme, MaxCallsPerDay: &Override{}, MaxTokensPerDay: &Override{Limit: ptr(7)}}, noon)
+	o = o.Evolve(OrganizationUpdated{OrganizationID: acme, MaxCallsPerDay: &Override{}, MaxTokensPerDay: &Override{Limit: new(7)}}, noon)
 	if got, want := o.Limits(), (Limits{100, 50_000, 7, Unlimited, 365}); got != want {
 		t.Errorf("after the change: limits %+v, want %+v", got, want)
 	}
@@ -81,7 +81,7 @@ func TestDowngradeOnlyBlocksNewAgents(t *testing.T) {
 func TestThePlatformsOrganizationHasNoLimits(t *testing.T) {
 	system := acmeCreated()
 	system.Slug, system.PlanTier = SystemSlug, TierEnterprise
-	none := Override{Limit: ptr(0)}
+	none := Override{Limit: new(0)}
 	for name, command := range map[string]OrganizationCommand{
 		"maxAgents":         UpdateOrganization{Caller: operator, MaxAgents: &none},
 		"maxCallsPerDay":    UpdateOrganization{Caller: operator, MaxCallsPerDay: &none},
@@ -93,14 +93,14 @@ func TestThePlatformsOrganizationHasNoLimits(t *testing.T) {
 			givenOrganization(t, system).when(command).thenRefused(CodeConflict, name)
 		})
 	}
-	givenOrganization(t, system).when(UpdateOrganization{Caller: operator, PlanTier: ptr(TierPro)}).thenRefused(CodeConflict, "planTier")
+	givenOrganization(t, system).when(UpdateOrganization{Caller: operator, PlanTier: new(TierPro)}).thenRefused(CodeConflict, "planTier")
 
 	// One of an older ledger does not hold, and can be taken away.
 	limited := system
-	limited.PlanTier, limited.MaxTokensPerMonth = TierFree, ptr(0)
+	limited.PlanTier, limited.MaxTokensPerMonth = TierFree, new(0)
 	if got, want := (Organization{}).Evolve(limited, noon).Limits(), TierEnterprise.Limits(); got != want {
 		t.Errorf("a limited platform has %+v, want %+v", got, want)
 	}
-	givenOrganization(t, limited).when(UpdateOrganization{Caller: operator, PlanTier: ptr(TierEnterprise), MaxTokensPerMonth: &Override{}}).
+	givenOrganization(t, limited).when(UpdateOrganization{Caller: operator, PlanTier: new(TierEnterprise), MaxTokensPerMonth: &Override{}}).
 		then(OrganizationUpdated{OrganizationID: acme, MaxTokensPerMonth: &Override{}}, TierChanged{OrganizationID: acme, From: TierFree, To: TierEnterprise})
 }

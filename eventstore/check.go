@@ -54,7 +54,7 @@ func validStream(s string) bool {
 	if len(s) == 0 || len(s) > maxStreamLen {
 		return false
 	}
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		if s[i] < 0x20 || s[i] == 0x7f {
 			return false
 		}
@@ -67,7 +67,7 @@ func validType(s string) bool {
 	if len(s) == 0 || len(s) > maxTypeLen {
 		return false
 	}
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		switch c := s[i]; {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
 		case c == '.', c == '_', c == '-':

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -77,7 +78,7 @@ func (h *Hash) UnmarshalText(text []byte) error {
 		return fmt.Errorf("hash: %w", err)
 	}
 	if parsed.String() != string(text) {
-		return fmt.Errorf("a hash is written in lower case")
+		return errors.New("a hash is written in lower case")
 	}
 	*h = parsed
 	return nil

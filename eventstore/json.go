@@ -19,7 +19,7 @@ var plain = func() (t [256]bool) {
 func appendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	start := 0
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		c := s[i]
 		if plain[c] || c >= utf8.RuneSelf {
 			continue
@@ -81,7 +81,8 @@ func appendCompactObject(dst, data []byte) ([]byte, bool) {
 		if i == len(data) {
 			return dst, false
 		}
-		end, ok := i, true
+		var end int
+		ok := true
 		switch c := data[i]; c {
 		case '{', '[':
 			if len(stack) == maxDepth {

@@ -62,7 +62,7 @@ func DecodeRecord(record []byte) (Record, error) {
 		return Record{}, fmt.Errorf("%w: not in the shape of %s", ErrMalformedRecord, Format)
 	}
 	if err := check(&decoded.Draft, decoded.Stream, decoded.Revision); err != nil {
-		return Record{}, fmt.Errorf("%w: %v", ErrMalformedRecord, err)
+		return Record{}, fmt.Errorf("%w: %s", ErrMalformedRecord, err.Error()) // no fault of a caller, so nothing else to match
 	}
 	// The parser is lenient where that is shorter (upper-case ids, odd escapes,
 	// numbers with leading zeros): comparing with what Seal makes of the result

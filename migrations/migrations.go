@@ -91,8 +91,7 @@ func apply(ctx context.Context, db *sql.DB, files fs.FS) (applied []string, err 
 		return nil, err
 	}
 	results, err := provider.Up(ctx)
-	var partial *goose.PartialError
-	if errors.As(err, &partial) {
+	if partial, ok := errors.AsType[*goose.PartialError](err); ok {
 		results = partial.Applied
 	}
 	for _, r := range results {

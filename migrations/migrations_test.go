@@ -142,8 +142,7 @@ func exec(t *testing.T, conn *pgx.Conn, statements ...string) {
 func refusal(t *testing.T, conn *pgx.Conn, statement string) (code string) {
 	t.Helper()
 	_, err := conn.Exec(t.Context(), statement)
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return refused.Code
 	}
 	return ""

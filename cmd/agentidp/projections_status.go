@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"text/tabwriter"
 	"time"
 
@@ -120,7 +121,7 @@ func printStates(w io.Writer, states []projectionState) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "PROJECTION\tVERSION\tPOSITION\tBEHIND\tSTATE")
 	for _, s := range states {
-		version := fmt.Sprint(s.Version)
+		version := strconv.Itoa(s.Version)
 		if s.Version != s.OwnVersion {
 			version += fmt.Sprintf(" (this build: %d)", s.OwnVersion)
 		}

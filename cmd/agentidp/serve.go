@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 
 	"github.com/spf13/cobra"
 
@@ -29,7 +28,7 @@ database and one Redis: give them the same master key file.`,
 				return err
 			}
 			logger := command.NewLogger(cmd, settings)
-			logger.Info("starting", "version", command.Version(), slog.Any("config", settings))
+			logger.Info("starting", "version", command.Version(), "config", settings)
 			server, err := server.Start(cmd.Context(), settings, command.Version(), logger)
 			if err != nil {
 				return err

@@ -9,6 +9,7 @@ import (
 	"iter"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -137,7 +138,7 @@ func among(data []byte, names ...string) string {
 		value := bytes.TrimSpace(m[name])
 		switch text := string(value); {
 		case len(value) == 0 || text == "null" || text == "{}" || name == "$tb" && text == "0":
-		case name == "$tb" && text == fmt.Sprint(int64(math.MaxInt64)):
+		case name == "$tb" && text == strconv.FormatInt(int64(math.MaxInt64), 10):
 			what = append(what, "it was deleted softly")
 		default:
 			what = append(what, fmt.Sprintf("%s %.100s", name, text))

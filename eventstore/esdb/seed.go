@@ -26,7 +26,8 @@ func (s *Store) seed(ctx context.Context, c wire.Conn) error {
 	}
 	var events []eventstore.Event // newest first
 	var low eventstore.Position
-	looked, at, whole := wire.Start, wire.End, false
+	looked, at := wire.Start, wire.End
+	var whole bool
 	progress := s.progress("the ledger's newest event is looked for behind those of others")
 	for n, count := 1, firstPage; ; n, count = n+1, min(4*count, largestPage) {
 		page, err := c.ReadAll(ctx, at, eventstore.Backwards, count)

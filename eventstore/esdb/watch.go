@@ -74,11 +74,8 @@ func within[T any](ctx context.Context, w *watched, attend attendant, call func(
 	if err == nil || ctx.Err() != nil {
 		return answer, err
 	}
-	switch context.Cause(calling) {
-	case errSuperseded:
-		err = &wire.Error{Verdict: wire.Broken, Err: errSuperseded}
-	case errSilent:
-		err = &wire.Error{Verdict: wire.Broken, Err: errSilent}
+	if cause := context.Cause(calling); errors.Is(cause, errSuperseded) || errors.Is(cause, errSilent) {
+		err = &wire.Error{Verdict: wire.Broken, Err: cause}
 	}
 	return answer, err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -111,7 +112,7 @@ func (w *writer) connected(ctx context.Context) error {
 func configure(ctx context.Context, conn *pgx.Conn, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, pg.ConnectTimeout)
 	defer cancel()
-	ms := fmt.Sprint(timeout.Milliseconds())
+	ms := strconv.FormatInt(timeout.Milliseconds(), 10)
 	_, err := conn.Exec(ctx, `SELECT set_config('synchronous_commit', 'on', false), set_config('lock_timeout', $1, false),
 		set_config('statement_timeout', $1, false), set_config('idle_in_transaction_session_timeout', $1, false)`, ms)
 	return err

@@ -30,8 +30,7 @@ const (
 // State is the SQLSTATE with which the database refused a statement or a
 // connection, and "" of an error that is not the database's.
 func State(err error) string {
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return refused.Code
 	}
 	return ""

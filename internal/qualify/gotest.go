@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 )
@@ -45,7 +46,7 @@ func all(ctx context.Context, out io.Writer, steps []step, environ []string) (fo
 
 func test(ctx context.Context, out io.Writer, s step, environ []string) outcome {
 	command := exec.CommandContext(ctx, "go", append([]string{"test", "-json", "-count=1", "-timeout", "0", "-run", s.tests}, s.packages...)...)
-	command.Env = append(environ, s.settings...)
+	command.Env = slices.Concat(environ, s.settings)
 	command.Stderr = out
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) } // it ends what it has started
 	command.WaitDelay = 30 * time.Second

@@ -183,7 +183,7 @@ func (c *bundleContents) ReadAll(ctx context.Context, after eventstore.Position,
 	var members []uint16
 	for i, m := range c.members {
 		if m.position+eventstore.Position(m.Lines) > after+1 {
-			members = append(members, uint16(i)) //nolint:gosec // there are at most maxMembers
+			members = append(members, uint16(i)) // there are at most maxMembers
 		}
 	}
 	return func(yield func(eventstore.Event, error) bool) {

@@ -76,7 +76,7 @@ func hostile(tb testing.TB) map[string][]byte {
 		return namedMember{"entries/000000.bin", make([]byte, n*32), 0}
 	}
 	b, _, _, key := honest(tb)
-	record := strings.SplitN(string(b.text), "\n", 2)[0]
+	record, _, _ := strings.Cut(string(b.text), "\n")
 	one := func(text string) []byte {
 		return archived(tb, []namedMember{
 			{"events/000000.jsonl.gz", zipped(tb, text+"\n", 1), 1}, entries(1), {checkpointsMember, nil, 0}, {keyMember, []byte(key), 1},

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 	tlogproof "github.com/transparency-dev/formats/proof"
@@ -37,8 +38,8 @@ func Prove(ctx context.Context, logs ProvingLogs, log uuid.UUID, verifierKey str
 	if err != nil {
 		return nil, err
 	}
-	for i := len(stored) - 1; i >= 0; i-- {
-		c, err := transparency.OpenCheckpoint(stored[i].Note, verifierKey)
+	for _, kept := range slices.Backward(stored) {
+		c, err := transparency.OpenCheckpoint(kept.Note, verifierKey)
 		if err != nil || c.Size <= index {
 			continue
 		}
@@ -46,7 +47,7 @@ func Prove(ctx context.Context, logs ProvingLogs, log uuid.UUID, verifierKey str
 		if err != nil {
 			return nil, err
 		}
-		proof := tlogproof.TLogProof{Index: uint64(index), Checkpoint: stored[i].Note, ExtraData: record}
+		proof := tlogproof.TLogProof{Index: uint64(index), Checkpoint: kept.Note, ExtraData: record}
 		for _, hash := range path {
 			proof.Hashes = append(proof.Hashes, hash)
 		}

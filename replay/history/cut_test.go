@@ -39,8 +39,7 @@ func TestAStateThatIsCutOffIsNone(t *testing.T) {
 	}
 	read := func(ctx context.Context, s *replaytest.Scissors, place string) {
 		got, err := told(replaytest.CutStore{Store: a.Store, Scissors: s}).Agent(ctx, operator, agent, moment)
-		var refused *domain.Error
-		if errors.As(err, &refused) {
+		if _, ok := errors.AsType[*domain.Error](err); ok {
 			t.Errorf("%s: refused: %v", place, err)
 		}
 		if err == nil && fmt.Sprint(got) != fmt.Sprint(want) {

@@ -6,9 +6,10 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/mod/sumdb/tlog"
+
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/projections/transparency"
-	"golang.org/x/mod/sumdb/tlog"
 )
 
 // Shelf is a ledger and its log in memory, for what needs neither database nor

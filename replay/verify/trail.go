@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -103,7 +104,7 @@ func (t *trail) readEvents(ctx context.Context) error {
 	}
 	t.last = chain.Position()
 	t.agreed = roots.agreed
-	t.against = append(roots.against, roots.due...)
+	t.against = slices.Concat(roots.against, roots.due)
 	return nil
 }
 

@@ -106,10 +106,10 @@ func (v *Verifier) stillLogged(ctx context.Context, ev *Evidence, from verified,
 	if err != nil || root != from.tree.Root() {
 		return false, ignoreNotLogged(err)
 	}
-	for i := len(met) - 1; i >= 0; i-- {
-		if met[i].Size > 0 && (met[i].Outside || i == len(met)-1) {
-			root, err := v.options.Logs.Root(ctx, transparency.Whole, met[i].Size)
-			if err != nil || root != met[i].Root {
+	for i, m := range slices.Backward(met) {
+		if m.Size > 0 && (m.Outside || i == len(met)-1) {
+			root, err := v.options.Logs.Root(ctx, transparency.Whole, m.Size)
+			if err != nil || root != m.Root {
 				return false, ignoreNotLogged(err)
 			}
 		}

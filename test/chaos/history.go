@@ -162,8 +162,7 @@ func (h *History) End() []Violation {
 }
 
 func (h *History) note(rule Rule, position eventstore.Position, err error) {
-	var b *breach
-	if errors.As(err, &b) {
+	if b, ok := errors.AsType[*breach](err); ok {
 		rule = b.rule
 	}
 	h.violations = append(h.violations, Violation{Rule: rule, Position: position, Detail: err.Error()})

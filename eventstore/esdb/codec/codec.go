@@ -61,7 +61,7 @@ func decodeEvent(message []byte, into *api.ReadResp) bool {
 	for len(read.rest) > 0 {
 		switch read.next() {
 		case lengthOf(1):
-			if d.read.Event != nil || !d.decode(read.bytes) {
+			if d.read.GetEvent() != nil || !d.decode(read.bytes) {
 				return false
 			}
 			d.read.Event = &d.event
@@ -72,7 +72,7 @@ func decodeEvent(message []byte, into *api.ReadResp) bool {
 			return false
 		}
 	}
-	if d.read.Event == nil {
+	if d.read.GetEvent() == nil {
 		return false
 	}
 	d.content.Event = &d.read
@@ -87,13 +87,13 @@ func (d *decoded) decode(message []byte) bool {
 	for f := (fields{rest: message}); len(f.rest) > 0; {
 		switch f.next() {
 		case lengthOf(1):
-			if e.Id != nil || !d.decodeID(f.bytes) {
+			if e.GetId() != nil || !d.decodeID(f.bytes) {
 				return false
 			}
 			e.Id = &d.id
 		case lengthOf(2):
 			name := fields{rest: f.bytes}
-			if e.StreamIdentifier != nil || name.next() != lengthOf(3) || len(name.rest) > 0 {
+			if e.GetStreamIdentifier() != nil || name.next() != lengthOf(3) || len(name.rest) > 0 {
 				return false
 			}
 			d.stream.StreamName = bytes.Clone(name.bytes)

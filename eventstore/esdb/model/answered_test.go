@@ -68,7 +68,7 @@ func (w *world) write(ctx context.Context, stream string) (answered []uint64) {
 	next := int64(-1)
 	for n := 0; ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
 		e := model.Proposed{Type: "a.x", Data: []byte(stream)}
-		rand.NewChaCha8([32]byte{byte(stream[0]), byte(len(answered)), byte(len(answered) >> 8)}).Read(e.ID[:])
+		rand.NewChaCha8([32]byte{stream[0], byte(len(answered)), byte(len(answered) >> 8)}).Read(e.ID[:])
 		for ctx.Err() == nil {
 			call, cancel := context.WithTimeout(ctx, time.Second)
 			done, err := w.Node(n).Append(call, true, stream, next, []model.Proposed{e})

@@ -2,6 +2,7 @@ package model
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -71,7 +72,7 @@ func (n *Node) write(ctx context.Context, insists bool, of string, prepare func(
 	check, commit := prepare(leader)
 	office := leader.office
 	done, err := check()
-	if err == errGo {
+	if errors.Is(err, errGo) {
 		done, err = leader.propose(ctx, check, commit)
 	}
 	if err == nil {
@@ -101,7 +102,7 @@ func (n *Node) propose(ctx context.Context, check, commit func() (Appended, erro
 // enqueue puts a write behind those that wait, if any do.
 func (n *Node) enqueue(check, commit func() (Appended, error)) *pending {
 	p := &pending{do: func() (Appended, error) {
-		if done, err := check(); err != errGo {
+		if done, err := check(); !errors.Is(err, errGo) {
 			return done, err
 		}
 		return commit()
@@ -119,7 +120,7 @@ func (n *Node) late(life int, of string, prepare func(leader *Node) (check, comm
 	arrive := func() {
 		if n.life == life && n.state == Leader {
 			check, commit := prepare(n)
-			if _, err := check(); err == errGo {
+			if _, err := check(); errors.Is(err, errGo) {
 				n.enqueue(check, commit)
 			}
 		}
