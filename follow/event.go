@@ -41,3 +41,11 @@ func Undecoded(e eventstore.Event) Event {
 		Position: e.Position, Hash: eventstore.HashOf(e.Record),
 	}
 }
+
+// Filter passes events of these types; nil passes all there are.
+func Filter(types []domain.Type) (filter eventstore.Filter) {
+	for _, t := range types {
+		filter.Types = append(filter.Types, string(t))
+	}
+	return filter
+}

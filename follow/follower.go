@@ -65,10 +65,4 @@ func (f *Follower) readModel() bool {
 // Lease names the right to run the follower, of one process at a time.
 func (f *Follower) Lease() string { return f.Sink.kind() + " " + f.Name }
 
-func (f *Follower) filter() eventstore.Filter {
-	var filter eventstore.Filter
-	for _, t := range f.Types {
-		filter.Types = append(filter.Types, string(t))
-	}
-	return filter
-}
+func (f *Follower) filter() eventstore.Filter { return Filter(f.Types) }

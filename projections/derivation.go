@@ -7,7 +7,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/follow"
 )
@@ -19,12 +18,11 @@ type derivation struct {
 	projection *Projection
 	conn       *pgx.Conn // its own
 	begin      pgx.TxOptions
-	wanted     map[domain.Type]bool // nil: all
 
 	// save stores the place in the transaction that writes the rows; nil where
 	// the copy does not outlive its session.
 	save func(ctx context.Context, tx pgx.Tx, from, to eventstore.Position) error
-	// moved is told of each transaction; may be nil.
+	// moved is called after each transaction; may be nil.
 	moved func(position eventstore.Position)
 
 	position eventstore.Position // every wanted event up to here is in, and none after it
@@ -39,18 +37,7 @@ func derivationTx(schema string) pgx.TxOptions {
 }
 
 func newDerivation(p *Projection, conn *pgx.Conn, schema string) *derivation {
-	d := &derivation{projection: p, conn: conn, begin: derivationTx(schema)}
-	if p.Types != nil {
-		d.wanted = make(map[domain.Type]bool, len(p.Types))
-		for _, t := range p.Types {
-			d.wanted[t] = true
-		}
-	}
-	return d
-}
-
-func (d *derivation) wants(eventType string) bool {
-	return d.wanted == nil || d.wanted[domain.Type(eventType)]
+	return &derivation{projection: p, conn: conn, begin: derivationTx(schema)}
 }
 
 // write brings the copy to a position: the events are all that are wanted
@@ -115,7 +102,7 @@ func missing(ctx context.Context, store eventstore.Store, d *derivation, live ev
 	if live <= d.position {
 		return nil, nil
 	}
-	for e, err := range store.ReadAll(ctx, d.position, d.projection.filter()) {
+	for e, err := range store.ReadAll(ctx, d.position, follow.Filter(d.projection.Types)) {
 		switch {
 		case err != nil:
 			return nil, err

@@ -1,6 +1,6 @@
 // Package projections is the read side's engine: it folds the ledger into tables
-// of PostgreSQL. Which tables there are, and what an event means in them, says
-// package readmodels, which this one does not know: the list is handed in.
+// of PostgreSQL. Package readmodels says which tables there are and what an event
+// means in them. This package does not know it: its callers hand the list in.
 //
 // # What it promises
 //
@@ -10,18 +10,18 @@
 //   - Each read model is kept by one process at a time, by an engine that all
 //     followers of the ledger share ([follow.Runner]): its lease, its place, what
 //     becomes of an event that cannot be applied.
-//   - A read model can be derived anew beside the live one, which it replaces
-//     without a failed or stale read ([Rebuilder]), and compared with one that
-//     is derived afresh ([Verifier]).
-//   - A reader can wait for a position ([Progress]): that is how whoever wrote
-//     something reads it.
+//   - [Rebuilder] derives a read model a second time, beside the live one, and
+//     replaces that without a failed or stale read. [Verifier] derives one to
+//     compare it with the live one.
+//   - A reader can wait for a position ([Progress]), so a client that has written
+//     something can read it.
 //
 // Whether a token is still good is not asked here: see package
 // ledger/revocation, which every process keeps in memory.
 //
 // # Where to start
 //
-// projection.go says what a projection is. live.go has them followed, progress.go
-// is how readers wait for them, rebuild.go and verify.go derive them a second time, by
-// way of pass.go.
+// projection.go says what a projection is. live.go hands projections to package
+// follow, progress.go is how readers wait for them. rebuild.go and verify.go
+// derive them a second time, by way of pass.go.
 package projections

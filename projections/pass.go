@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/follow"
 )
@@ -94,24 +95,24 @@ func pass(ctx context.Context, store eventstore.Store, list []*derivation, throu
 // readChunks reads what any of the derivations lacks up to a position, and
 // emits it in order. The last chunk ends at the position.
 func readChunks(ctx context.Context, store eventstore.Store, list []*derivation, through eventstore.Position, emit func(*chunk) error) error {
-	from, filter := list[0].position, eventstore.Filter{}
-	all := false
+	from, all := list[0].position, false
+	var types []domain.Type
 	for _, d := range list {
 		from = min(from, d.position)
 		all = all || d.projection.Types == nil
-		filter.Types = append(filter.Types, d.projection.filter().Types...)
+		types = append(types, d.projection.Types...)
 	}
 	if all {
-		filter.Types = nil
+		types = nil
 	}
-	slices.Sort(filter.Types)
-	filter.Types = slices.Compact(filter.Types)
+	slices.Sort(types)
+	types = slices.Compact(types)
 
 	next := func() *chunk {
 		return &chunk{raw: make([]eventstore.Event, 0, chunkSize), decoded: make(chan struct{})}
 	}
 	c := next()
-	for e, err := range store.ReadAll(ctx, from, filter) {
+	for e, err := range store.ReadAll(ctx, from, follow.Filter(types)) {
 		if err != nil {
 			return err
 		}
@@ -155,7 +156,7 @@ func (d *derivation) follow(ctx context.Context, inbox <-chan *chunk) error {
 	for c := range inbox {
 		for i := range c.raw {
 			at := c.raw[i].Position
-			if at <= d.position || !d.wants(c.raw[i].Type) {
+			if at <= d.position || !d.projection.Wants(domain.Type(c.raw[i].Type)) {
 				continue
 			}
 			event, err := c.events[i], c.errs[i]

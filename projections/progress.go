@@ -7,7 +7,7 @@ import (
 	"github.com/sentryagent/agentidp/follow"
 )
 
-// Whoever asks read models waits for them by these.
+// Readers wait for read models by these.
 type (
 	Progress        = follow.Progress
 	ProgressOptions = follow.ProgressOptions

@@ -58,16 +58,8 @@ type Bulk struct {
 const applySize = 1000
 
 // Wants reports whether the projection takes events of a type.
-func (p Projection) Wants(t domain.Type) bool {
+func (p *Projection) Wants(t domain.Type) bool {
 	return p.Types == nil || slices.Contains(p.Types, t)
-}
-
-func (p Projection) filter() eventstore.Filter {
-	var f eventstore.Filter
-	for _, t := range p.Types {
-		f.Types = append(f.Types, string(t))
-	}
-	return f
 }
 
 // decode reads an event as the projection wants it.

@@ -23,7 +23,8 @@ type RebuildOptions struct {
 	// Moved says that the live read models are those of another engine, whose
 	// positions mean nothing here. No runner works on them.
 	Moved bool
-	// Report is told where the rebuilds are, often, by one at a time; may be nil.
+	// Report is called often, with where a rebuild is; never twice at the same time.
+	// May be nil.
 	Report func(RebuildState)
 }
 
@@ -57,8 +58,8 @@ type Rebuilt struct {
 	Err        error         // why it did not get to the end; nil: the new tables are live
 }
 
-// Rebuilder derives read models afresh from the ledger, beside the live tables,
-// and lets the result take their place.
+// Rebuilder derives read models from the ledger a second time, beside the live
+// tables, and lets the result take their place.
 //
 // Until the switch, which is one short transaction, nothing that is live is
 // touched: readers read, the runner runs. What is derived is in schema next,
@@ -72,7 +73,7 @@ type Rebuilder struct {
 	pool      *pgxpool.Pool
 	store     eventstore.Store
 	options   RebuildOptions
-	report    sync.Mutex // held while Report is called
+	reporting sync.Mutex // held while Report is called
 	switching sync.Mutex // held while tables are switched
 }
 
@@ -146,27 +147,27 @@ func (r *Rebuilder) complete(ctx context.Context, s *shadow) (held time.Duration
 	if s.err != nil {
 		return 0, s.err
 	}
-	r.tell(s, Indexing)
+	r.reportStage(s, Indexing)
 	if err := s.finish(ctx); err != nil {
 		return 0, err
 	}
-	r.tell(s, Switching)
+	r.reportStage(s, Switching)
 	held, err = r.replace(ctx, s)
 	if err != nil {
 		return 0, err
 	}
-	r.tell(s, Done)
+	r.reportStage(s, Done)
 	s.logger.Info("read model rebuilt", "position", s.position, "events", s.events, "held", held)
 	s.dropPrevious(ctx)
 	return held, nil
 }
 
-func (r *Rebuilder) tell(s *shadow, stage RebuildStage) {
+func (r *Rebuilder) reportStage(s *shadow, stage RebuildStage) {
 	if r.options.Report == nil {
 		return
 	}
-	r.report.Lock()
-	defer r.report.Unlock()
+	r.reporting.Lock()
+	defer r.reporting.Unlock()
 	r.options.Report(RebuildState{Projection: s.projection.Name, Stage: stage, Position: s.position, Head: max(s.head, s.position)})
 }
 

@@ -62,7 +62,7 @@ func (r *Rebuilder) open(ctx context.Context, leases *lease.Leases, p *Projectio
 		}
 	}()
 	s.save = s.saved
-	s.moved = func(eventstore.Position) { r.tell(s, Filling) }
+	s.moved = func(eventstore.Position) { r.reportStage(s, Filling) }
 	_, _ = conn.Exec(ctx, noticeDeath) // not every platform has it
 	if err := s.lease(ctx, leases); err != nil {
 		return nil, err
@@ -128,7 +128,7 @@ func (s *shadow) prepare(ctx context.Context, restart bool) error {
 	})
 }
 
-// holder tells operators who is at work.
+// holder names this process to operators.
 func holder() string {
 	host, err := os.Hostname()
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/sentryagent/agentidp/internal/pg"
 )
 
-// Verified is the result of comparing a read model with one derived afresh.
+// Verified is the result of comparing a read model with a fresh copy.
 type Verified struct {
 	Projection string
 	Position   eventstore.Position // at which both were compared
@@ -28,12 +28,12 @@ type Verified struct {
 type VerifyOptions struct {
 	// Found is how many differences of a table are named at most. Default: 20.
 	Found int
-	// Report is told how far derivations are; may be nil. It is called by several
-	// goroutines.
+	// Report is called with how far derivations are, by several goroutines. May be
+	// nil.
 	Report func(RebuildState)
 }
 
-// Verifier compares the rows of read models with rows derived afresh. It changes
+// Verifier compares the rows of read models with those of a fresh copy. It changes
 // nothing and holds nobody up: it derives into temporary tables, and looks at
 // the live ones as they were at one position.
 type Verifier struct {
@@ -89,7 +89,7 @@ func (v *Verifier) Verify(ctx context.Context, list ...Projection) []Verified {
 	return results
 }
 
-// freshCopy is a read model derived afresh, into temporary tables of a session.
+// freshCopy is a read model that was just derived, into temporary tables of a session.
 type freshCopy struct {
 	derivation
 	live eventstore.Position // where the live one is, or was a moment ago

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/follow"
 	"github.com/sentryagent/agentidp/internal/wait"
 )
 
@@ -94,11 +95,7 @@ func wanted() eventstore.Filter {
 	wanted = append(wanted, domain.TypesChanging(domain.DelegationNoun)...)
 	wanted = append(wanted, domain.TypesChanging(domain.OrganizationNoun)...)
 	slices.Sort(wanted)
-	var filter eventstore.Filter
-	for _, t := range slices.Compact(wanted) {
-		filter.Types = append(filter.Types, string(t))
-	}
-	return filter
+	return follow.Filter(slices.Compact(wanted))
 }
 
 // New makes an index that knows of nothing until the first Sync.

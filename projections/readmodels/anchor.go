@@ -11,18 +11,18 @@ import (
 	"github.com/sentryagent/agentidp/eventstore"
 )
 
-// Anchor ties a database to the ledger that it was derived from: one event, and
-// where that is. Read models are full of positions, and so are the tokens signed
-// with the keys beside them; those of another ledger, or of the same one on
-// another engine, would be compared with these and tell the newer from the older
-// wrongly.
+// Anchor ties a database to the ledger that it was derived from: it is one event,
+// and where that is. Read models are full of positions, and so are the tokens
+// signed with the keys beside them. In another ledger, or in the same one on
+// another engine, positions mean something else: comparing them would take old
+// for new.
 type Anchor struct {
 	pool    *pgxpool.Pool
 	store   eventstore.Store
 	queries *Queries
 }
 
-// NewAnchor is the anchor of the pool's database in a ledger.
+// NewAnchor ties the pool's database to a ledger.
 func NewAnchor(pool *pgxpool.Pool, store eventstore.Store, queries *Queries) *Anchor {
 	return &Anchor{pool: pool, store: store, queries: queries}
 }
@@ -97,7 +97,7 @@ const (
 )
 
 // CheckEnd makes sure that the ledger has the newest events that the database knows
-// of, and tells the position of the newest. The error is an [*eventstore.LostError]
+// of, and gives the position of the newest. The error is an [*eventstore.LostError]
 // where the ledger ends too soon, and matches [eventstore.ErrOtherLedger] where it has gone on
 // another way.
 func (a *Anchor) CheckEnd(ctx context.Context) (known eventstore.Position, err error) {

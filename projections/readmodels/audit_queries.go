@@ -37,7 +37,7 @@ type AuditEvent struct {
 	Record         []byte          // the bytes that Hash is of
 }
 
-// The index finds the events, the ledger tells them.
+// The index finds the events, the ledger says what they are.
 const (
 	auditPage   = `SELECT a.position, a.agent_id, a.outcome, a.on_behalf_of, a.delegation FROM `
 	newestAudit = ` ORDER BY a.position DESC`
@@ -58,7 +58,7 @@ func scanAuditEvent(row pgx.CollectableRow) (a AuditEvent, err error) {
 	}
 	copy(event.Hash[:], hash)
 	about.fill(&a)
-	return a, a.tell(event)
+	return a, a.fill(event)
 }
 
 // auditAbout is what the index knows of an event that its record does not say.
@@ -72,8 +72,8 @@ func (b *auditAbout) fill(a *AuditEvent) {
 	a.AgentID.UUID, a.OnBehalfOf.UUID, a.Delegation.UUID = valueOf(b.agent), valueOf(b.onBehalfOf), valueOf(b.delegation)
 }
 
-// tell fills in what the ledger says of an event.
-func (a *AuditEvent) tell(event eventstore.Event) error {
+// fill takes from an event what the ledger says of it.
+func (a *AuditEvent) fill(event eventstore.Event) error {
 	record, err := event.Decode()
 	if err != nil {
 		return fmt.Errorf("event at position %d: %w", event.Position, err)
@@ -167,7 +167,7 @@ func (q *Queries) AuditEvents(ctx context.Context, tenant Tenant, f AuditFilter)
 		offset = 0
 	}
 	limit := f.Page.limit()
-	args := append(c.args, limit+1, offset) // one more tells whether there is more
+	args := append(c.args, limit+1, offset) // one more shows whether there is more
 	page := fmt.Sprintf("%s%s%s%s LIMIT $%d OFFSET $%d", auditPage, f.from(), c.where(), newestAudit, len(args)-1, len(args))
 	sql, scan := fmt.Sprintf(selectAudit, page), scanAuditEvent
 	if q.ledger != nil {
@@ -180,7 +180,7 @@ func (q *Queries) AuditEvents(ctx context.Context, tenant Tenant, f AuditFilter)
 	if err := q.ask(ctx, batch); err != nil {
 		return AuditList{}, err
 	}
-	if err := q.tell(ctx, found.Items); err != nil {
+	if err := q.fillTrail(ctx, found.Items); err != nil {
 		return AuditList{}, err
 	}
 	if len(found.Items) > limit {
@@ -251,7 +251,7 @@ func (f AuditFilter) since() time.Time {
 }
 
 // The audit trail where the ledger is in another database than its index: the
-// index tells the places, the store what is there.
+// index finds the places, the store says what is there.
 const (
 	selectAuditPlaces = `SELECT a.agent_id, a.outcome, a.on_behalf_of, a.delegation, e.position, e.stream, e.revision FROM (%s) a
 		JOIN audit_events e ON e.position = a.position ORDER BY a.position DESC`
@@ -260,7 +260,7 @@ const (
 )
 
 // identify adds what finds an event by its id. The index of the trail has none
-// by id, but by time, and ids of version 7 tell when they were minted: within a
+// by id, but by time, and ids of version 7 say when they were minted: within a
 // minute of when the event was recorded. Events have no other ids.
 func identify(c *conditions, id uuid.UUID) {
 	const apart = time.Minute
@@ -285,12 +285,12 @@ func (q *Queries) elsewhere(ctx context.Context, tenant Tenant, c conditions) (A
 		return AuditEvent{}, err
 	}
 	events := []AuditEvent{found}
-	err = q.tell(ctx, events)
+	err = q.fillTrail(ctx, events)
 	return events[0], err
 }
 
-// tell fills in what the ledger says of events, unless that is known already.
-func (q *Queries) tell(ctx context.Context, events []AuditEvent) error {
+// fillTrail reads from the ledger what it says of events, unless that is known already.
+func (q *Queries) fillTrail(ctx context.Context, events []AuditEvent) error {
 	if q.ledger == nil {
 		return nil
 	}
@@ -298,12 +298,12 @@ func (q *Queries) tell(ctx context.Context, events []AuditEvent) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
 	for i := range events {
-		group.Go(func() error { return tellOne(ctx, q.ledger, &events[i]) })
+		group.Go(func() error { return fillOne(ctx, q.ledger, &events[i]) })
 	}
 	return group.Wait()
 }
 
-func tellOne(ctx context.Context, store eventstore.Store, a *AuditEvent) error {
+func fillOne(ctx context.Context, store eventstore.Store, a *AuditEvent) error {
 	event, found, err := eventstore.ReadOne(ctx, store, a.Stream, a.Revision)
 	if err != nil {
 		return err
@@ -312,5 +312,5 @@ func tellOne(ctx context.Context, store eventstore.Store, a *AuditEvent) error {
 		return fmt.Errorf("revision %d of %s is in the audit trail, but not in the ledger", a.Revision, a.Stream)
 	}
 	event.Position = a.Position
-	return a.tell(event)
+	return a.fill(event)
 }

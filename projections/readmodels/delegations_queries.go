@@ -17,7 +17,7 @@ import (
 type Delegation struct {
 	domain.Delegation
 	// EndedAt is when it was ended before its time, by itself or with one above
-	// it; zero when it was not. Its own RevokedAt tells of itself and its credential.
+	// it; zero when it was not. Its own RevokedAt is of itself and its credential.
 	EndedAt time.Time
 	Status  DelegationStatus
 }
