@@ -8,6 +8,7 @@ package agentidp
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 )
@@ -35,4 +36,19 @@ func Secret(id, secret string) RequestEditorFn {
 		request.SetBasicAuth(url.QueryEscape(id), url.QueryEscape(secret))
 		return nil
 	}
+}
+
+// Answer is what every response is.
+type Answer interface {
+	StatusCode() int
+	GetBody() []byte
+}
+
+// Want makes an error of an answer with another status than the one that is wanted. It
+// goes around a call: err is that of the call, and the answer is looked at without one.
+func Want(status int, answer Answer, err error) error {
+	if err == nil && answer.StatusCode() != status {
+		err = fmt.Errorf("expected status %d, got %d: %s", status, answer.StatusCode(), answer.GetBody())
+	}
+	return err
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 
 	"github.com/sentryagent/agentidp/eventstore/esdb/wiretest"
 	"github.com/sentryagent/agentidp/internal/config"
+	agentidp "github.com/sentryagent/agentidp/sdk/go"
 )
 
 // cold measures how long the first token takes that a server issues after its
@@ -149,7 +151,10 @@ func (b *bench) firstToken(ctx context.Context, at ledgerAt, a agent) (started, 
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
 	started = time.Since(begin)
-	there := tenant{base: "http://" + s.address}
+	there := tenant{}
+	if there.api, err = agentidp.New("http://"+s.address, http.DefaultClient); err != nil {
+		return 0, 0, err
+	}
 	begin = time.Now()
 	_, err = there.token(ctx, a.id, a.secret, "")
 	return started, time.Since(begin), err

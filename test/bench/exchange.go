@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"net/http"
 
+	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sentryagent/agentidp/internal/config"
+	agentidp "github.com/sentryagent/agentidp/sdk/go"
 )
 
 // exchange measures token exchange: each agent acts for the one before it,
@@ -39,13 +42,18 @@ func (t *tenant) exchanges(ctx context.Context) ([][]byte, error) {
 	for i, delegator := range t.agents {
 		delegatee := t.agents[(i+1)%len(t.agents)]
 		group.Go(func() error {
-			var lent struct {
-				Token string `json:"delegationToken"`
+			to, err := uuid.Parse(delegatee.id)
+			if err != nil {
+				return err
 			}
-			err := t.post(ctx, "/oauth2/token/delegate", delegator.token,
-				map[string]any{"delegateeAgentId": delegatee.id, "scopes": []string{"agents:read"}, "ttlSeconds": 3600}, &lent)
-			requests[i] = t.exchangeRequest(lent.Token, delegatee)
-			return err
+			lent, err := t.api.CreateDelegationWithResponse(ctx, nil, agentidp.DelegationCreate{
+				DelegateeAgentID: to, Scopes: []agentidp.Scope{agentidp.ScopeAgentsRead}, TTLSeconds: 3600,
+			}, agentidp.Bearer(delegator.token))
+			if err := agentidp.Want(http.StatusCreated, lent, err); err != nil {
+				return err
+			}
+			requests[i] = t.exchangeRequest(lent.JSON201.DelegationToken, delegatee)
+			return nil
 		})
 	}
 	return requests, group.Wait()

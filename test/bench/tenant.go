@@ -1,19 +1,17 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/google/uuid"
+	"github.com/oapi-codegen/nullable"
 	"golang.org/x/sync/errgroup"
 
+	agentidp "github.com/sentryagent/agentidp/sdk/go"
 	"github.com/sentryagent/agentidp/server/upkeep"
 )
 
@@ -24,6 +22,7 @@ const agents = 64
 // tenant is an organization, with quotas that are out of reach, and its agents.
 type tenant struct {
 	base   string
+	api    *agentidp.ClientWithResponses
 	agents []agent
 }
 
@@ -34,7 +33,7 @@ type agent struct {
 
 // newTenant makes one through the API of a server. Its agents have some scopes,
 // and more where they are given.
-func (b *bench) newTenant(ctx context.Context, s *node, at ledgerAt, more ...string) (*tenant, error) {
+func (b *bench) newTenant(ctx context.Context, s *node, at ledgerAt, more ...agentidp.Scope) (*tenant, error) {
 	settings, err := b.config(at)
 	if err != nil {
 		return nil, err
@@ -44,22 +43,23 @@ func (b *bench) newTenant(ctx context.Context, s *node, at ledgerAt, more ...str
 		return nil, err
 	}
 	t := &tenant{base: "http://" + s.address, agents: make([]agent, agents)}
+	if t.api, err = agentidp.New(t.base, http.DefaultClient); err != nil {
+		return nil, err
+	}
 	const scopes = "admin:orgs agents:read agents:write audit:read tokens:read"
-	bearer, err := t.token(ctx, operator.ClientID, operator.ClientSecret, scopes)
+	token, err := t.token(ctx, operator.ClientID, operator.ClientSecret, scopes)
 	if err != nil {
 		return nil, err
 	}
+	asOperator := agentidp.Bearer(token)
 	slug := "bench-" + uuid.NewString()
-	var organization struct {
-		ID string `json:"organizationId"`
-	}
 	// A count that nothing bounds need not be asked for: where tiers are on, each
 	// call is to be held against a limit.
 	const callsPerDay = 1_000_000_000
-	err = t.post(ctx, "/api/v1/organizations", bearer, map[string]any{
-		"name": "Bench", "slug": slug, "planTier": "enterprise", "maxCallsPerDay": callsPerDay,
-	}, &organization)
-	if err != nil {
+	organization, err := t.api.CreateOrganizationWithResponse(ctx, nil, agentidp.OrganizationCreate{
+		Name: "Bench", Slug: slug, PlanTier: new(agentidp.TierEnterprise), MaxCallsPerDay: nullable.NewNullableWithValue[int64](callsPerDay),
+	}, asOperator)
+	if err := agentidp.Want(http.StatusCreated, organization, err); err != nil {
 		return nil, err
 	}
 	const atOnce = 8
@@ -67,80 +67,43 @@ func (b *bench) newTenant(ctx context.Context, s *node, at ledgerAt, more ...str
 	group.SetLimit(atOnce)
 	for i := range t.agents {
 		group.Go(func() error {
-			return t.register(ctx, bearer, organization.ID, fmt.Sprintf("%s-%d", slug, i), more, &t.agents[i])
+			return t.register(ctx, asOperator, organization.JSON201.OrganizationID, fmt.Sprintf("%s-%d", slug, i), more, &t.agents[i])
 		})
 	}
 	return t, group.Wait()
 }
 
-func (t *tenant) register(ctx context.Context, bearer, organization, name string, more []string, a *agent) error {
-	var registered struct {
-		ID string `json:"agentId"`
-	}
-	err := t.post(ctx, "/api/v1/agents", bearer, map[string]any{
-		"organizationId": organization, "email": name + "@bench.example", "agentType": "screener", "version": "1.0.0",
-		"capabilities": []string{"resume:read"}, "owner": "bench", "deploymentEnv": "production",
-		"description": "asks for tokens, again and again", "scopes": append([]string{"agents:read", "tokens:read"}, more...),
-	}, &registered)
-	if err != nil {
+func (t *tenant) register(ctx context.Context, asOperator agentidp.RequestEditorFn, organization uuid.UUID, name string, more []agentidp.Scope, a *agent) error {
+	scopes := append([]agentidp.Scope{agentidp.ScopeAgentsRead, agentidp.ScopeTokensRead}, more...)
+	registered, err := t.api.RegisterAgentWithResponse(ctx, nil, agentidp.AgentCreate{
+		OrganizationID: &organization, Email: name + "@bench.example", AgentType: agentidp.AgentTypeScreener, Version: "1.0.0",
+		Capabilities: []agentidp.Capability{"resume:read"}, Owner: "bench", DeploymentEnv: agentidp.DeploymentEnvProduction,
+		Description: new("asks for tokens, again and again"), Scopes: &scopes,
+	}, asOperator)
+	if err := agentidp.Want(http.StatusCreated, registered, err); err != nil {
 		return err
 	}
-	var credential struct {
-		Secret string `json:"clientSecret"`
-	}
-	if err := t.post(ctx, "/api/v1/agents/"+registered.ID+"/credentials", bearer, map[string]any{}, &credential); err != nil {
+	id := registered.JSON201.AgentID
+	credential, err := t.api.GenerateCredentialWithResponse(ctx, id, nil, agentidp.CredentialCreate{}, asOperator)
+	if err := agentidp.Want(http.StatusCreated, credential, err); err != nil {
 		return err
 	}
-	a.id, a.secret = registered.ID, credential.Secret
+	a.id, a.secret = id.String(), *credential.JSON201.ClientSecret
 	a.token, err = t.token(ctx, a.id, a.secret, "")
 	return err
 }
 
+// token asks for one by client credentials, with the scopes of the agent where none are named.
 func (t *tenant) token(ctx context.Context, id, secret, scope string) (string, error) {
-	form := url.Values{"grant_type": {"client_credentials"}}
+	form := agentidp.TokenRequest{GrantType: "client_credentials"}
 	if scope != "" {
-		form.Set("scope", scope)
+		form.Scope = &scope
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, t.base+"/oauth2/token", strings.NewReader(form.Encode()))
-	if err != nil {
+	issued, err := t.api.IssueTokenWithFormdataBodyWithResponse(ctx, form, agentidp.Secret(id, secret))
+	if err := agentidp.Want(http.StatusOK, issued, err); err != nil {
 		return "", err
 	}
-	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	request.SetBasicAuth(id, secret)
-	var answer struct {
-		Token string `json:"access_token"`
-	}
-	return answer.Token, exchange(request, &answer)
-}
-
-func (t *tenant) post(ctx context.Context, path, bearer string, body, answer any) error {
-	content, err := json.Marshal(body)
-	if err != nil {
-		return err
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, t.base+path, bytes.NewReader(content))
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("Authorization", "Bearer "+bearer)
-	return exchange(request, answer)
-}
-
-func exchange(request *http.Request, answer any) error {
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return err
-	}
-	if response.StatusCode >= http.StatusMultipleChoices {
-		return fmt.Errorf("%s %s: %s %s", request.Method, request.URL.Path, response.Status, body)
-	}
-	return json.Unmarshal(body, answer)
+	return issued.JSON200.AccessToken, nil
 }
 
 // The requests of the loads, whole.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/devservices"
+	agentidp "github.com/sentryagent/agentidp/sdk/go"
 	"github.com/sentryagent/agentidp/server"
 	"github.com/sentryagent/agentidp/server/stores"
 	"github.com/sentryagent/agentidp/server/upkeep"
@@ -179,7 +180,7 @@ func (s *stage) tamper(ctx context.Context, n *narrator, j *journey) error {
 	n.show("altered", fmt.Sprintf("event %s at position %d", id, position))
 	n.step("The audit trail is verified again.")
 	found, err := j.api.VerifyAuditTrailWithResponse(ctx, nil, j.asOperator)
-	if err := expect(found, err, http.StatusOK); err != nil {
+	if err := agentidp.Want(http.StatusOK, found, err); err != nil {
 		return err
 	}
 	broken, _ := found.JSON200.BrokenAtEventID.Get() // none is no event's id

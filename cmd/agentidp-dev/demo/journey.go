@@ -51,22 +51,8 @@ func (j *journey) walk(ctx context.Context) error {
 	return nil
 }
 
-// answer is what all answers of the client are.
-type answer interface {
-	StatusCode() int
-	GetBody() []byte
-}
-
-// expect turns an answer with another status into an error that shows it.
-func expect(a answer, err error, status int) error {
-	if err == nil && a.StatusCode() != status {
-		err = fmt.Errorf("expected status %d, got %d: %s", status, a.StatusCode(), a.GetBody())
-	}
-	return err
-}
-
 // refusal is what a program reads of an answer that refuses.
-func refusal(a answer) string {
+func refusal(a agentidp.Answer) string {
 	var body struct{ Code, Error string }
 	_ = json.Unmarshal(a.GetBody(), &body) // what is no refusal has no code
 	return body.Code + body.Error
@@ -80,7 +66,7 @@ func (j *journey) tokenOf(ctx context.Context, id, secret string, scope *string)
 func (j *journey) signIn(ctx context.Context) error {
 	j.step("The platform operator trades its client secret for a token. admin:orgs is never given unasked.")
 	issued, err := j.tokenOf(ctx, j.operator.ClientID, j.operator.ClientSecret, new(operatorScope))
-	if err := expect(issued, err, http.StatusOK); err != nil {
+	if err := agentidp.Want(http.StatusOK, issued, err); err != nil {
 		return err
 	}
 	j.asOperator = agentidp.Bearer(issued.JSON200.AccessToken)
@@ -92,7 +78,7 @@ func (j *journey) foundOrganization(ctx context.Context) error {
 	j.step("It founds an organization: a tenant with a slug that nobody else can have.")
 	slug := "acme-" + ledger.NewID().String()[24:]
 	made, err := j.api.CreateOrganizationWithResponse(ctx, nil, agentidp.OrganizationCreate{Name: "Acme", Slug: slug}, j.asOperator)
-	if err := expect(made, err, http.StatusCreated); err != nil {
+	if err := agentidp.Want(http.StatusCreated, made, err); err != nil {
 		return err
 	}
 	j.organization = made.JSON201.OrganizationID
@@ -108,7 +94,7 @@ func (j *journey) registerAgent(ctx context.Context) error {
 		AgentType:      agentidp.AgentTypeScreener, Version: "1.0.0", Owner: "talent-team", DeploymentEnv: agentidp.DeploymentEnvDevelopment,
 		Capabilities: []agentidp.Capability{"resume:read"}, Scopes: &[]agentidp.Scope{agentidp.ScopeAgentsRead, agentidp.ScopeAuditRead},
 	}, j.asOperator)
-	if err := expect(made, err, http.StatusCreated); err != nil {
+	if err := agentidp.Want(http.StatusCreated, made, err); err != nil {
 		return err
 	}
 	j.agent = made.JSON201.AgentID
@@ -120,7 +106,7 @@ func (j *journey) registerAgent(ctx context.Context) error {
 func (j *journey) generateCredential(ctx context.Context) error {
 	j.step("It gets a credential. The secret is shown this once; the server keeps a keyed hash of it.")
 	made, err := j.api.GenerateCredentialWithResponse(ctx, j.agent, nil, agentidp.CredentialCreate{}, j.asOperator)
-	if err := expect(made, err, http.StatusCreated); err != nil {
+	if err := agentidp.Want(http.StatusCreated, made, err); err != nil {
 		return err
 	}
 	j.credential, j.secret = made.JSON201.CredentialID, *made.JSON201.ClientSecret
@@ -131,7 +117,7 @@ func (j *journey) generateCredential(ctx context.Context) error {
 func (j *journey) issueToken(ctx context.Context) error {
 	j.step("The agent trades it for a token, which is signed only after its issuance is durable in the ledger.")
 	issued, err := j.tokenOf(ctx, j.agent.String(), j.secret, nil)
-	if err := expect(issued, err, http.StatusOK); err != nil {
+	if err := agentidp.Want(http.StatusOK, issued, err); err != nil {
 		return err
 	}
 	j.asAgent = agentidp.Bearer(issued.JSON200.AccessToken)
@@ -146,12 +132,12 @@ func (j *journey) issueToken(ctx context.Context) error {
 func (j *journey) useToken(ctx context.Context) error {
 	j.step("The token opens what its scopes allow, and nothing else.")
 	agents, err := j.api.ListAgentsWithResponse(ctx, nil, j.asAgent)
-	if err := expect(agents, err, http.StatusOK); err != nil {
+	if err := agentidp.Want(http.StatusOK, agents, err); err != nil {
 		return err
 	}
 	j.show("GET /api/v1/agents", fmt.Sprintf("200, %d agent", agents.JSON200.Total))
 	refused, err := j.api.DecommissionAgentWithResponse(ctx, j.agent, j.asAgent)
-	if err := expect(refused, err, http.StatusForbidden); err != nil {
+	if err := agentidp.Want(http.StatusForbidden, refused, err); err != nil {
 		return err
 	}
 	j.show("DELETE /api/v1/agents/…", "403 "+refusal(refused))
@@ -161,22 +147,22 @@ func (j *journey) useToken(ctx context.Context) error {
 func (j *journey) rotate(ctx context.Context) error {
 	j.step("The credential is rotated: from that answer on the old secret and the old token are dead, on every node.")
 	rotated, err := j.api.RotateCredentialWithResponse(ctx, j.agent, j.credential, nil, agentidp.CredentialRotate{}, j.asOperator)
-	if err := expect(rotated, err, http.StatusOK); err != nil {
+	if err := agentidp.Want(http.StatusOK, rotated, err); err != nil {
 		return err
 	}
 	refused, err := j.tokenOf(ctx, j.agent.String(), j.secret, nil)
-	if err := expect(refused, err, http.StatusUnauthorized); err != nil {
+	if err := agentidp.Want(http.StatusUnauthorized, refused, err); err != nil {
 		return err
 	}
 	j.show("old secret", "401 "+refusal(refused))
 	agents, err := j.api.ListAgentsWithResponse(ctx, nil, j.asAgent)
-	if err := expect(agents, err, http.StatusUnauthorized); err != nil {
+	if err := agentidp.Want(http.StatusUnauthorized, agents, err); err != nil {
 		return err
 	}
 	j.show("old token", "401 "+refusal(agents))
 	j.secret = *rotated.JSON200.ClientSecret
 	issued, err := j.tokenOf(ctx, j.agent.String(), j.secret, nil)
-	if err := expect(issued, err, http.StatusOK); err != nil {
+	if err := agentidp.Want(http.StatusOK, issued, err); err != nil {
 		return err
 	}
 	j.asAgent = agentidp.Bearer(issued.JSON200.AccessToken)
@@ -190,7 +176,7 @@ func (j *journey) suspendAndReactivate(ctx context.Context) error {
 		return err
 	}
 	refused, err := j.tokenOf(ctx, j.agent.String(), j.secret, nil)
-	if err := expect(refused, err, http.StatusUnauthorized); err != nil {
+	if err := agentidp.Want(http.StatusUnauthorized, refused, err); err != nil {
 		return err
 	}
 	j.show("suspended", "401 "+refusal(refused))
@@ -198,7 +184,7 @@ func (j *journey) suspendAndReactivate(ctx context.Context) error {
 		return err
 	}
 	issued, err := j.tokenOf(ctx, j.agent.String(), j.secret, nil)
-	if err := expect(issued, err, http.StatusOK); err != nil {
+	if err := agentidp.Want(http.StatusOK, issued, err); err != nil {
 		return err
 	}
 	j.show("reactivated", "200, a new token")
@@ -207,17 +193,17 @@ func (j *journey) suspendAndReactivate(ctx context.Context) error {
 
 func (j *journey) setStatus(ctx context.Context, status agentidp.AgentStatus) error {
 	changed, err := j.api.UpdateAgentWithResponse(ctx, j.agent, nil, agentidp.AgentUpdate{Status: &status, Reason: new("demonstration")}, j.asOperator)
-	return expect(changed, err, http.StatusOK)
+	return agentidp.Want(http.StatusOK, changed, err)
 }
 
 func (j *journey) decommission(ctx context.Context) error {
 	j.step("Decommissioned, it is gone for good. Its record stays.")
 	gone, err := j.api.DecommissionAgentWithResponse(ctx, j.agent, j.asOperator)
-	if err := expect(gone, err, http.StatusNoContent); err != nil {
+	if err := agentidp.Want(http.StatusNoContent, gone, err); err != nil {
 		return err
 	}
 	agent, err := j.api.GetAgentWithResponse(ctx, j.agent, nil, j.asOperator)
-	if err := expect(agent, err, http.StatusOK); err != nil {
+	if err := agentidp.Want(http.StatusOK, agent, err); err != nil {
 		return err
 	}
 	j.show("status", string(agent.JSON200.Status))
@@ -227,7 +213,7 @@ func (j *journey) decommission(ctx context.Context) error {
 func (j *journey) readAudit(ctx context.Context) error {
 	j.step("Every step is an event in the ledger, chained to the one before it by its hash.")
 	trail, err := j.api.ListAuditEventsWithResponse(ctx, &agentidp.ListAuditEventsParams{Limit: new(20), OrganizationID: &j.organization}, j.asOperator)
-	if err := expect(trail, err, http.StatusOK); err != nil {
+	if err := agentidp.Want(http.StatusOK, trail, err); err != nil {
 		return err
 	}
 	for _, event := range trail.JSON200.Data {
@@ -239,7 +225,7 @@ func (j *journey) readAudit(ctx context.Context) error {
 func (j *journey) verify(ctx context.Context) error {
 	j.step("The chain is verified: every record hashed again, every link followed.")
 	found, err := j.api.VerifyAuditTrailWithResponse(ctx, nil, j.asOperator)
-	if err := expect(found, err, http.StatusOK); err != nil {
+	if err := agentidp.Want(http.StatusOK, found, err); err != nil {
 		return err
 	}
 	if !found.JSON200.Verified {
