@@ -16,7 +16,7 @@ import (
 
 // readSide is what is derived from the ledger, and what answers from it.
 type readSide struct {
-	progress  *projections.Progress
+	progress  *follow.Progress
 	runner    *follow.Runner
 	queries   *readmodels.Queries
 	history   *history.History
@@ -28,7 +28,8 @@ type readSide struct {
 
 func newReadSide(f frame, s *storage, keys *keyring.Keyring) (*readSide, error) {
 	models := slices.DeleteFunc(readmodels.All(), func(p projections.Projection) bool { return p.Name == f.without })
-	progress := projections.NewProgress(s.pool, s.store, models, projections.ProgressOptions{Logger: f.logger})
+	followers := projections.Followers(s.pool, s.store, models, f.logger) // what else follows the ledger goes in here
+	progress := follow.NewProgress(s.pool, s.store, followers, follow.ProgressOptions{Logger: f.logger})
 	queries := stores.NewQueries(f.config, s.pool, s.store)
 	witnesses, err := transparency.NewWitnesses(s.pool, f.config.LedgerOrigin, f.config.WitnessKeys)
 	if err != nil {
@@ -38,7 +39,7 @@ func newReadSide(f frame, s *storage, keys *keyring.Keyring) (*readSide, error) 
 	signer := stores.NewSigner(s.pool, s.store, keys.MasterKey, f.config, f.now)
 	return &readSide{
 		progress:  progress,
-		runner:    projections.NewRunner(s.pool, s.store, models, projections.RunnerOptions{Logger: f.logger, Progress: progress}),
+		runner:    follow.NewRunner(s.pool, s.store, followers, follow.RunnerOptions{Logger: f.logger, Progress: progress}),
 		queries:   queries,
 		history:   history.New(s.store, queries, f.now),
 		logs:      logs,
