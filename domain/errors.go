@@ -6,7 +6,7 @@ import (
 )
 
 // Code classifies an [Error]. The codes are the product's public ones; which
-// HTTP status each has is decided in package api.
+// HTTP status each has is decided in api/router.
 type Code string
 
 const (

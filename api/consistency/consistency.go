@@ -30,8 +30,8 @@ func NewReads(progress *projections.Progress, revocations *revocation.Index, pat
 }
 
 // Steps are those of the reads that a route may ask for.
-func (r *Reads) Steps() map[router.Read][]router.Step {
-	return map[router.Read][]router.Step{router.AtPosition: {r.atLeast}, router.AtHead: {r.atLeast, r.atHead}}
+func (r *Reads) Steps() map[router.Read]router.Step {
+	return map[router.Read]router.Step{router.AtPosition: r.atLeast, router.AtHead: r.atHead}
 }
 
 // Current refuses what may read tables of an older version than this server
@@ -65,9 +65,12 @@ func (r *Reads) atLeast(c *gin.Context) error {
 	return r.progress.Wait(ctx, ledger.Position(position))
 }
 
-// atHead makes a read of the audit trail wait for all that was in the ledger when
-// it came in.
+// atHead makes a read of the audit trail wait for that, and for all that was in the
+// ledger when it came in.
 func (r *Reads) atHead(c *gin.Context) error {
+	if err := r.atLeast(c); err != nil {
+		return err
+	}
 	return r.AwaitHead(c.Request.Context(), readmodels.AuditTrail)
 }
 

@@ -77,7 +77,7 @@ type Steps struct {
 	Current      Step // refuses a Bearer route while the read models are being rebuilt
 	Validate     Step // holds the request against the OpenAPI document
 	Limits       map[Limit]Step
-	Reads        map[Read][]Step
+	Reads        map[Read]Step
 	Repeats      map[Repeat]Step
 }
 
@@ -96,7 +96,9 @@ func (r *Router) chain(route Route) ([]gin.HandlerFunc, error) {
 	if route.Limit != NoLimit {
 		steps = append(steps, r.steps.Limits[route.Limit])
 	}
-	steps = append(steps, r.steps.Reads[route.Read]...)
+	if route.Read != AsItIs {
+		steps = append(steps, r.steps.Reads[route.Read])
+	}
 	if route.Repeat != NotKept {
 		steps = append(steps, r.steps.Repeats[route.Repeat])
 	}
