@@ -39,6 +39,7 @@ type Progress struct {
 	waiting  atomic.Int64             // readers that wait
 	measured atomic.Int64             // when it was last looked how old what is not applied is, in nanoseconds
 	nudge    chan struct{}            // asks for a look at the database
+	hurry    chan struct{}            // asks followers of this process not to let events gather
 }
 
 // ProgressOptions tune a [Progress]; the zero value is good.
@@ -69,7 +70,7 @@ func NewProgress(pool *pgxpool.Pool, store eventstore.Store, followers []Followe
 	if options.Stall <= 0 {
 		options.Stall = patience
 	}
-	p := &Progress{pool: pool, store: store, options: options, nudge: make(chan struct{}, 1)}
+	p := &Progress{pool: pool, store: store, options: options, nudge: make(chan struct{}, 1), hurry: make(chan struct{}, 1)}
 	for _, f := range followers {
 		p.trackers = append(p.trackers, newTracker(&f))
 	}
@@ -113,6 +114,10 @@ func (p *Progress) await(ctx context.Context, t *tracker, position eventstore.Po
 	}
 	p.waiting.Add(1)
 	defer p.waiting.Add(-1)
+	select {
+	case p.hurry <- struct{}{}:
+	default: // asked already
+	}
 	look := time.NewTimer(firstLook)
 	defer look.Stop()
 	for {

@@ -2,6 +2,7 @@ package follow
 
 import (
 	"context"
+	"time"
 
 	"github.com/sentryagent/agentidp/eventstore"
 )
@@ -17,13 +18,19 @@ type reader struct {
 	wanted   map[string]bool // nil: all
 	own      eventstore.Subscription
 
-	position eventstore.Position // what has been handed out; the tail's mu guards it
-	since    eventstore.Position // after this the tail has what it wants; so does it this
-	looks    int                 // of the tail, at the last step
+	// The tail's mu guards these.
+	position eventstore.Position // all that it wants up to here has been handed out
+	since    eventstore.Position // after this the tail has what it wants
+	told     bool                // the follower knows of the position
+	waits    bool                // at the end of the tail, and not woken yet: position may move on without it
+	woken    chan struct{}       // holds a token when there is something for it
 }
 
+// idleReport is how often a follower hears that there was nothing for it.
+const idleReport = time.Second
+
 func newReader(t *tail, f *Follower, after eventstore.Position) *reader {
-	r := &reader{tail: t, follower: f, position: after}
+	r := &reader{tail: t, follower: f, position: after, woken: make(chan struct{}, 1)}
 	if len(f.Types) > 0 {
 		r.wanted = make(map[string]bool, len(f.Types))
 		for _, eventType := range f.Types {
@@ -40,13 +47,15 @@ type stretch struct {
 	head     eventstore.Position
 }
 
-// next blocks until there are wanted events, or it is known that there are none
-// up to a position. After an error it goes on where it was.
+// next blocks until there are wanted events, or it is known, for a while at most,
+// that there are none up to a position. After an error it goes on where it was.
 func (r *reader) next(ctx context.Context) (stretch, error) {
 	t := r.tail
+	report := time.NewTimer(idleReport)
+	defer report.Stop()
 	t.mu.Lock()
-	for faults := t.faults; ; t.mu.Lock() {
-		moved, line := t.moved, t.line
+	first, faults := !r.told, t.faults
+	for {
 		switch {
 		case t.faults != faults:
 			err := t.fault
@@ -56,19 +65,49 @@ func (r *reader) next(ctx context.Context) (stretch, error) {
 		case !r.rides():
 			t.mu.Unlock()
 			return r.alone(ctx)
-		case r.position < t.high || r.looks != t.looks:
+		case first || r.position < t.high:
 			s := r.take()
 			t.mu.Unlock()
 			r.close()
 			return s, nil
 		}
+		r.waits = true
+		t.line.ask()
 		t.mu.Unlock()
-		line.ask()
 		select {
-		case <-moved:
+		case <-r.woken:
+		case <-report.C:
+			first = true
 		case <-ctx.Done():
-			return stretch{}, ctx.Err()
 		}
+		t.mu.Lock()
+		r.waits = false
+		if err := ctx.Err(); err != nil {
+			t.mu.Unlock()
+			return stretch{}, err
+		}
+	}
+}
+
+// wantsAny reports whether there is something for it among events of these types.
+func (r *reader) wantsAny(types map[string]bool) bool {
+	if r.wanted == nil {
+		return len(types) > 0
+	}
+	for t := range types {
+		if r.wanted[t] {
+			return true
+		}
+	}
+	return false
+}
+
+// wake has it look. The caller holds the tail's mu.
+func (r *reader) wake() {
+	r.waits = false
+	select {
+	case r.woken <- struct{}{}:
+	default: // it has not looked yet
 	}
 }
 
@@ -90,7 +129,7 @@ func (r *reader) take() (s stretch) {
 			break
 		}
 	}
-	r.position, r.looks = s.position, t.looks
+	r.position, r.told = s.position, true
 	return s
 }
 

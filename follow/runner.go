@@ -73,7 +73,7 @@ func (r *Runner) Run(ctx context.Context) {
 	leases := lease.New(r.pool, Session)
 	defer leases.Keep()() // until the last transaction has ended
 
-	tail := newTail(r.store, r.decode)
+	tail := newTail(r.store, r.decode, r.options.Progress.hurry)
 	defer tail.wait()
 	var workers sync.WaitGroup
 	for i := range r.followers {

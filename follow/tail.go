@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/sentryagent/agentidp/eventstore"
-	"github.com/sentryagent/agentidp/internal/wait"
 )
 
 // Bounds of what the tail keeps. The older half goes when it exceeds one of them.
@@ -30,9 +29,10 @@ const (
 type tail struct {
 	store  eventstore.Store
 	decode func(eventstore.Event) (Event, error)
+	hurry  <-chan struct{} // somebody waits for what the tail may have to bring
 	lines  sync.WaitGroup
 
-	mu      sync.Mutex // guards what follows, and the place of each reader
+	mu      sync.Mutex // guards what follows, and what readers say that it does
 	readers []*reader
 	line    *line   // nil while there are no readers
 	seeded  bool    // low and high mean something
@@ -41,10 +41,8 @@ type tail struct {
 	low     eventstore.Position
 	high    eventstore.Position
 	head    eventstore.Position // of the ledger, as far as is known
-	looks   int                 // how often the line has brought something, be it that there is nothing
-	faults  int                 // how often it has failed
+	faults  int                 // how often the line has failed
 	fault   error               // the last time
-	moved   chan struct{}       // closed, and replaced, when one of the two has changed
 }
 
 // item is an event that is decoded when somebody wants to know what it says.
@@ -63,8 +61,8 @@ type line struct {
 	cancel context.CancelFunc
 }
 
-func newTail(store eventstore.Store, decode func(eventstore.Event) (Event, error)) *tail {
-	return &tail{store: store, decode: decode, moved: make(chan struct{})}
+func newTail(store eventstore.Store, decode func(eventstore.Event) (Event, error), hurry <-chan struct{}) *tail {
+	return &tail{store: store, decode: decode, hurry: hurry}
 }
 
 // attach makes a reader that begins after a position.
@@ -168,12 +166,24 @@ func (t *tail) read(ctx context.Context, l *line) {
 		case err != nil:
 			t.failed(l, err)
 		default:
-			looked := time.Now()
-			pace := t.add(l, batch)
-			if len(batch.Events) < fullEnough {
-				_ = wait.For(ctx, time.Until(looked.Add(pace)))
+			if pace := t.add(l, batch); len(batch.Events) < fullEnough {
+				t.pause(ctx, pace)
 			}
 		}
+	}
+}
+
+// pause lets events gather that can wait, until somebody waits for one.
+func (t *tail) pause(ctx context.Context, d time.Duration) {
+	if d == 0 {
+		return
+	}
+	over := time.NewTimer(d)
+	defer over.Stop()
+	select {
+	case <-over.C:
+	case <-t.hurry:
+	case <-ctx.Done():
 	}
 }
 
@@ -195,32 +205,40 @@ func (t *tail) seed(ctx context.Context, l *line) (eventstore.Position, error) {
 	defer t.mu.Unlock()
 	if t.line == l {
 		t.seeded, t.low, t.high, t.head = true, end, end, end
-		t.wake()
+		t.wakeAll()
 	}
 	return end, nil
 }
 
-// add takes a batch of a line, and tells how soon somebody wants the next.
+// add takes a batch of a line. It wakes those readers that want something of it,
+// and tells how soon one of them wants the next. The others pass it by.
 func (t *tail) add(l *line, batch eventstore.Batch) (pace time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.line != l {
 		return 0
 	}
-	added := make([]item, len(batch.Events))
+	added, types := make([]item, len(batch.Events)), make(map[string]bool)
 	for i, e := range batch.Events {
 		added[i].raw = e
 		t.items = append(t.items, &added[i])
 		t.bytes += len(e.Record)
+		types[e.Type] = true
 	}
 	t.high, t.head = max(batch.Position, t.high), max(batch.Head, t.head)
-	t.looks++
-	t.trim()
-	t.wake()
-	pace = t.readers[0].follower.pace()
 	for _, r := range t.readers {
-		pace = min(pace, r.follower.pace())
+		switch {
+		case r.wantsAny(types):
+			r.wake()
+			if p := r.follower.pace(); pace == 0 || p < pace {
+				pace = p
+			}
+		case r.waits:
+			r.position = max(t.high, r.position)
+			l.ask()
+		}
 	}
+	t.trim()
 	return pace
 }
 
@@ -261,12 +279,13 @@ func (t *tail) failed(l *line, err error) {
 	defer t.mu.Unlock()
 	if t.line == l {
 		t.faults, t.fault = t.faults+1, err
-		t.wake()
+		t.wakeAll()
 	}
 }
 
-// wake has all readers look again. The caller holds mu.
-func (t *tail) wake() {
-	close(t.moved)
-	t.moved = make(chan struct{})
+// wakeAll has all readers look again. The caller holds mu.
+func (t *tail) wakeAll() {
+	for _, r := range t.readers {
+		r.wake()
+	}
 }
