@@ -51,10 +51,10 @@ type stretch struct {
 // that there are none up to a position. After an error it goes on where it was.
 func (r *reader) next(ctx context.Context) (stretch, error) {
 	t := r.tail
-	report := time.NewTimer(idleReport)
-	defer report.Stop()
+	quiet := time.NewTimer(idleReport)
+	defer quiet.Stop()
 	t.mu.Lock()
-	first, faults := !r.told, t.faults
+	due, faults := !r.told, t.faults
 	for {
 		switch {
 		case t.faults != faults:
@@ -65,7 +65,7 @@ func (r *reader) next(ctx context.Context) (stretch, error) {
 		case !r.rides():
 			t.mu.Unlock()
 			return r.alone(ctx)
-		case first || r.position < t.high:
+		case due || r.position < t.high:
 			s := r.take()
 			t.mu.Unlock()
 			r.close()
@@ -76,8 +76,8 @@ func (r *reader) next(ctx context.Context) (stretch, error) {
 		t.mu.Unlock()
 		select {
 		case <-r.woken:
-		case <-report.C:
-			first = true
+		case <-quiet.C:
+			due = true
 		case <-ctx.Done():
 		}
 		t.mu.Lock()

@@ -175,9 +175,6 @@ func (t *tail) read(ctx context.Context, l *line) {
 
 // pause lets events gather that can wait, until somebody waits for one.
 func (t *tail) pause(ctx context.Context, d time.Duration) {
-	if d == 0 {
-		return
-	}
 	over := time.NewTimer(d)
 	defer over.Stop()
 	select {
@@ -211,13 +208,15 @@ func (t *tail) seed(ctx context.Context, l *line) (eventstore.Position, error) {
 }
 
 // add takes a batch of a line. It wakes those readers that want something of it,
-// and tells how soon one of them wants the next. The others pass it by.
+// and tells how soon one of them wants the next. The others pass it by; what they
+// are waiting for must not wait for long either.
 func (t *tail) add(l *line, batch eventstore.Batch) (pace time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.line != l {
 		return 0
 	}
+	pace = defaultPace
 	added, types := make([]item, len(batch.Events)), make(map[string]bool)
 	for i, e := range batch.Events {
 		added[i].raw = e
@@ -230,9 +229,7 @@ func (t *tail) add(l *line, batch eventstore.Batch) (pace time.Duration) {
 		switch {
 		case r.wantsAny(types):
 			r.wake()
-			if p := r.follower.pace(); pace == 0 || p < pace {
-				pace = p
-			}
+			pace = min(pace, r.follower.pace())
 		case r.waits:
 			r.position = max(t.high, r.position)
 			l.ask()

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -61,6 +62,26 @@ func issued() domain.Event {
 		AgentID: domain.AgentID{UUID: uuid.Must(uuid.NewV7())}, TokenID: domain.TokenID{UUID: uuid.Must(uuid.NewV7())},
 		CredentialID: domain.CredentialID{UUID: uuid.Must(uuid.NewV7())}, AuthMethod: domain.SecretCredential,
 		Scope: "agents:read", Audience: "https://idp.example", Algorithm: "ES256", KeyID: "k1",
+	}
+}
+
+// A follower that takes events seldom does not make others take theirs seldom.
+func TestPaceIsEachFollowersOwn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var seldom, prompt heard
+	rare := outside("seldom", &seldom)
+	rare.Pace = time.Hour
+	other := outside("prompt", &prompt)
+	other.Types = []domain.Type{"agent.suspended"}
+	w.process(t, rare, other)
+	for n := range 5 {
+		w.append(t, 1, issued())
+		w.append(t, 1, suspended(""))
+		eventually(t, "it has arrived", func() bool { return prompt.count() == n+1 })
+	}
+	if n := seldom.count(); n > 2 {
+		t.Errorf("of 10 events that came one by one %d have got to who takes them once in an hour", n)
 	}
 }
 
