@@ -19,11 +19,11 @@ import (
 )
 
 // shadow is a read model in schema next, on its way to become the live one.
-// Only the holder of its lease works on it. That may learn late that the lease is
-// gone, so each of its transactions finds the shadow's position where it left it.
+// Only the holder of its lease begins to work on it. A holder that has lost the
+// lease without knowing goes on until somebody else has: each transaction has to
+// find the shadow's position where the one before left it.
 type shadow struct {
 	derivation
-	held   context.Context     // ends with the lease
 	head   eventstore.Position // of the ledger, when last looked at
 	logger *slog.Logger
 }
@@ -84,11 +84,11 @@ func outdated(err error) bool {
 }
 
 // lease waits for the right to work on the shadow.
-func (s *shadow) lease(ctx context.Context, leases *lease.Leases) (err error) {
+func (s *shadow) lease(ctx context.Context, leases *lease.Leases) error {
 	const retry = 100 * time.Millisecond
 	for deadline := time.Now().Add(leaseWait); ; {
-		s.held, err = leases.Acquire(ctx, "agentidp rebuild of "+s.projection.Name)
-		if err != nil || s.held != nil {
+		held, err := leases.Acquire(ctx, "agentidp rebuild of "+s.projection.Name)
+		if err != nil || held != nil {
 			return err
 		}
 		if time.Now().After(deadline) {
@@ -140,9 +140,6 @@ func holder() string {
 // saved moves the shadow's position, in the transaction that brings its rows there.
 // The error is [follow.ErrFenced] when somebody else has worked on the shadow.
 func (s *shadow) saved(ctx context.Context, tx pgx.Tx, from, to eventstore.Position) error {
-	if err := context.Cause(s.held); err != nil {
-		return err
-	}
 	s.head = max(s.head, to)
 	moved, err := tx.Exec(ctx, moveRebuild, s.projection.Name, s.projection.Version, from, to, s.head)
 	if err == nil && moved.RowsAffected() != 1 {

@@ -245,8 +245,8 @@ func TestOneRebuildOfAProjectionAtATime(t *testing.T) {
 	}
 }
 
-// A rebuild whose lease has gone to another process, and that does not know it
-// yet, writes nothing more and switches nothing.
+// A rebuild that another process has gone on with, since its lease was lost, writes
+// nothing more and switches nothing.
 func TestARebuildThatWasTakenOverEnds(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
