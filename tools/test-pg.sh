@@ -49,7 +49,7 @@ for version in "${versions[@]}"; do
 	fi
 	say "PostgreSQL $version"
 	PATH=$root/native/bin:$PATH bin/withservices -- \
-		go test -count=1 -timeout "${TIMEOUT:-30m}" ./migrations ./eventstore/postgres ./projections ./internal/lease || failed+=("$version")
+		go test -count=1 -timeout "${TIMEOUT:-30m}" ./migrations ./eventstore/postgres ./follow/... ./projections/... ./internal/lease || failed+=("$version")
 	PATH=$root/native/bin:$PATH bin/withservices -- \
 		go test -count=1 -timeout "${TIMEOUT:-30m}" -run '^TestDatabase' ./test/system || failed+=("$version")
 done
