@@ -62,6 +62,11 @@ var direction = map[string][]string{
 	"api/compliance": room("api/turns", "replay/verify"),
 	"api/health":     room("api/limits"),
 	"api/discovery":  room(),
+	"api/oauth":      room("api/oauth/grants", "api/oauth/clientauth", "api/quota", "tokens"),
+
+	// Below the room of OAuth: each step of a token request knows those after it.
+	"api/oauth/grants":     {"api/oauth/clientauth", "api/router", "api/access", "tokens", "internal/keyring", "ledger", "domain"},
+	"api/oauth/clientauth": {"api/router", "api/access", "api/quota", "api/limits", "tokens", "internal/keyring", "internal/strictjson", "ledger", "domain"},
 
 	"replay":            {}, // the map of its rooms
 	"replay/verify":     {"projections", "eventstore", "domain", "internal/ordered"},
@@ -336,6 +341,10 @@ func TestTheTableForbids(t *testing.T) {
 		{"api/audit", "api/turns", true},
 		{"api/audit", "projections/readmodels", true},
 		{"api/audit", "api/registry", false},
+		{"api/oauth", "api/oauth/grants", true},
+		{"api/oauth/grants", "api/oauth/clientauth", true},
+		{"api/oauth/clientauth", "api/oauth/grants", false},
+		{"api/oauth", "api/delegation", false},
 		{"api/audit", "api", false},
 		{"api/router", "api/access", false},
 		{"api/access", "api/quota", false},

@@ -7,8 +7,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
-	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
@@ -22,6 +20,9 @@ import (
 	"github.com/sentryagent/agentidp/api/idempotency"
 	"github.com/sentryagent/agentidp/api/ledgerlog"
 	"github.com/sentryagent/agentidp/api/limits"
+	"github.com/sentryagent/agentidp/api/oauth"
+	"github.com/sentryagent/agentidp/api/oauth/clientauth"
+	"github.com/sentryagent/agentidp/api/oauth/grants"
 	"github.com/sentryagent/agentidp/api/openapi"
 	"github.com/sentryagent/agentidp/api/policy"
 	"github.com/sentryagent/agentidp/api/quota"
@@ -72,7 +73,7 @@ type WriteSide struct {
 	Ledger      *ledger.Ledger
 	Revocations *revocation.Index
 	Idempotency *ledger.IdempotencyKeys
-	Assertions  *ledger.Assertions
+	Assertions  *clientauth.UsedAssertions
 }
 
 // ReadSide is what queries go to.
@@ -150,20 +151,27 @@ func New(write WriteSide, read ReadSide, around Surroundings, options Options) (
 
 	verifications := turns.NewVerifications(read.Verifier, around.Registry, options.Now)
 	lent := delegation.NewCounters(around.Registry)
-	clientKeys, err := lru.New[string, jose.JSONWebKey](rememberedKeys)
+	clients, err := clientauth.New(clientauth.Parts{
+		Ledger: write.Ledger, Used: write.Assertions, Keys: around.Keys, Rates: rates, Limiter: around.Limiter, Registry: around.Registry,
+		Audiences: []string{options.Issuer, options.PublicURL + oauth.TokenPath}, Now: options.Now,
+	})
 	if err != nil {
 		return nil, err
 	}
-	oauth := &Server{
-		issuer: options.Issuer, audience: options.PublicURL, exchanges: options.Delegation, now: options.Now,
-		ledger: write.Ledger, assertions: write.Assertions, revocations: write.Revocations, keys: around.Keys,
-		tokens: verifier, tokenSigner: tokens.NewSigner(around.Keys, options.SigningAlg),
-		limiter: around.Limiter, tiers: tiers, rates: rates, guard: guard, delegations: lent,
-		metrics: newMetrics(around.Registry), clientKeys: clientKeys,
+	issuing := &oauth.Handler{
+		Issuer: options.Issuer, Audience: options.PublicURL, Clients: clients, Ledger: write.Ledger, Revocations: write.Revocations,
+		Tokens: verifier, Signer: tokens.NewSigner(around.Keys, options.SigningAlg), Guard: guard, Rates: rates, Tiers: tiers,
+		Counters: oauth.Counters{Issued: oauth.NewIssued(around.Registry), DelegationRevoked: lent.Revoked}, Now: options.Now,
+		Grants: []grants.Grant{grants.ClientCredentials{Clients: clients, Ledger: write.Ledger}},
+	}
+	if options.Delegation {
+		issuing.Grants = append(issuing.Grants, grants.TokenExchange{
+			Clients: clients, Ledger: write.Ledger, Revocations: write.Revocations, Tokens: verifier, IsOurs: guard.IsOurs,
+		})
 	}
 	registered := &registry.Handler{
 		Ledger: write.Ledger, Queries: read.Queries, Revocations: write.Revocations, Tiers: tiers, Reads: reads,
-		DID: options.DID, NewSecret: newSecret(around.Keys), CheckKey: checkedKey,
+		DID: options.DID, NewSecret: newSecret(around.Keys), CheckKey: clientauth.CheckedKey,
 		Registered: registry.NewRegistered(around.Registry), Now: options.Now,
 	}
 	lending := &delegation.Handler{
@@ -192,8 +200,10 @@ func New(write WriteSide, read ReadSide, around Surroundings, options Options) (
 	}
 	found, err := discovery.New(discovery.Handler{
 		Issuer: options.Issuer, Audience: options.PublicURL,
-		Endpoints: discovery.Endpoints{Authorization: authorizePath, Token: tokenPath, Introspection: introspectPath, Revocation: revokePath},
-		Grants:    oauth.grants(), AssertionAlgorithms: assertionAlgorithms(), JWKS: around.Keys.JWKS(), Description: spec.Published(),
+		Endpoints: discovery.Endpoints{
+			Authorization: oauth.AuthorizePath, Token: oauth.TokenPath, Introspection: oauth.IntrospectPath, Revocation: oauth.RevokePath,
+		},
+		Grants: issuing.GrantTypes(), AssertionAlgorithms: clientauth.Algorithms(), JWKS: around.Keys.JWKS(), Description: spec.Published(),
 	})
 	if err != nil {
 		return nil, err
@@ -201,7 +211,7 @@ func New(write WriteSide, read ReadSide, around Surroundings, options Options) (
 
 	served.Alias(found.Aliases())
 	rooms := [][]router.Route{
-		oauth.routes(), registered.Routes(), trail.Routes(), logs.Routes(), officer.Routes(), state.Routes(), found.Routes(),
+		issuing.Routes(), registered.Routes(), trail.Routes(), logs.Routes(), officer.Routes(), state.Routes(), found.Routes(),
 	}
 	if options.Delegation {
 		rooms = append(rooms, lending.Routes())
@@ -213,8 +223,6 @@ func New(write WriteSide, read ReadSide, around Surroundings, options Options) (
 	}
 	return &API{Router: served, health: state, verifications: verifications}, nil
 }
-
-const rememberedKeys = 4096
 
 // newSecret makes client secrets, each with its verifier.
 func newSecret(keys *keyring.Keyring) func() (string, domain.Verifier) {

@@ -157,23 +157,3 @@ func TestARequestThatWasLeftOpenIsRepeatedWithItsID(t *testing.T) {
 		t.Error("what was refused for good is tried again under the same id")
 	}
 }
-
-func TestAnAssertionWorksOnce(t *testing.T) {
-	assertions := ledger.NewAssertions(newPool(t))
-	client, other := domain.AgentID{UUID: uuid.New()}, domain.AgentID{UUID: uuid.New()}
-	expiry := time.Now().Add(time.Minute)
-	var firsts atomic.Int64
-	parallel(20, func(int) error {
-		first, err := assertions.Use(t.Context(), client, "jti", expiry)
-		if first {
-			firsts.Add(1)
-		}
-		return err
-	})
-	if firsts.Load() != 1 {
-		t.Errorf("one assertion worked %d times", firsts.Load())
-	}
-	if first, err := assertions.Use(t.Context(), other, "jti", expiry); err != nil || !first {
-		t.Errorf("another client's assertion: %v, %v", first, err)
-	}
-}

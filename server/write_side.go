@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 
+	"github.com/sentryagent/agentidp/api/oauth/clientauth"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/keyring"
@@ -16,7 +17,7 @@ type writeSide struct {
 	snapshots   *ledger.Snapshots
 	revocations *revocation.Index
 	idempotency *ledger.IdempotencyKeys
-	assertions  *ledger.Assertions
+	assertions  *clientauth.UsedAssertions
 }
 
 func newWriteSide(f frame, s *storage, read *readSide, keys *keyring.Keyring) *writeSide {
@@ -32,7 +33,7 @@ func newWriteSide(f frame, s *storage, read *readSide, keys *keyring.Keyring) *w
 		snapshots:   snapshots,
 		revocations: revocations,
 		idempotency: ledger.NewIdempotencyKeys(s.pool, keys, f.now),
-		assertions:  ledger.NewAssertions(s.pool),
+		assertions:  clientauth.NewUsedAssertions(s.pool),
 	}
 }
 

@@ -95,6 +95,11 @@ func (v *Verifier) Verify(text string) (Access, error) {
 	return token, nil
 }
 
+// ReadDelegation is [ReadDelegation] by the verifier's keys.
+func (v *Verifier) ReadDelegation(text string) (id domain.DelegationID, genuine bool) {
+	return ReadDelegation(v.keys, text)
+}
+
 // keyFor finds the key by its id and insists on the algorithm it was made for,
 // so that nobody can have an RSA key taken for an HMAC secret.
 func (v *Verifier) keyFor(token *jwt.Token) (any, error) {

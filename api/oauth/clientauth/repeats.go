@@ -1,4 +1,4 @@
-package api
+package clientauth
 
 import (
 	"crypto/hmac"
@@ -23,12 +23,12 @@ const repeatWindow = 10 * time.Second
 // metadata. Every other attempt of one client from one address with one and
 // the same secret counts, so trying one secret over and over gains no more than that half, and
 // each other secret is a failure of its own.
-func (s *Server) repeated(c *gin.Context) (bool, error) {
-	key, there := s.attemptKey(c)
+func (cs *Clients) repeated(c *gin.Context) (bool, error) {
+	key, there := cs.attemptKey(c)
 	if !there {
 		return false, nil
 	}
-	outcome, err := s.limiter.Take(c.Request.Context(), limits.Demand{
+	outcome, err := cs.limiter.Take(c.Request.Context(), limits.Demand{
 		Windows: []limits.Window{{Key: key, Max: limits.Unbounded, Span: repeatWindow}},
 	})
 	return err == nil && outcome.Windows[0].Count%2 == 0, err
@@ -37,7 +37,7 @@ func (s *Server) repeated(c *gin.Context) (bool, error) {
 // attemptKey names a client, its address and the secret that was presented for it, and tells
 // none of them: it is a hash under a key that never leaves the keyring, and not the
 // one by which a right secret would be recognized.
-func (s *Server) attemptKey(c *gin.Context) (key string, there bool) {
+func (cs *Clients) attemptKey(c *gin.Context) (key string, there bool) {
 	client := claimedClient(c)
 	secret := c.Request.PostForm.Get("client_secret")
 	if _, password, basic := access.ReadAuthorization(c.Request).Userinfo(); basic {
@@ -46,7 +46,7 @@ func (s *Server) attemptKey(c *gin.Context) (key string, there bool) {
 	if client.IsZero() || secret == "" {
 		return "", false
 	}
-	verifiers := s.keys.Verifiers(secret)
+	verifiers := cs.keys.Verifiers(secret)
 	if len(verifiers) == 0 {
 		return "", false
 	}
@@ -57,8 +57,8 @@ func (s *Server) attemptKey(c *gin.Context) (key string, there bool) {
 
 // passRepeated gives back the error of an attempt that has been counted, and
 // says on the answer how its address stands.
-func (s *Server) passRepeated(c *gin.Context, err error) error {
-	_, windows, outcome, lookErr := s.failures(c, claimedClient(c), true)
+func (cs *Clients) passRepeated(c *gin.Context, err error) error {
+	_, windows, outcome, lookErr := cs.failures(c, claimedClient(c), true)
 	if lookErr != nil {
 		return lookErr
 	}

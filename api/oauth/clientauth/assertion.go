@@ -1,4 +1,4 @@
-package api
+package clientauth
 
 import (
 	"crypto/ecdsa"
@@ -49,8 +49,9 @@ func (e *badAssertion) Error() string { return "client assertion: " + e.descript
 // Unwrap makes it the failed authentication that it is.
 func (e *badAssertion) Unwrap() error { return &domain.AuthError{Reason: domain.AuthBadAssertion} }
 
-// readAssertion checks everything about an assertion but its signature.
-func (s *Server) readAssertion(text string) (assertion, error) {
+// readAssertion checks everything about an assertion but its signature: as it
+// should be at a moment, for a server with these names.
+func readAssertion(text string, audiences []string, now time.Time) (assertion, error) {
 	a := assertion{}
 	header, claims, err := a.split(text)
 	if err != nil {
@@ -59,7 +60,7 @@ func (s *Server) readAssertion(text string) (assertion, error) {
 	if err := a.readHeader(header); err != nil {
 		return a, err
 	}
-	return a, a.readClaims(claims, []string{s.issuer, s.tokenEndpoint()}, s.now())
+	return a, a.readClaims(claims, audiences, now)
 }
 
 // split takes a compact JWS (RFC 7515 section 7.1) apart. There is one way to
@@ -112,8 +113,8 @@ func (a *assertion) readHeader(header map[string]any) error {
 		}
 	}
 	a.algorithm, _ = header["alg"].(string)
-	if !slices.Contains(assertionAlgorithms(), a.algorithm) {
-		return &badAssertion{"alg of client_assertion must be one of " + strings.Join(assertionAlgorithms(), ", ")}
+	if !slices.Contains(Algorithms(), a.algorithm) {
+		return &badAssertion{"alg of client_assertion must be one of " + strings.Join(Algorithms(), ", ")}
 	}
 	keyID, there := header["kid"]
 	a.keyID, _ = keyID.(string)
@@ -190,8 +191,8 @@ func numericDate(claim any) (at time.Time, there, ok bool) {
 	return time.Unix(int64(whole), int64(fraction*float64(time.Second))), true, true
 }
 
-// assertionAlgorithms are those that a client may sign with.
-func assertionAlgorithms() []string {
+// Algorithms are those that a client may sign with.
+func Algorithms() []string {
 	return []string{"RS256", "PS256", "ES256", "ES384", "EdDSA", "Ed25519"}
 }
 

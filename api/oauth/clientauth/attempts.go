@@ -1,4 +1,4 @@
-package api
+package clientauth
 
 import (
 	"net/url"
@@ -41,19 +41,19 @@ func (a attempts) refused() bool {
 
 // mayAuthenticate refuses an attempt to authenticate before its secret is
 // looked at, when too many have failed.
-func (s *Server) mayAuthenticate(c *gin.Context) error {
-	failed, windows, outcome, err := s.failures(c, claimedClient(c), true)
+func (cs *Clients) mayAuthenticate(c *gin.Context) error {
+	failed, windows, outcome, err := cs.failures(c, claimedClient(c), true)
 	if err != nil || !failed.refused() {
 		return err
 	}
-	return s.tooManyFailures(c, windows[0], outcome.Windows[0])
+	return cs.tooManyFailures(c, windows[0], outcome.Windows[0])
 }
 
 // countFailure counts a failed attempt. The error is a refusal when there were
 // too many before it already: others at the same moment came first, or the
 // address has failed for many clients.
-func (s *Server) countFailure(c *gin.Context) error {
-	failed, windows, outcome, err := s.failures(c, claimedClient(c), false)
+func (cs *Clients) countFailure(c *gin.Context) error {
+	failed, windows, outcome, err := cs.failures(c, claimedClient(c), false)
 	if err != nil || len(windows) == 0 {
 		return err
 	}
@@ -61,18 +61,18 @@ func (s *Server) countFailure(c *gin.Context) error {
 	failed.ofClient--
 	failed.ofAddress--
 	if failed.refused() || failed.ofAddress >= failuresOfAddress {
-		return s.tooManyFailures(c, windows[0], outcome.Windows[0])
+		return cs.tooManyFailures(c, windows[0], outcome.Windows[0])
 	}
 	quota.MarkCounted(c)
 	quota.Announce(c, shownFailures(windows[0]), outcome.Windows[0])
 	return nil
 }
 
-func (s *Server) tooManyFailures(c *gin.Context, window limits.Window, state limits.State) error {
+func (cs *Clients) tooManyFailures(c *gin.Context, window limits.Window, state limits.State) error {
 	quota.MarkCounted(c)
 	state.Count = max(state.Count, failuresHere)
 	quota.Announce(c, shownFailures(window), state)
-	return s.rates.TooFast(quota.Authentication, shownFailures(window), state)
+	return cs.rates.TooFast(quota.Authentication, shownFailures(window), state)
 }
 
 func shownFailures(window limits.Window) limits.Window {
@@ -82,7 +82,7 @@ func shownFailures(window limits.Window) limits.Window {
 
 // failures looks at, or counts, failed attempts from this address for a client.
 // An address is not looked at where a client is named, only counted.
-func (s *Server) failures(c *gin.Context, client domain.AgentID, look bool) (failed attempts, windows []limits.Window, outcome limits.Outcome, err error) {
+func (cs *Clients) failures(c *gin.Context, client domain.AgentID, look bool) (failed attempts, windows []limits.Window, outcome limits.Outcome, err error) {
 	address := quota.Address(c)
 	keys := []string{"rate:failures:address:" + address}
 	if named := []string{
@@ -94,12 +94,12 @@ func (s *Server) failures(c *gin.Context, client domain.AgentID, look bool) (fai
 		keys = append(named, keys...)
 	}
 	for _, key := range keys {
-		windows = append(windows, s.rates.Window(key, limits.Unbounded, failureWindow)...)
+		windows = append(windows, cs.rates.Window(key, limits.Unbounded, failureWindow)...)
 	}
 	if len(windows) == 0 {
 		return failed, nil, outcome, nil
 	}
-	outcome, err = s.limiter.Take(c.Request.Context(), limits.Demand{Windows: windows, Look: look})
+	outcome, err = cs.limiter.Take(c.Request.Context(), limits.Demand{Windows: windows, Look: look})
 	if err != nil {
 		return failed, windows, outcome, err
 	}

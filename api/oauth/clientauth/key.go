@@ -1,4 +1,4 @@
-package api
+package clientauth
 
 import (
 	"bytes"
@@ -21,10 +21,10 @@ const (
 	minRSAExponent = 65537
 )
 
-// checkedKey is the form in which a public key is kept that assertions may be
+// CheckedKey is the form in which a public key is kept that assertions may be
 // signed with. Members of the JWK that say nothing about the key are dropped
 // (RFC 7517 section 4). A private key is refused: whoever sends one has shown it.
-func checkedKey(jwk json.RawMessage) (json.RawMessage, error) {
+func CheckedKey(jwk json.RawMessage) (json.RawMessage, error) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(jwk, &members); err != nil {
 		return nil, domain.Invalid("publicKeyJwk", "must be a JSON Web Key", nil)
@@ -52,7 +52,7 @@ func checkedKey(jwk json.RawMessage) (json.RawMessage, error) {
 		return nil, err
 	}
 	if len(algorithmsOf(key)) == 0 {
-		return nil, domain.Invalid("publicKeyJwk.alg", "does not fit the key", assertionAlgorithms())
+		return nil, domain.Invalid("publicKeyJwk.alg", "does not fit the key", Algorithms())
 	}
 	canonical, err := json.Marshal(jose.JSONWebKey{Key: key.Key, KeyID: key.KeyID, Algorithm: key.Algorithm, Use: key.Use})
 	return bytes.TrimSpace(canonical), err

@@ -1,4 +1,4 @@
-package api
+package oauth
 
 import (
 	"net/netip"
@@ -11,16 +11,16 @@ import (
 // by audience (RFC 8693 section 2.1), which mean the same here. Without either
 // it is this server's own. A target comes back letter for letter as it was
 // sent: that is what the resource server compares it with.
-func (s *Server) target(form url.Values) (string, error) {
+func (h *Handler) target(form url.Values) (string, error) {
 	asked := slices.Compact(append(slices.Compact(slices.Clone(form["resource"])), slices.Compact(slices.Clone(form["audience"]))...))
 	switch {
 	case len(asked) == 0:
-		return s.audience, nil
+		return h.Audience, nil
 	case len(asked) > 1 && form.Has("resource") && form.Has("audience"):
-		return "", &protocolError{"invalid_target", "resource and audience name different targets: a token is for one, so ask for one"}
+		return "", oauthError("invalid_target", "resource and audience name different targets: a token is for one, so ask for one")
 	case len(asked) > 1:
-		return "", &protocolError{"invalid_target", "a token is for one target: ask for a token for each of them"}
-	case s.guard.IsOurs(asked[0]):
+		return "", oauthError("invalid_target", "a token is for one target: ask for a token for each of them")
+	case h.Guard.IsOurs(asked[0]):
 		return asked[0], nil
 	}
 	return asked[0], checkTarget(asked[0])
@@ -30,18 +30,18 @@ func (s *Server) target(form url.Values) (string, error) {
 // fragment and a user are parts of a URL that two programs compare differently.
 func checkTarget(text string) error {
 	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return &protocolError{"invalid_target", "resource and audience must be ASCII without spaces: encode what is not"}
+		return oauthError("invalid_target", "resource and audience must be ASCII without spaces: encode what is not")
 	}
 	if strings.Contains(text, "#") {
-		return &protocolError{"invalid_target", "resource and audience must have no fragment, not even an empty one"} // RFC 8707 section 2
+		return oauthError("invalid_target", "resource and audience must have no fragment, not even an empty one") // RFC 8707 section 2
 	}
 	target, err := url.Parse(text)
 	if err != nil || !target.IsAbs() {
-		return &protocolError{"invalid_target", "resource and audience must be absolute URIs, such as https://api.example.com"}
+		return oauthError("invalid_target", "resource and audience must be absolute URIs, such as https://api.example.com")
 	}
 	switch {
 	case target.User != nil:
-		return &protocolError{"invalid_target", "resource and audience must name no user"}
+		return oauthError("invalid_target", "resource and audience must name no user")
 	case target.Scheme == "urn" && strings.Count(target.Opaque, ":") > 0 && !strings.HasPrefix(target.Opaque, ":") && !strings.HasSuffix(target.Opaque, ":"):
 		return nil
 	case target.Scheme == "https" && target.Hostname() != "":
@@ -49,7 +49,7 @@ func checkTarget(text string) error {
 	case target.Scheme == "http" && isLoopback(target.Hostname()):
 		return nil
 	}
-	return &protocolError{"invalid_target", "resource and audience must be https with a host, or urn:name:rest; http is for loopback alone"}
+	return oauthError("invalid_target", "resource and audience must be https with a host, or urn:name:rest; http is for loopback alone")
 }
 
 func isLoopback(host string) bool {

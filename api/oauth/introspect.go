@@ -1,4 +1,4 @@
-package api
+package oauth
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/sentryagent/agentidp/api/access"
+	"github.com/sentryagent/agentidp/api/oauth/clientauth"
 	"github.com/sentryagent/agentidp/api/router"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/ledger/revocation"
@@ -38,18 +39,17 @@ type introspection struct {
 // introspectToken tells a caller about a token of its own organization, or the
 // operator about any. Callers come with a bearer token that has tokens:read or
 // authenticate as a client.
-func (s *Server) introspectToken(c *gin.Context) error {
+func (h *Handler) introspectToken(c *gin.Context) error {
 	router.NeverCached(c)
-	asker, err := s.introspector(c)
+	asker, err := h.introspector(c)
+	if err != nil {
+		return clientauth.Refusal(c, err)
+	}
+	text, err := tokenOf(c)
 	if err != nil {
 		return err
 	}
-	text := c.Request.PostForm.Get("token")
-	if text == "" {
-		router.AnswerOAuthError(c, http.StatusBadRequest, "invalid_request", "token is missing")
-		return nil
-	}
-	answer, err := s.introspect(c.Request.Context(), asker, text)
+	answer, err := h.introspect(c.Request.Context(), asker, text)
 	if err != nil {
 		return err
 	}
@@ -64,34 +64,31 @@ type introspector struct {
 }
 
 // introspector says on whose behalf to look.
-func (s *Server) introspector(c *gin.Context) (introspector, error) {
+func (h *Handler) introspector(c *gin.Context) (introspector, error) {
 	if access.ReadAuthorization(c.Request).Scheme == access.Bearer {
-		err := s.guard.Admit(c, "POST /oauth2/introspect")
+		err := h.Guard.Admit(c, "POST "+IntrospectPath)
 		if err == nil {
-			err = s.rates.AdmitCaller(c)
+			err = h.Rates.AdmitCaller(c)
 		}
 		return introspector{Caller: access.Caller(c)}, err
 	}
-	agent, err := s.authenticateClient(c)
-	if err != nil {
-		return introspector{}, s.refuseClient(c, err)
-	}
+	client, err := h.client(c)
 	return introspector{
-		Caller:  domain.Caller{AgentID: agent.ID, OrganizationID: agent.OrganizationID},
-		ownOnly: !agent.Scopes.Has(domain.ScopeTokensRead),
-	}, nil
+		Caller:  domain.Caller{AgentID: client.ID, OrganizationID: client.OrganizationID},
+		ownOnly: !client.Scopes.Has(domain.ScopeTokensRead),
+	}, err
 }
 
-func (s *Server) introspect(ctx context.Context, asker introspector, text string) (introspection, error) {
-	if id, genuine := tokens.ReadDelegation(s.keys, text); genuine {
-		return s.introspectDelegation(ctx, asker, id)
+func (h *Handler) introspect(ctx context.Context, asker introspector, text string) (introspection, error) {
+	if id, genuine := h.Tokens.ReadDelegation(text); genuine {
+		return h.introspectDelegation(ctx, asker, id)
 	}
-	token, err := s.tokens.Verify(text)
+	token, err := h.Tokens.Verify(text)
 	if err != nil || asker.MayActIn(token.Organization) != nil || asker.ownOnly && token.AgentID != asker.AgentID {
 		return introspection{}, nil
 	}
 	// What has ended is known as of this request: its caller had to be alive.
-	if s.revocations.Latest().Check(access.RefOf(token)) != revocation.Alive {
+	if h.Revocations.Latest().Check(access.RefOf(token)) != revocation.Alive {
 		return introspection{}, nil
 	}
 	claims := token.Claims
@@ -102,4 +99,40 @@ func (s *Server) introspect(ctx context.Context, asker introspector, text string
 		AgentID: claims.AgentID, OrganizationID: claims.OrganizationID, Ledger: claims.Ledger,
 		Actor: claims.Actor, Delegation: claims.Delegation,
 	}, nil
+}
+
+// tokenTypeNone is what RFC 8693 section 2.2.1 calls a token that gives no
+// access by itself.
+const tokenTypeNone = "N_A"
+
+// introspectDelegation tells what a delegation token gives if its delegatee
+// exchanges it now: for whom (sub), who may exchange it (may_act) and, where
+// authority was lent on, who did so (act).
+func (h *Handler) introspectDelegation(ctx context.Context, asker introspector, id domain.DelegationID) (introspection, error) {
+	known := h.Revocations.Latest() // of this request: its caller had to be alive
+	alive := known.CheckDelegation(id, known.Position()) == revocation.Alive
+	delegation, err := h.Ledger.Delegation(ctx, id)
+	if err != nil || !alive || !delegation.Exists() || !asker.mayKnow(delegation) {
+		return introspection{}, err
+	}
+	subject, actors, err := h.Ledger.DelegationParties(ctx, id)
+	if err != nil {
+		return introspection{}, err
+	}
+	return introspection{
+		Active: true, TokenType: tokenTypeNone, Issuer: h.Issuer,
+		Scope:     delegation.Scopes.Within(subject.Scopes).String(),
+		IssuedAt:  delegation.IssuedAt().Unix(),
+		ExpiresAt: delegation.ExpiresAt.Unix(),
+		Subject:   subject.ID.String(), ClientID: delegation.DelegatorID.String(),
+		OrganizationID: delegation.OrganizationID.String(), Delegation: id.String(),
+		MayAct: tokens.Actors(actors[:1]), Actor: tokens.Actors(actors[1:]),
+	}, nil
+}
+
+// mayKnow: an agent with tokens:read knows of all of its organization, any other
+// of what it gave or received itself.
+func (a introspector) mayKnow(d domain.Delegation) bool {
+	party := a.AgentID == d.DelegatorID || a.AgentID == d.DelegateeID
+	return a.MayActIn(d.OrganizationID) == nil && (party || !a.ownOnly)
 }

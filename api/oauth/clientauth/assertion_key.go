@@ -1,4 +1,4 @@
-package api
+package clientauth
 
 import (
 	"encoding/json"
@@ -13,10 +13,10 @@ import (
 // signingCredential finds the credential whose key has signed an assertion. Only keys are
 // tried that could let the client in, and of those only the one that the
 // assertion names, so that nobody makes this server work for keys of the past.
-func (s *Server) signingCredential(agent domain.Agent, a assertion) (domain.Credential, error) {
-	candidates, refusal := s.candidates(agent, a.keyID)
+func (cs *Clients) signingCredential(agent domain.Agent, a assertion) (domain.Credential, error) {
+	candidates, refusal := cs.candidates(agent, a.keyID)
 	for _, credential := range candidates {
-		if s.signedBy(a, credential.PublicKey) {
+		if cs.signedBy(a, credential.PublicKey) {
 			return credential, nil
 		}
 	}
@@ -27,10 +27,10 @@ func (s *Server) signingCredential(agent domain.Agent, a assertion) (domain.Cred
 // it those without a kid, and all of them where the assertion has none. The
 // refusal is for when none of them fits: it tells of an end only where the kid
 // names a key that has ended.
-func (s *Server) candidates(agent domain.Agent, keyID string) (candidates []domain.Credential, refusal domain.AuthReason) {
+func (cs *Clients) candidates(agent domain.Agent, keyID string) (candidates []domain.Credential, refusal domain.AuthReason) {
 	refusal = domain.AuthBadAssertion
 	var named, nameless []domain.Credential
-	now := s.now()
+	now := cs.now()
 	for _, c := range agent.Credentials {
 		switch {
 		case c.Kind != domain.KeyCredential:
@@ -53,8 +53,8 @@ func (s *Server) candidates(agent domain.Agent, keyID string) (candidates []doma
 
 // signedBy reports whether an assertion was signed with the private half of a
 // key, a JWK.
-func (s *Server) signedBy(a assertion, jwk json.RawMessage) bool {
-	key, err := s.clientKey(jwk)
+func (cs *Clients) signedBy(a assertion, jwk json.RawMessage) bool {
+	key, err := cs.clientKey(jwk)
 	if err != nil || !slices.Contains(algorithmsOf(key), a.algorithm) {
 		return false
 	}
@@ -67,14 +67,14 @@ func (s *Server) signedBy(a assertion, jwk json.RawMessage) bool {
 
 // clientKey reads a JWK, or remembers what was read before: the same text is
 // the same key for ever.
-func (s *Server) clientKey(jwk json.RawMessage) (jose.JSONWebKey, error) {
-	if key, known := s.clientKeys.Get(string(jwk)); known {
+func (cs *Clients) clientKey(jwk json.RawMessage) (jose.JSONWebKey, error) {
+	if key, known := cs.clientKeys.Get(string(jwk)); known {
 		return key, nil
 	}
 	var key jose.JSONWebKey
 	if err := key.UnmarshalJSON(jwk); err != nil {
 		return key, err
 	}
-	s.clientKeys.Add(string(jwk), key)
+	cs.clientKeys.Add(string(jwk), key)
 	return key, nil
 }

@@ -1,4 +1,4 @@
-package api
+package clientauth
 
 import (
 	"crypto/ecdsa"
@@ -41,8 +41,10 @@ func withDeadKeys(tb testing.TB, dead int) domain.Agent {
 	return agent.WithoutDead()
 }
 
-// badAssertionFor is signed with a key that nobody registered.
-func badAssertionFor(tb testing.TB, s *Server) assertion {
+const thisServer = "https://id.example.com"
+
+// aBadAssertion is signed with a key that nobody registered.
+func aBadAssertion(tb testing.TB) assertion {
 	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -50,37 +52,37 @@ func badAssertionFor(tb testing.TB, s *Server) assertion {
 	}
 	id := ledger.NewID().String()
 	text, err := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.MapClaims{
-		"iss": id, "sub": id, "aud": s.issuer, "jti": "1", "exp": time.Now().Add(time.Minute).Unix(),
+		"iss": id, "sub": id, "aud": thisServer, "jti": "1", "exp": time.Now().Add(time.Minute).Unix(),
 	}).SignedString(key)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	claimed, err := s.readAssertion(text)
+	claimed, err := readAssertion(text, []string{thisServer}, time.Now())
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return claimed
 }
 
-func serverOfAssertions(tb testing.TB) *Server {
+func clientsOfAssertions(tb testing.TB) *Clients {
 	tb.Helper()
 	keys, err := lru.New[string, jose.JSONWebKey](16)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return &Server{issuer: "https://id.example.com", audience: "https://id.example.com", now: time.Now, clientKeys: keys}
+	return &Clients{now: time.Now, clientKeys: keys}
 }
 
 // No key of the past is tried, whatever the assertion names.
 func TestDeadKeysAreNeverTried(t *testing.T) {
-	s := serverOfAssertions(t)
+	cs := clientsOfAssertions(t)
 	agent := withDeadKeys(t, 50)
 	for _, keyID := range []string{"", "any"} {
-		if candidates, refusal := s.candidates(agent, keyID); len(candidates) != 1 || refusal != domain.AuthBadAssertion {
+		if candidates, refusal := cs.candidates(agent, keyID); len(candidates) != 1 || refusal != domain.AuthBadAssertion {
 			t.Errorf("kid %q: %d candidates, %s; want the one that is usable", keyID, len(candidates), refusal)
 		}
 	}
-	if _, err := s.signingCredential(agent, badAssertionFor(t, s)); err == nil {
+	if _, err := cs.signingCredential(agent, aBadAssertion(t)); err == nil {
 		t.Error("a key that nobody registered signs for the agent")
 	}
 }
@@ -90,15 +92,15 @@ func TestDeadKeysAreNeverTried(t *testing.T) {
 // costs against an agent with none.
 func BenchmarkBadAssertion(b *testing.B) {
 	const deadKeys = 1000
-	s := serverOfAssertions(b)
-	bad := badAssertionFor(b, s)
+	cs := clientsOfAssertions(b)
+	bad := aBadAssertion(b)
 	fresh, old := withDeadKeys(b, 0), withDeadKeys(b, deadKeys)
 	var none, many time.Duration
 	for b.Loop() {
 		start := time.Now()
-		_, _ = s.signingCredential(fresh, bad)
+		_, _ = cs.signingCredential(fresh, bad)
 		between := time.Now()
-		_, _ = s.signingCredential(old, bad)
+		_, _ = cs.signingCredential(old, bad)
 		none, many = none+between.Sub(start), many+time.Since(between)
 	}
 	b.ReportMetric(float64(none.Microseconds())/float64(b.N), "µs-none")

@@ -1,0 +1,50 @@
+package clientauth
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/internal/pgtest"
+	"github.com/sentryagent/agentidp/migrations"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+func TestAnAssertionWorksOnce(t *testing.T) {
+	database := pgtest.New(t, pgtest.Template{
+		Key: migrations.Fingerprint(),
+		Prepare: func(ctx context.Context, ownerURL string) error {
+			_, err := migrations.Up(ctx, ownerURL)
+			return err
+		},
+	})
+	assertions := NewUsedAssertions(pgtest.Pool(t, database.ServerURL))
+	client, other := domain.AgentID{UUID: uuid.New()}, domain.AgentID{UUID: uuid.New()}
+	expiry := time.Now().Add(time.Minute)
+	var firsts atomic.Int64
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			first, err := assertions.Use(t.Context(), client, "jti", expiry)
+			if err != nil {
+				t.Error(err)
+			}
+			if first {
+				firsts.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if firsts.Load() != 1 {
+		t.Errorf("one assertion worked %d times", firsts.Load())
+	}
+	if first, err := assertions.Use(t.Context(), other, "jti", expiry); err != nil || !first {
+		t.Errorf("another client's assertion: %v, %v", first, err)
+	}
+}
