@@ -154,7 +154,7 @@ func TestWhatChangesAnAggregateChangesTheRegistry(t *testing.T) {
 			reflect.DeepEqual(delegation.Evolve(event, noon), delegation)
 		if changes := Changes(event) != Nothing; changes == same {
 			if unseen[event.EventType()] == "" {
-				t.Errorf("%s leaves the aggregates as they were: %v; its row says that it changes something: %v", file, same, changes)
+				t.Errorf("%s: Evolve changes an aggregate: %v; its row says that it changes %s", file, !same, Changes(event))
 			}
 		}
 	}

@@ -1,5 +1,7 @@
 package domain
 
+import "strconv"
+
 // Subject is what an event is about. An id is zero where the event is about no
 // such thing.
 type Subject struct {
@@ -23,6 +25,15 @@ const (
 	OrganizationNoun
 	MemberNoun // of an organization
 )
+
+func (n Noun) String() string {
+	names := [...]string{Nothing: "nothing", AgentNoun: "agent", CredentialNoun: "credential", TokenNoun: "token",
+		DelegationNoun: "delegation", OrganizationNoun: "organization", MemberNoun: "member"}
+	if int(n) >= len(names) || names[n] == "" {
+		return "noun " + strconv.Itoa(int(n))
+	}
+	return names[n]
+}
 
 // About says what an event is about.
 func About(e Event) Subject {

@@ -66,3 +66,14 @@ func (f *Follower) readModel() bool {
 func (f *Follower) Lease() string { return f.Sink.kind() + " " + f.Name }
 
 func (f *Follower) filter() eventstore.Filter { return Filter(f.Types) }
+
+// mustDiffer panics when two followers have one name.
+func mustDiffer(followers []Follower) {
+	seen := make(map[string]bool, len(followers))
+	for _, f := range followers {
+		if seen[f.Name] {
+			panic("follow: two followers are called " + f.Name + ", and would share one place")
+		}
+		seen[f.Name] = true
+	}
+}

@@ -40,7 +40,8 @@ type Runner struct {
 	decode    func(eventstore.Event) (Event, error) // [Decode], but for tests that count
 }
 
-// NewRunner makes a runner on the server's pool.
+// NewRunner makes a runner on the server's pool. It panics when two followers
+// have one name: they would share a place.
 func NewRunner(pool *pgxpool.Pool, store eventstore.Store, followers []Follower, options RunnerOptions) *Runner {
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.DiscardHandler)
@@ -51,6 +52,7 @@ func NewRunner(pool *pgxpool.Pool, store eventstore.Store, followers []Follower,
 	if options.HaltedRetry <= 0 {
 		options.HaltedRetry = 15 * time.Second
 	}
+	mustDiffer(followers)
 	if options.Progress == nil {
 		options.Progress = NewProgress(pool, store, followers, ProgressOptions{})
 	}

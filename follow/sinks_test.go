@@ -252,3 +252,13 @@ func TestARebuildSendsNothingAgain(t *testing.T) {
 	time.Sleep(50 * time.Millisecond)
 	check("a while")
 }
+
+func TestTwoFollowersOfOneNameAreRefused(t *testing.T) {
+	t.Parallel()
+	defer func() {
+		if recover() == nil {
+			t.Error("they run, and share a place")
+		}
+	}()
+	follow.NewRunner(nil, nil, []follow.Follower{{Name: "bills"}, {Name: "chat"}, {Name: "bills"}}, follow.RunnerOptions{})
+}

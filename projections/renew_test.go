@@ -21,28 +21,28 @@ import (
 // What a migration does for a read model, and another one when the read model
 // gets a column.
 const (
-	makeNotes = `CREATE TABLE notes (position bigint PRIMARY KEY, organization_id uuid, stream text NOT NULL);
-		CREATE INDEX notes_stream_idx ON notes (stream);
-		REVOKE ALL ON notes FROM PUBLIC;
-		GRANT SELECT ON notes TO agentidp_server;
-		GRANT SELECT, INSERT, UPDATE, DELETE ON notes TO agentidp_projector;
-		ALTER TABLE notes ENABLE ROW LEVEL SECURITY;
-		CREATE POLICY tenant ON notes FOR SELECT TO agentidp_server
+	makeNotes = `CREATE TABLE renewed_notes (position bigint PRIMARY KEY, organization_id uuid, stream text NOT NULL);
+		CREATE INDEX notes_stream_idx ON renewed_notes (stream);
+		REVOKE ALL ON renewed_notes FROM PUBLIC;
+		GRANT SELECT ON renewed_notes TO agentidp_server;
+		GRANT SELECT, INSERT, UPDATE, DELETE ON renewed_notes TO agentidp_projector;
+		ALTER TABLE renewed_notes ENABLE ROW LEVEL SECURITY;
+		CREATE POLICY tenant ON renewed_notes FOR SELECT TO agentidp_server
 			USING (organization_id = nullif(current_setting('agentidp.organization', true), '')::uuid);
-		CREATE POLICY projector ON notes TO agentidp_projector USING (true) WITH CHECK (true);
-		INSERT INTO read_models VALUES ('notes')`
-	reshapeNotes = `CREATE TABLE next.notes (position bigint PRIMARY KEY, organization_id uuid, stream text NOT NULL, actor text NOT NULL);
-		CREATE INDEX notes_actor_idx ON next.notes (actor)`
+		CREATE POLICY projector ON renewed_notes TO agentidp_projector USING (true) WITH CHECK (true);
+		INSERT INTO read_models VALUES ('renewed_notes')`
+	reshapeNotes = `CREATE TABLE next.renewed_notes (position bigint PRIMARY KEY, organization_id uuid, stream text NOT NULL, actor text NOT NULL);
+		CREATE INDEX notes_actor_idx ON next.renewed_notes (actor)`
 )
 
 // notes is a projection of which there are two versions.
 func notes(version int, applied func()) projections.Projection {
-	sql := `INSERT INTO notes (position, organization_id, stream) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`
+	sql := `INSERT INTO renewed_notes (position, organization_id, stream) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`
 	if version == 2 {
-		sql = `INSERT INTO notes (position, organization_id, stream, actor) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`
+		sql = `INSERT INTO renewed_notes (position, organization_id, stream, actor) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`
 	}
 	return projections.Projection{
-		Name: "notes", Version: version, Core: true, Tables: []string{"notes"},
+		Name: "renewed_notes", Version: version, Core: true, Tables: []string{"renewed_notes"},
 		Apply: func(ctx context.Context, tx pgx.Tx, events []follow.Event) error {
 			applied()
 			batch := &pgx.Batch{}
@@ -93,8 +93,8 @@ func TestNewVersionIsRebuiltBesideTheOldOne(t *testing.T) {
 	if err := progress.Look(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if outdated := progress.Outdated(); len(outdated) != 1 || outdated[0] != "notes" {
-		t.Errorf("before the rebuild the newer server takes %v for outdated, want notes", outdated)
+	if outdated := progress.Outdated(); len(outdated) != 1 || outdated[0] != "renewed_notes" {
+		t.Errorf("before the rebuild the newer server takes %v for outdated, want renewed_notes", outdated)
 	}
 	if status := progress.Status()[0]; status.Position != 0 || status.Rebuild == nil || status.Rebuild.Version != 2 {
 		t.Errorf("before the rebuild the newer server has %+v, want it at 0 with a rebuild under way", status)
@@ -125,7 +125,7 @@ func TestNewVersionIsRebuiltBesideTheOldOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	var rows, without int64
-	if err := w.admin.QueryRow(t.Context(), `SELECT count(*), count(*) FILTER (WHERE actor <> 'test') FROM notes`).Scan(&rows, &without); err != nil {
+	if err := w.admin.QueryRow(t.Context(), `SELECT count(*), count(*) FILTER (WHERE actor <> 'test') FROM renewed_notes`).Scan(&rows, &without); err != nil {
 		t.Fatal(err)
 	}
 	if rows != int64(last) || without != 0 {
@@ -140,7 +140,7 @@ func TestNewVersionIsRebuiltBesideTheOldOne(t *testing.T) {
 	if results := projections.NewRebuilder(w.pool, w.store, projections.RebuildOptions{}).Rebuild(t.Context(), old); results[0].Err == nil {
 		t.Error("the old version was rebuilt over the new one")
 	}
-	if shape := fmt.Sprint(w.shape(t)); !contains(shape, "notes_actor_idx ON public.notes", "policy (public,notes,tenant", "policy (public,notes,projector") {
+	if shape := fmt.Sprint(w.shape(t)); !contains(shape, "notes_actor_idx ON public.renewed_notes", "policy (public,renewed_notes,tenant", "policy (public,renewed_notes,projector") {
 		t.Errorf("the new table lacks something:\n%s", shape)
 	}
 }
@@ -174,7 +174,7 @@ func (w *world) readNotes(t testing.TB, progress *projections.Progress) *load {
 func readNote(ctx context.Context, pool *pgxpool.Pool, position eventstore.Position) error {
 	return pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{BeginQuery: `BEGIN; SET LOCAL ROLE agentidp_projector`}, func(tx pgx.Tx) error {
 		var stream string
-		if err := tx.QueryRow(ctx, `SELECT stream FROM notes WHERE position = $1`, position).Scan(&stream); err != nil {
+		if err := tx.QueryRow(ctx, `SELECT stream FROM renewed_notes WHERE position = $1`, position).Scan(&stream); err != nil {
 			return fmt.Errorf("note at %d: %w", position, err)
 		}
 		return nil

@@ -1,7 +1,6 @@
 package readmodels_test
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/sentryagent/agentidp/domain"
@@ -22,7 +21,7 @@ func TestWhatChangesTheRegistryIsInAReadModel(t *testing.T) {
 		}
 		for file, fact := range ledgertest.Golden(t, "../../domain/testdata/golden", name) {
 			if changes := domain.Changes(fact); (changes != domain.Nothing) != (len(wantedBy) > 0) {
-				t.Errorf("%s changes noun %d; core read models that want it: %s", file, changes, strings.Join(wantedBy, ", "))
+				t.Errorf("%s changes %s; core read models that want it: %q. A core read model wants events that change something, and no others", file, changes, wantedBy)
 			}
 		}
 	}
