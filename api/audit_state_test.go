@@ -23,7 +23,7 @@ func (s *server) stateThen(tb testing.TB, token string, a agent, at string) answ
 // dig goes down into an answer by names of members and numbers of elements.
 func (a answer) dig(path string) any {
 	var here any = a.object()
-	for _, step := range strings.Split(path, ".") {
+	for step := range strings.SplitSeq(path, ".") {
 		switch at := here.(type) {
 		case map[string]any:
 			here = at[step]

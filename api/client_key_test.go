@@ -9,6 +9,7 @@ import (
 	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"math/big"
 	"strings"
 	"testing"
@@ -37,9 +38,7 @@ func (s *scene) addKey(tb testing.TB, a agent, private crypto.Signer, members ma
 func signWith(tb testing.TB, a agent, audience string, method jwt.SigningMethod, key any, header map[string]any) string {
 	tb.Helper()
 	token := jwt.NewWithClaims(method, jwt.MapClaims(keyAgent{agent: a}.claims(audience)))
-	for name, value := range header {
-		token.Header[name] = value
-	}
+	maps.Copy(token.Header, header)
 	text, err := token.SignedString(key)
 	if err != nil {
 		tb.Fatal(err)

@@ -119,7 +119,7 @@ func TestDocsAreServedWhole(t *testing.T) {
 	s := newScene(t)
 	page := string(s.must(t, get("", "/docs"), 200, "").body)
 	found := 0
-	for _, quoted := range strings.Split(page, `"`) {
+	for quoted := range strings.SplitSeq(page, `"`) {
 		if strings.HasPrefix(quoted, "docs/") {
 			found++
 			s.must(t, get("", "/"+quoted).with("Accept-Encoding", "gzip"), 200, "")

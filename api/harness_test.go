@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -241,7 +242,7 @@ func patch(token, path string, body any) request {
 	return request{method: http.MethodPatch, path: path, token: token, json: body}
 }
 
-// with is the request with headers: name, value, name, value, …
+// with is the request with headers: name, value, and so on.
 func (r request) with(pairs ...string) request {
 	r.header = r.header.Clone()
 	if r.header == nil {
@@ -278,9 +279,7 @@ func (r request) build(base string) (*http.Request, error) {
 	if r.basic != nil {
 		built.SetBasicAuth(r.basic.id, r.basic.secret)
 	}
-	for name, values := range r.header {
-		built.Header[name] = values
-	}
+	maps.Copy(built.Header, r.header)
 	return built, nil
 }
 
@@ -431,9 +430,7 @@ func unique() string { return strings.ReplaceAll(uuid.NewString(), "-", "")[:16]
 func (s *scene) organization(tb testing.TB, fields map[string]any) string {
 	tb.Helper()
 	body := map[string]any{"name": "Acme", "slug": "acme-" + unique(), "planTier": "enterprise"}
-	for name, value := range fields {
-		body[name] = value
-	}
+	maps.Copy(body, fields)
 	return s.must(tb, post(s.operator, "/api/v1/organizations", body), 201, "").text("organizationId")
 }
 

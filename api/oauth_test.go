@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -449,9 +450,7 @@ func TestIntrospectionDoesNotTellWhyATokenIsInactive(t *testing.T) {
 		"of the operator":         s.operator,
 	}
 	for _, forgeries := range []map[string]string{forger.tampered(), forger.misclaimed(), forger.foreignKeys(), forger.shamMACs()} {
-		for name, token := range forgeries {
-			inactive[name] = token
-		}
+		maps.Copy(inactive, forgeries)
 	}
 	delete(inactive, "wrong audience") // for elsewhere, and active
 	delete(inactive, "no audience")

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -100,9 +101,7 @@ func TestForeignAndUnknownIdsAreAnsweredAlike(t *testing.T) {
 // ownFirst has the tenant's own id for the first name in the path.
 func ownFirst(path string, ids map[string]string, n tenant) map[string]string {
 	mixed := map[string]string{}
-	for name, id := range ids {
-		mixed[name] = id
-	}
+	maps.Copy(mixed, ids)
 	if strings.Contains(path, "/organizations/{orgId}/") {
 		mixed["orgId"] = n.organization
 	} else if strings.Contains(path, "/agents/{agentId}/") {

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"maps"
 	"net/url"
 	"testing"
 )
@@ -42,9 +43,7 @@ func TestTargetsAreHonouredOrRefused(t *testing.T) {
 	} {
 		for _, r := range []request{clientCredentials, exchange} {
 			form := url.Values{}
-			for name, values := range r.form {
-				form[name] = values
-			}
+			maps.Copy(form, r.form)
 			form["resource"], form["audience"] = test.resources, test.audience
 			r.form = form
 			if test.want == "" {

@@ -71,8 +71,7 @@ func (produce Outside) take(ctx context.Context, p place, from, to eventstore.Po
 			return err
 		}
 		if err := safely(func() error { return produce(ctx, events) }); err != nil {
-			var panicked panicError
-			if errors.As(err, &panicked) {
+			if _, ok := errors.AsType[panicError](err); ok {
 				err = &PoisonError{Position: events[0].Position, Cause: err}
 			}
 			return fmt.Errorf("hand events to %s: %w", p.follower.Name, err)

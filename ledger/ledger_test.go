@@ -124,8 +124,7 @@ func parallel(n int, do func(i int) error) map[domain.Code]int {
 		group.Go(func() {
 			err := do(i)
 			code := domain.Code("")
-			var refusal *domain.Error
-			if errors.As(err, &refusal) {
+			if refusal, ok := errors.AsType[*domain.Error](err); ok {
 				code = refusal.Code
 			} else if err != nil {
 				code = domain.Code(err.Error())

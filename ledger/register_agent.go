@@ -118,8 +118,7 @@ func (l *Ledger) mustBeDead(ctx context.Context, claim domain.MakeClaim, former 
 // that the next one with this e-mail address need not wait. What fails here is
 // made up for later, by whoever finds it.
 func (l *Ledger) giveUp(ctx context.Context, command domain.RegisterAgent, cause error) error {
-	var refusal *domain.Error
-	if !errors.As(cause, &refusal) {
+	if _, ok := errors.AsType[*domain.Error](cause); !ok {
 		return cause
 	}
 	if err := l.abandonRegistration(ctx, command.OrganizationID, command.AgentID); err != nil {

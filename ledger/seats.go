@@ -81,8 +81,7 @@ func (l *Ledger) sweepSeats(ctx context.Context, organization domain.Organizatio
 				continue
 			}
 			if err := l.abandonRegistration(ctx, organization, id); err != nil {
-				var cameToLife *domain.Error
-				if errors.As(err, &cameToLife) {
+				if _, ok := errors.AsType[*domain.Error](err); ok {
 					continue
 				}
 				return released, err

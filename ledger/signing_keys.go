@@ -15,8 +15,7 @@ func (l *Ledger) RecordSigningKey(ctx context.Context, key domain.SigningKeyCrea
 		return err
 	}
 	_, err = l.store.Append(ctx, domain.SigningKeyStream(key.KeyID), eventstore.NoStream(), event)
-	var conflict *eventstore.ConflictError
-	if errors.As(err, &conflict) {
+	if _, ok := errors.AsType[*eventstore.ConflictError](err); ok {
 		return nil
 	}
 	return err

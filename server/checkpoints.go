@@ -27,8 +27,7 @@ func signCheckpoints(signer *transparency.Signer, registry prometheus.Registerer
 				size.Set(float64(c.Size))
 			}
 		}
-		var refusal *transparency.RefusedError
-		if errors.As(err, &refusal) {
+		if _, ok := errors.AsType[*transparency.RefusedError](err); ok {
 			refusals.Inc()
 			return jobs.Verdict{Count: int64(len(all)), Fault: err}, nil
 		}

@@ -76,8 +76,7 @@ func (h *Handler) maySeeAllOf(c *gin.Context, id domain.OrganizationID) (bool, e
 		return true, nil
 	}
 	_, err := h.Ledger.ReadOrganization(c.Request.Context(), caller, id)
-	var refused *domain.Error
-	if errors.As(err, &refused) {
+	if _, ok := errors.AsType[*domain.Error](err); ok {
 		return false, nil
 	}
 	return err == nil, err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -165,8 +166,6 @@ func (b *bodyRule) checkForm(r *http.Request, data []byte) *domain.Error {
 		return rejectBody(err)
 	}
 	r.PostForm, r.Form = form, url.Values{}
-	for name, values := range form {
-		r.Form[name] = values
-	}
+	maps.Copy(r.Form, form)
 	return nil
 }

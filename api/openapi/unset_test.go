@@ -24,7 +24,7 @@ func TestUnsetIsNull(t *testing.T) {
 		`{"unset":["maxAgents","maxAgents"]}`:                  `{"maxAgents":null}`,
 		`{"unset":[],"maxAgents":999999999}`:                   `{"maxAgents":999999999}`,
 	} {
-		request := httptest.NewRequest("PATCH", "/api/v1/organizations/"+someAgent[15:], strings.NewReader(sent))
+		request := httptest.NewRequest(http.MethodPatch, "/api/v1/organizations/"+someAgent[15:], strings.NewReader(sent))
 		request.Header.Set("Content-Type", "application/json")
 		got := sendChecked(t, spec, request)
 		var gotValue, wantValue any

@@ -198,8 +198,7 @@ func isLimited(pattern string) bool {
 
 // IsCallersFault reports whether a request is refused for what it is.
 func IsCallersFault(err error) bool {
-	var refusal *domain.Error
-	if errors.As(err, &refusal) {
+	if refusal, ok := errors.AsType[*domain.Error](err); ok {
 		return router.StatusOf(refusal.Code) < http.StatusTooManyRequests
 	}
 	return errors.As(err, new(*router.OAuthError))

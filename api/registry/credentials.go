@@ -142,7 +142,7 @@ func (h *Handler) newMaterial(kind domain.CredentialKind, jwk *gen.NewPublicKeyJ
 	case kind == domain.SecretCredential && jwk != nil:
 		return material{}, domain.Invalid("publicKeyJwk", "goes with a credential of kind private_key_jwt only", nil)
 	case jwk != nil:
-		key, err := h.CheckKey(json.RawMessage(*jwk))
+		key, err := h.CheckKey(*jwk)
 		return material{publicKey: key}, err
 	}
 	secret, verifier := h.NewSecret()

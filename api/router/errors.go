@@ -133,8 +133,7 @@ func (r *Router) fail(c *gin.Context, err error) {
 		err = r.options.Refusing(c, err)
 	}
 	setCaching(c)
-	var protocol *OAuthError
-	if errors.As(err, &protocol) {
+	if protocol, ok := errors.AsType[*OAuthError](err); ok {
 		AnswerOAuthError(c, protocol.Status, protocol.Name, protocol.Description)
 		return
 	}

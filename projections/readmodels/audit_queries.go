@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -167,7 +168,7 @@ func (q *Queries) AuditEvents(ctx context.Context, tenant Tenant, f AuditFilter)
 		offset = 0
 	}
 	limit := f.Page.limit()
-	args := append(c.args, limit+1, offset) // one more shows whether there is more
+	args := slices.Concat(c.args, []any{limit + 1, offset}) // one more shows whether there is more
 	page := fmt.Sprintf("%s%s%s%s LIMIT $%d OFFSET $%d", auditPage, f.from(), c.where(), newestAudit, len(args)-1, len(args))
 	sql, scan := fmt.Sprintf(selectAudit, page), scanAuditEvent
 	if q.ledger != nil {

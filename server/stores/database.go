@@ -100,8 +100,7 @@ func reach(ctx context.Context, c config.Config, setting string, options *pgx.Co
 	ctx, cancel := context.WithTimeout(ctx, c.DBPoolConnectionTimeout)
 	defer cancel()
 	err := try(ctx)
-	var wrong wrongSession
-	if errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[wrongSession](err); ok {
 		return wrong
 	}
 	if err != nil {

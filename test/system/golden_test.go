@@ -4,8 +4,10 @@ import (
 	"archive/tar"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -119,7 +121,7 @@ func unpacked(t *testing.T, bundle []byte) (files []string) {
 	archive := tar.NewReader(bytes.NewReader(bundle))
 	for {
 		header, err := archive.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return files
 		}
 		if err != nil {
@@ -183,9 +185,7 @@ func makeGoldenLedger(t *testing.T, dir string) {
 	register := func(name string, more map[string]any) (agent string) {
 		t.Helper()
 		fields := one.registration(name)
-		for field, value := range more {
-			fields[field] = value
-		}
+		maps.Copy(fields, more)
 		return do(http.StatusCreated, http.MethodPost, "/api/v1/agents", fields).text("agentId")
 	}
 	credential := func(agent string) (id, secret string) {

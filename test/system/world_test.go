@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -259,9 +260,7 @@ func (s *node) tenantWith(tb testing.TB, w *world, organization map[string]any) 
 		"admin:orgs agents:read agents:write audit:read tokens:read")}
 	name := fmt.Sprintf("tenant-%016x", rand.Uint64())
 	fields := map[string]any{"name": name, "slug": name}
-	for field, value := range organization {
-		fields[field] = value
-	}
+	maps.Copy(fields, organization)
 	t.organization = s.must(tb, http.StatusCreated, http.MethodPost, "/api/v1/organizations", t.operatorToken, fields).text("organizationId")
 	t.agent = s.must(tb, http.StatusCreated, http.MethodPost, "/api/v1/agents", t.operatorToken, t.registration("first-of-"+name)).text("agentId")
 	credential := s.must(tb, http.StatusCreated, http.MethodPost, "/api/v1/agents/"+t.agent+"/credentials", t.operatorToken, map[string]any{})
