@@ -18,18 +18,9 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/postgres"
 	"github.com/sentryagent/agentidp/follow"
 	"github.com/sentryagent/agentidp/internal/pgtest"
-	"github.com/sentryagent/agentidp/migrations"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
-
-var template = pgtest.Template{
-	Key: migrations.Fingerprint(),
-	Prepare: func(ctx context.Context, ownerURL string) error {
-		_, err := migrations.Up(ctx, ownerURL)
-		return err
-	},
-}
 
 // world is a migrated database with a ledger in it, and a table of jobs.
 type world struct {
@@ -41,7 +32,7 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	db := pgtest.New(t, template)
+	db := pgtest.New(t, pgtest.Migrated)
 	pool := pgtest.Pool(t, db.ServerURL)
 	w := &world{Database: db, pool: pool, admin: pgtest.Pool(t, db.SuperuserURL), store: newStore(t, pool)}
 	w.exec(t, `CREATE TABLE jobs (position bigint PRIMARY KEY)`)

@@ -64,7 +64,7 @@ func TestEarlyDatabasesAreRepaired(t *testing.T) {
 	if err := up(t.Context(), old.OwnerURL); err != nil {
 		t.Fatal(err)
 	}
-	fresh := pgtest.New(t, pgtest.Template{Key: migrations.Fingerprint(), Prepare: up})
+	fresh := pgtest.New(t, pgtest.Migrated)
 	if got, want := textOf(t, owner, schemaIs), textOf(t, connect(t, fresh.OwnerURL), schemaIs); got != want {
 		t.Errorf("the repaired schema is\n%s\n\nwant\n%s", got, want)
 	}

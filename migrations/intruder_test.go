@@ -9,7 +9,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/sentryagent/agentidp/internal/pgtest"
-	"github.com/sentryagent/agentidp/migrations"
 )
 
 // ledgerIs is all that an intruder could want to change: rows, and what guards them.
@@ -120,7 +119,7 @@ var attacks = map[string][]string{
 // can neither change nor drop nor shadow what is in it.
 func TestTheServersLoginCannotTouchTheLedger(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t, pgtest.Template{Key: migrations.Fingerprint(), Prepare: up})
+	db := pgtest.New(t, pgtest.Migrated)
 	if err := up(t.Context(), db.OwnerURL); err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +148,7 @@ func TestTheServersLoginCannotTouchTheLedger(t *testing.T) {
 // restored and not migrated, they stand in for no catalogue.
 func TestTemporaryTablesStandInForNoCatalogue(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t, pgtest.Template{Key: migrations.Fingerprint(), Prepare: up})
+	db := pgtest.New(t, pgtest.Migrated)
 	server, superuser := connect(t, db.ServerURL), connect(t, db.SuperuserURL)
 	exec(t, server, insertAt+`(1`+aRow)
 	exec(t, superuser, `DO $$ BEGIN EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO PUBLIC', current_database()); END $$`)

@@ -80,7 +80,7 @@ func TestManyProcessesMayMigrateAtOnce(t *testing.T) {
 // projector only where it says so.
 func TestTheServerWidensItsViewOnlyExplicitly(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t, pgtest.Template{Key: migrations.Fingerprint(), Prepare: up})
+	db := pgtest.New(t, pgtest.Migrated)
 	owner, server := connect(t, db.OwnerURL), connect(t, db.ServerURL)
 	exec(t, owner, "CREATE TABLE wide (x int)", "GRANT SELECT ON wide TO agentidp_projector",
 		"ALTER TABLE wide ENABLE ROW LEVEL SECURITY",

@@ -4,14 +4,13 @@ import (
 	"testing"
 
 	"github.com/sentryagent/agentidp/internal/pgtest"
-	"github.com/sentryagent/agentidp/migrations"
 )
 
 // The functions that rebuild read models have their owner's rights. They lend
 // them to the projector alone, and for nothing but read models.
 func TestRebuildFunctionsLendNoMoreThanRebuildsNeed(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t, pgtest.Template{Key: migrations.Fingerprint(), Prepare: up})
+	db := pgtest.New(t, pgtest.Migrated)
 	server := connect(t, db.ServerURL)
 	const insufficient = "42501"
 	for _, statement := range []string{

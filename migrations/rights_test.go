@@ -47,7 +47,7 @@ func TestRightsAreWrittenDown(t *testing.T) {
 // noticed, and mended by the next Up, which finds no more.
 func TestUpMendsRights(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t, pgtest.Template{Key: migrations.Fingerprint(), Prepare: up})
+	db := pgtest.New(t, pgtest.Migrated)
 	superuser, server := connect(t, db.SuperuserURL), pgtest.Pool(t, db.ServerURL)
 	if err := up(t.Context(), db.OwnerURL); err != nil {
 		t.Fatal(err)
@@ -102,7 +102,7 @@ func TestUpMendsRights(t *testing.T) {
 // A ledger that was closed after a move stays closed.
 func TestUpOpensNoLedgerThatWasClosed(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t, pgtest.Template{Key: migrations.Fingerprint(), Prepare: up})
+	db := pgtest.New(t, pgtest.Migrated)
 	superuser := connect(t, db.SuperuserURL)
 	exec(t, superuser, "REVOKE INSERT ON events FROM agentidp_server")
 	if err := migrations.Check(t.Context(), pgtest.Pool(t, db.ServerURL)); err != nil {
@@ -119,7 +119,7 @@ func TestUpOpensNoLedgerThatWasClosed(t *testing.T) {
 // Functions with their owner's rights are found by nobody else's names.
 func TestFunctionsSearchTemporaryTablesLast(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t, pgtest.Template{Key: migrations.Fingerprint(), Prepare: up})
+	db := pgtest.New(t, pgtest.Migrated)
 	rows, err := connect(t, db.OwnerURL).Query(t.Context(), `SELECT p.proname::text, p.prosecdef, coalesce(array_to_string(p.proconfig, ' '), ''),
 			coalesce((regexp_match(p.prosrc, '(?:from|join|update|into)\s+(?!public\.|pg_catalog\.|pg_temp\.|unnest|aclexplode)(pg_\w+)', 'i'))[1], '')
 		FROM pg_proc p WHERE p.pronamespace IN (SELECT oid FROM pg_namespace WHERE nspname IN ('public', 'next', 'previous'))`)

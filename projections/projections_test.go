@@ -17,7 +17,6 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/postgres"
 	"github.com/sentryagent/agentidp/internal/pgtest"
 	"github.com/sentryagent/agentidp/ledger/ledgertest"
-	"github.com/sentryagent/agentidp/migrations"
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/projections/readmodels"
 )
@@ -28,14 +27,6 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	pgtest.Main(m)
-}
-
-var template = pgtest.Template{
-	Key: migrations.Fingerprint(),
-	Prepare: func(ctx context.Context, ownerURL string) error {
-		_, err := migrations.Up(ctx, ownerURL)
-		return err
-	},
 }
 
 // world is a migrated database with a ledger in it.
@@ -49,7 +40,7 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	db := pgtest.New(t, template)
+	db := pgtest.New(t, pgtest.Migrated)
 	pool := pgtest.Pool(t, db.ServerURL)
 	store := postgres.New(t.Context(), pool, postgres.Options{})
 	t.Cleanup(store.Close)

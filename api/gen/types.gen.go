@@ -8,7 +8,6 @@ import (
 
 	"github.com/oapi-codegen/nullable"
 	openapi_types "github.com/oapi-codegen/runtime/types"
-
 	"github.com/sentryagent/agentidp/api/timestamp"
 )
 

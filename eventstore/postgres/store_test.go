@@ -1,7 +1,6 @@
 package postgres_test
 
 import (
-	"context"
 	"errors"
 	"testing"
 
@@ -11,20 +10,13 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/postgres"
 	"github.com/sentryagent/agentidp/eventstore/storetest"
 	"github.com/sentryagent/agentidp/internal/pgtest"
-	"github.com/sentryagent/agentidp/migrations"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
 func newDatabase(t testing.TB) *pgtest.Database {
 	t.Helper()
-	return pgtest.New(t, pgtest.Template{
-		Key: migrations.Fingerprint(),
-		Prepare: func(ctx context.Context, ownerURL string) error {
-			_, err := migrations.Up(ctx, ownerURL)
-			return err
-		},
-	})
+	return pgtest.New(t, pgtest.Migrated)
 }
 
 func newStore(t testing.TB, url string, options postgres.Options) *postgres.Store {

@@ -13,7 +13,6 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/postgres"
 	"github.com/sentryagent/agentidp/internal/pgtest"
 	"github.com/sentryagent/agentidp/ledger/ledgertest"
-	"github.com/sentryagent/agentidp/migrations"
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/projections/readmodels"
 )
@@ -26,14 +25,6 @@ func TestMain(m *testing.M) {
 	pgtest.Main(m)
 }
 
-var template = pgtest.Template{
-	Key: migrations.Fingerprint(),
-	Prepare: func(ctx context.Context, ownerURL string) error {
-		_, err := migrations.Up(ctx, ownerURL)
-		return err
-	},
-}
-
 // world is a migrated database with a ledger in it.
 type world struct {
 	pool    *pgxpool.Pool // as the server
@@ -44,7 +35,7 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	db := pgtest.New(t, template)
+	db := pgtest.New(t, pgtest.Migrated)
 	pool := pgtest.Pool(t, db.ServerURL)
 	store := postgres.New(t.Context(), pool, postgres.Options{})
 	t.Cleanup(store.Close)

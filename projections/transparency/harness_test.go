@@ -15,7 +15,6 @@ import (
 
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/internal/pgtest"
-	"github.com/sentryagent/agentidp/migrations"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -37,13 +36,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	database := pgtest.New(t, pgtest.Template{
-		Key: migrations.Fingerprint(),
-		Prepare: func(ctx context.Context, ownerURL string) error {
-			_, err := migrations.Up(ctx, ownerURL)
-			return err
-		},
-	})
+	database := pgtest.New(t, pgtest.Migrated)
 	pool := pgtest.Pool(t, database.ServerURL)
 	return &world{pool: pool, superuser: pgtest.Pool(t, database.SuperuserURL), Logs: NewLogs(pool)}
 }

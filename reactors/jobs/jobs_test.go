@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sentryagent/agentidp/internal/pgtest"
-	"github.com/sentryagent/agentidp/migrations"
 	"github.com/sentryagent/agentidp/reactors/jobs"
 )
 
@@ -26,13 +25,7 @@ type world struct {
 
 func newWorld(tb testing.TB) *world {
 	tb.Helper()
-	db := pgtest.New(tb, pgtest.Template{
-		Key: migrations.Fingerprint(),
-		Prepare: func(ctx context.Context, ownerURL string) error {
-			_, err := migrations.Up(ctx, ownerURL)
-			return err
-		},
-	})
+	db := pgtest.New(tb, pgtest.Migrated)
 	return &world{Database: db, admin: pgtest.Pool(tb, db.SuperuserURL), clock: newClock()}
 }
 

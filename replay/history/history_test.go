@@ -1,7 +1,6 @@
 package history_test
 
 import (
-	"context"
 	"errors"
 	"testing"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/eventstore/postgres"
 	"github.com/sentryagent/agentidp/internal/pgtest"
-	"github.com/sentryagent/agentidp/migrations"
 	"github.com/sentryagent/agentidp/projections/readmodels"
 	"github.com/sentryagent/agentidp/replay/history"
 	"github.com/sentryagent/agentidp/replay/replaytest"
@@ -30,13 +28,7 @@ type scribe struct {
 
 func newScribe(t *testing.T) *scribe {
 	t.Helper()
-	database := pgtest.New(t, pgtest.Template{
-		Key: migrations.Fingerprint(),
-		Prepare: func(ctx context.Context, ownerURL string) error {
-			_, err := migrations.Up(ctx, ownerURL)
-			return err
-		},
-	})
+	database := pgtest.New(t, pgtest.Migrated)
 	pool := pgtest.Pool(t, database.ServerURL)
 	s := &scribe{store: postgres.New(t.Context(), pool, postgres.Options{}), at: time.Date(2026, time.November, 1, 0, 0, 0, 0, time.UTC)}
 	t.Cleanup(s.store.Close)

@@ -20,7 +20,6 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/postgres"
 	"github.com/sentryagent/agentidp/eventstore/storetest"
 	"github.com/sentryagent/agentidp/internal/pgtest"
-	"github.com/sentryagent/agentidp/migrations"
 	"github.com/sentryagent/agentidp/projections/transparency"
 	"github.com/sentryagent/agentidp/replay/move"
 )
@@ -37,13 +36,7 @@ var engines = map[string]func(*testing.T) eventstore.Store{
 
 func newPostgres(t *testing.T) eventstore.Store {
 	t.Helper()
-	database := pgtest.New(t, pgtest.Template{
-		Key: migrations.Fingerprint(),
-		Prepare: func(ctx context.Context, ownerURL string) error {
-			_, err := migrations.Up(ctx, ownerURL)
-			return err
-		},
-	})
+	database := pgtest.New(t, pgtest.Migrated)
 	options, err := pgxpool.ParseConfig(database.ServerURL)
 	if err != nil {
 		t.Fatal(err)

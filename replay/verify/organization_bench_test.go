@@ -1,7 +1,6 @@
 package verify_test
 
 import (
-	"context"
 	"os"
 	"slices"
 	"strconv"
@@ -13,7 +12,6 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/postgres"
 	"github.com/sentryagent/agentidp/eventstore/storetest"
 	"github.com/sentryagent/agentidp/internal/pgtest"
-	"github.com/sentryagent/agentidp/migrations"
 	"github.com/sentryagent/agentidp/replay/verify"
 )
 
@@ -28,13 +26,7 @@ func BenchmarkOrganization(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	database := pgtest.New(b, pgtest.Template{
-		Key: migrations.Fingerprint(),
-		Prepare: func(ctx context.Context, ownerURL string) error {
-			_, err := migrations.Up(ctx, ownerURL)
-			return err
-		},
-	})
+	database := pgtest.New(b, pgtest.Migrated)
 	store := postgres.New(b.Context(), pgtest.Pool(b, database.ServerURL), postgres.Options{})
 	b.Cleanup(store.Close)
 	small, large := uuid.New(), []uuid.UUID{uuid.New(), uuid.New(), uuid.New()}

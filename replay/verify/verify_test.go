@@ -1,7 +1,6 @@
 package verify_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"testing"
@@ -15,7 +14,6 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/postgres"
 	"github.com/sentryagent/agentidp/eventstore/storetest"
 	"github.com/sentryagent/agentidp/internal/pgtest"
-	"github.com/sentryagent/agentidp/migrations"
 	"github.com/sentryagent/agentidp/replay/replaytest"
 	"github.com/sentryagent/agentidp/replay/verify"
 )
@@ -31,13 +29,7 @@ type vault struct {
 
 func newVault(t *testing.T) *vault {
 	t.Helper()
-	database := pgtest.New(t, pgtest.Template{
-		Key: migrations.Fingerprint(),
-		Prepare: func(ctx context.Context, ownerURL string) error {
-			_, err := migrations.Up(ctx, ownerURL)
-			return err
-		},
-	})
+	database := pgtest.New(t, pgtest.Migrated)
 	store := postgres.New(t.Context(), pgtest.Pool(t, database.ServerURL), postgres.Options{})
 	t.Cleanup(store.Close)
 	v := &vault{store: store, superuser: pgtest.Pool(t, database.SuperuserURL)}

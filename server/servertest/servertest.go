@@ -15,7 +15,6 @@ import (
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/pgtest"
 	"github.com/sentryagent/agentidp/internal/realstore"
-	"github.com/sentryagent/agentidp/migrations"
 	"github.com/sentryagent/agentidp/server"
 	"github.com/sentryagent/agentidp/server/upkeep"
 )
@@ -82,13 +81,7 @@ func onESDB(url string) (settings []string) {
 // Database is an empty migrated database of the test's own.
 func Database(tb testing.TB) *pgtest.Database {
 	tb.Helper()
-	return pgtest.New(tb, pgtest.Template{
-		Key: migrations.Fingerprint(),
-		Prepare: func(ctx context.Context, ownerURL string) error {
-			_, err := migrations.Up(ctx, ownerURL)
-			return err
-		},
-	})
+	return pgtest.New(tb, pgtest.Migrated)
 }
 
 // Environ is the environment of one more server, on a port of its own.

@@ -1,7 +1,6 @@
 package clientauth
 
 import (
-	"context"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,19 +10,12 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/internal/pgtest"
-	"github.com/sentryagent/agentidp/migrations"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
 func TestAnAssertionWorksOnce(t *testing.T) {
-	database := pgtest.New(t, pgtest.Template{
-		Key: migrations.Fingerprint(),
-		Prepare: func(ctx context.Context, ownerURL string) error {
-			_, err := migrations.Up(ctx, ownerURL)
-			return err
-		},
-	})
+	database := pgtest.New(t, pgtest.Migrated)
 	assertions := NewUsedAssertions(pgtest.Pool(t, database.ServerURL))
 	client, other := domain.AgentID{UUID: uuid.New()}, domain.AgentID{UUID: uuid.New()}
 	expiry := time.Now().Add(time.Minute)
