@@ -149,10 +149,15 @@ func optional(into ...any) func(pgx.Row) error {
 	}
 }
 
-// has makes sure that the ledger has an event, unless none was ever noted.
+// has makes sure that the ledger has an event, unless none was ever noted. A ledger
+// that lacks it is another one, a shorter one too: CheckEnd looks at the end first.
 func (a *Anchor) has(ctx context.Context, l eventstore.Landmark) error {
 	if l.Stream == "" {
 		return nil
 	}
-	return l.In(ctx, a.store)
+	err := l.In(ctx, a.store)
+	if errors.As(err, new(*eventstore.LostError)) {
+		return fmt.Errorf("%w: event %d of %s is not in this ledger", eventstore.ErrOtherLedger, l.Revision, l.Stream)
+	}
+	return err
 }
