@@ -247,7 +247,7 @@ func (t *tenant) exchange(ctx context.Context, node *life, rng *rand.Rand) error
 	if verdict := known.CheckDelegation(l.id, basis); verdict != "" {
 		return domain.RefuseExchange()
 	}
-	offer, err := node.ledger.OfferExchange(ctx, l.id, domain.ExchangeDelegation{
+	offer, err := node.ledger.OfferExchange(ctx, known, l.id, domain.ExchangeDelegation{
 		Actor: domain.Caller{AgentID: l.to.id, OrganizationID: t.id}, CredentialID: actor, TokenID: domain.TokenID{UUID: ledger.NewID()},
 		Audience: "rounds", Algorithm: "ES256", KeyID: "k", At: time.Now(),
 	})
