@@ -359,3 +359,14 @@ func exchangeRequest(actor, delegation, scope string) request {
 
 // unlimited is the setting of tests that send more requests than a client may.
 var unlimited = []string{"RATE_LIMIT_MAX_REQUESTS=0"}
+
+func TestTheListOfDelegationsHasAnotherName(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	n := s.tenant(t)
+	moved := s.must(t, get("", "/api/v1/delegation?role=delegator&page=2"), 308, "")
+	if to := moved.header.Get("Location"); to != "/api/v1/delegations?role=delegator&page=2" {
+		t.Errorf("it is at %q", to)
+	}
+	s.must(t, get(n.token, moved.header.Get("Location")), 200, "")
+}

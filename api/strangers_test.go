@@ -19,6 +19,8 @@ var bodies = map[string]any{
 	"PATCH /api/v1/organizations/{orgId}":                             map[string]any{"name": "Mallory"},
 	"PUT /api/v1/organizations/{orgId}/tier":                          map[string]any{"tier": "pro", "reason": "mine"},
 	"POST /api/v1/organizations/{orgId}/members":                      map[string]any{"agentId": uuid.Nil.String(), "role": "admin"},
+	"POST /api/v1/agents/{agentId}/revoke-all":                        map[string]any{"reason": "mine"},
+	"POST /api/v1/organizations/{orgId}/revoke-all":                   map[string]any{"reason": "mine", "credentials": true},
 	"PUT /api/v1/organizations/{orgId}/members/{agentId}":             map[string]any{"role": "admin"},
 }
 

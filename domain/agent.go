@@ -32,6 +32,10 @@ type Agent struct {
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
 	LastAuthAt     time.Time // zero when it never had a token
+
+	// Era is that of its organization where somebody has looked, see [Agent.InEra].
+	// The agent's own stream does not tell it.
+	Era int `json:"-"`
 }
 
 // AgentCommand is a command to one agent.
@@ -84,6 +88,12 @@ func (a Agent) Evolve(e Event, at time.Time) Agent {
 	case RegistrationAbandoned:
 		a.ID = e.AgentID
 		return a.changed(agentNeverWas, at)
+	case AgentAccessRevoked:
+		a.UpdatedAt = at
+		if e.Credentials {
+			a.Credentials = revokeAll(a.Credentials, at)
+		}
+		return a
 	case AdminConfirmed:
 		a.Confirmed = e.Promotion
 		return a

@@ -47,6 +47,15 @@ type AgentDecommissioned struct {
 	Reason  string  `json:"reason"`
 }
 
+// AgentAccessRevoked is stored as "agent.access_revoked", schema 1. It ends the
+// agent's tokens, what it has lent and been lent and, where it says so, all of its
+// credentials. The agent stays what it is.
+type AgentAccessRevoked struct {
+	AgentID     AgentID `json:"agentId"`
+	Reason      string  `json:"reason"`
+	Credentials bool    `json:"credentials"`
+}
+
 // RegistrationAbandoned is stored as "agent.registration_abandoned", schema 1.
 // It is written as the first event of an agent that had claimed its e-mail
 // address but never came to life, so that it never can.
@@ -66,6 +75,7 @@ type AdminConfirmed struct {
 func (AgentCreated) EventType() Type          { return "agent.created" }
 func (AgentUpdated) EventType() Type          { return "agent.updated" }
 func (AgentSuspended) EventType() Type        { return "agent.suspended" }
+func (AgentAccessRevoked) EventType() Type    { return "agent.access_revoked" }
 func (AdminConfirmed) EventType() Type        { return "agent.admin_confirmed" }
 func (AgentReactivated) EventType() Type      { return "agent.reactivated" }
 func (AgentDecommissioned) EventType() Type   { return "agent.decommissioned" }

@@ -19,6 +19,7 @@ func everyAgentCommand() map[string]AgentCommand {
 		"revoke":       RevokeCredential{Caller: operator, CredentialID: first},
 		"issue":        IssueToken{Proof: secretProof("s1"), TokenID: tokenID, At: noon},
 		"revoke token": RevokeToken{TokenID: tokenID, ExpiresAt: noon},
+		"revoke all":   RevokeAgentsAccess{Caller: operator, Reason: "stolen"},
 	}
 }
 
@@ -31,6 +32,7 @@ func TestTenantsStayApart(t *testing.T) {
 		"generate":     GenerateCredential{Caller: stranger, CredentialID: second, Verifier: verifier("x"), At: noon},
 		"rotate":       RotateCredential{Caller: stranger, CredentialID: first, Verifier: verifier("x"), At: noon},
 		"revoke":       RevokeCredential{Caller: stranger, CredentialID: first},
+		"revoke all":   RevokeAgentsAccess{Caller: stranger, Reason: "stolen"},
 	}
 	for name, cmd := range foreign {
 		t.Run(name, func(t *testing.T) {

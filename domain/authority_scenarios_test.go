@@ -49,7 +49,11 @@ var (
 	ending       = change{"decommission", func(c Caller) AgentCommand { return DecommissionAgent{Caller: c} }, nil}
 	endingByWish = change{"decommission by status", func(c Caller) AgentCommand { return UpdateAgent{Caller: c, Status: new(AgentIsGone)} }, nil}
 	suspending   = change{"suspend", func(c Caller) AgentCommand { return UpdateAgent{Caller: c, Status: new(AgentIsSuspended)} }, nil}
-	describing   = change{"describe", func(c Caller) AgentCommand { return UpdateAgent{Caller: c, Owner: new("new owner")} }, nil}
+	emptying     = change{"end all access", func(c Caller) AgentCommand { return RevokeAgentsAccess{Caller: c, Reason: "stolen"} }, nil}
+	emptyingAll  = change{"end all access and credentials", func(c Caller) AgentCommand {
+		return RevokeAgentsAccess{Caller: c, Reason: "stolen", Credentials: true}
+	}, nil}
+	describing = change{"describe", func(c Caller) AgentCommand { return UpdateAgent{Caller: c, Owner: new("new owner")} }, nil}
 )
 
 func TestWhatATokenMayDoToAnAgent(t *testing.T) {
@@ -58,7 +62,7 @@ func TestWhatATokenMayDoToAnAgent(t *testing.T) {
 	admins := map[AgentID]Role{boss: RoleAdmin}
 	both := map[AgentID]Role{boss: RoleAdmin, robot: RoleAdmin}
 	opens, revives := []change{generating, rotating}, []change{adding, reviving}
-	weakens, other := []change{revoking, removing, ending, endingByWish}, []change{suspending, describing}
+	weakens, other := []change{revoking, removing, ending, endingByWish, emptyingAll}, []change{suspending, emptying, describing}
 	everything := [][]change{opens, revives, weakens, other}
 	for name, test := range map[string]struct {
 		caller  Caller
@@ -89,7 +93,7 @@ func TestWhatATokenMayDoToAnAgent(t *testing.T) {
 					allowed[c.name] = true
 				}
 			}
-			for _, c := range []change{generating, rotating, adding, reviving, revoking, removing, ending, endingByWish, suspending, describing} {
+			for _, c := range []change{generating, rotating, adding, reviving, revoking, removing, ending, endingByWish, emptying, emptyingAll, suspending, describing} {
 				result := givenAgent(t, append([]Event{created(), generated(first, "s1")}, c.past...)...).when(c.cmd(test.caller))
 				var refusal *Error
 				_ = errors.As(result.err, &refusal)

@@ -31,6 +31,11 @@ var catalogue = map[Type]*kind{
 		schema: 1, decode: decodeAs[AgentDecommissioned], changes: AgentNoun, audit: AuditSuccess, ends: tokensOf(AgentNoun, ShutOut),
 		about: about(func(e AgentDecommissioned) Subject { return Subject{Agent: e.AgentID} }),
 	},
+	"agent.access_revoked": {
+		schema: 1, decode: decodeAs[AgentAccessRevoked], changes: AgentNoun, audit: AuditSuccess, ends: allAccessOf(AgentNoun),
+		refine: refine(endingOfAgentsAccess),
+		about:  about(func(e AgentAccessRevoked) Subject { return Subject{Agent: e.AgentID} }),
+	},
 	"agent.admin_confirmed": {
 		schema: 1, decode: decodeAs[AdminConfirmed], changes: Nothing, audit: unaudited, ends: noTokens,
 		about: about(func(e AdminConfirmed) Subject { return Subject{Agent: e.AgentID} }),
@@ -103,6 +108,11 @@ var catalogue = map[Type]*kind{
 		schema: 1, decode: decodeAs[OrganizationDeleted], changes: OrganizationNoun, audit: AuditSuccess, ends: tokensOf(OrganizationNoun, ShutOut),
 		about: about(func(e OrganizationDeleted) Subject { return Subject{Organization: e.OrganizationID} }),
 	},
+	"organization.access_revoked": {
+		schema: 1, decode: decodeAs[OrganizationAccessRevoked], changes: OrganizationNoun, audit: AuditSuccess, ends: allAccessOf(OrganizationNoun),
+		refine: refine(endingOfOrganizationsAccess),
+		about:  about(func(e OrganizationAccessRevoked) Subject { return Subject{Organization: e.OrganizationID} }),
+	},
 	"organization.creation_abandoned": {
 		schema: 1, decode: decodeAs[CreationAbandoned], changes: Nothing, audit: unaudited, ends: noTokens,
 		about: about(func(e CreationAbandoned) Subject { return Subject{Organization: e.OrganizationID} }),
@@ -165,11 +175,11 @@ func Types() []Type {
 	return slices.Sorted(maps.Keys(catalogue))
 }
 
-// typesWhere lists the events whose rows say one of the wanted nouns, sorted.
-func typesWhere(wanted []Noun, says func(*kind) Noun) []Type {
+// typesWhere lists the events whose rows are wanted, sorted.
+func typesWhere(wanted func(*kind) bool) []Type {
 	names := make([]Type, 0, len(catalogue))
 	for name, k := range catalogue {
-		if slices.Contains(wanted, says(k)) {
+		if wanted(k) {
 			names = append(names, name)
 		}
 	}

@@ -47,6 +47,7 @@ type Credential struct {
 	RotatedAt time.Time // zero when it never was
 	RevokedAt time.Time // zero when it is not
 	ExpiresAt time.Time // zero when it does not
+	Era       int       `json:",omitempty"` // of the organization when it was made, see [OrganizationAccessRevoked]
 }
 
 // UsableAt reports whether the credential may authenticate at that time.
@@ -77,7 +78,10 @@ func (c Credential) matches(presented []Verifier) bool {
 	return false
 }
 
-// CredentialGenerated is stored as "credential.generated", schema 1.
+// CredentialGenerated is stored as "credential.generated", schema 1. Era is what
+// was known of the organization's when this was decided. So a credential that was
+// under way while all were ended has ended with them, on whichever side of that it
+// stands in the ledger.
 type CredentialGenerated struct {
 	AgentID      AgentID         `json:"agentId"`
 	CredentialID CredentialID    `json:"credentialId"`
@@ -85,6 +89,7 @@ type CredentialGenerated struct {
 	Verifier     *Verifier       `json:"verifier,omitempty"`
 	PublicKey    json.RawMessage `json:"publicKeyJwk,omitempty"`
 	ExpiresAt    *time.Time      `json:"expiresAt,omitempty"`
+	Era          int             `json:"era,omitempty"`
 }
 
 // CredentialRotated is stored as "credential.rotated", schema 1. It ends the
@@ -152,18 +157,22 @@ func (a Agent) WithoutDead() Agent {
 }
 
 // evolveCredentials never writes to the slice it is given: older states share it.
+// Nothing changes a credential that is revoked. An event that would has been
+// decided by who did not know yet that the organization had ended all of them.
 func evolveCredentials(credentials []Credential, e Event, at time.Time) []Credential {
 	credentials = slices.Clone(credentials)
 	find := func(id CredentialID) *Credential {
 		i := slices.IndexFunc(credentials, func(c Credential) bool { return c.ID == id })
-		if i < 0 {
+		if i < 0 || credentials[i].Status == CredentialIsRevoked {
 			return &Credential{} // changed in vain: Evolve never fails
 		}
 		return &credentials[i]
 	}
 	switch e := e.(type) {
 	case CredentialGenerated:
-		c := Credential{ID: e.CredentialID, Kind: e.Kind, Status: CredentialActive, PublicKey: e.PublicKey, KeyID: keyID(e.PublicKey), CreatedAt: at}
+		c := Credential{
+			ID: e.CredentialID, Kind: e.Kind, Status: CredentialActive, PublicKey: e.PublicKey, KeyID: keyID(e.PublicKey), CreatedAt: at, Era: e.Era,
+		}
 		set(&c.Verifier, e.Verifier)
 		set(&c.ExpiresAt, e.ExpiresAt)
 		return append(credentials, c)

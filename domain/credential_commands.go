@@ -60,7 +60,7 @@ func (c GenerateCredential) decide(a Agent) ([]Event, error) {
 	}
 	return []Event{CredentialGenerated{
 		AgentID: a.ID, CredentialID: c.CredentialID, Kind: kind,
-		Verifier: c.Verifier, PublicKey: key, ExpiresAt: storedExpiry(c.ExpiresAt),
+		Verifier: c.Verifier, PublicKey: key, ExpiresAt: storedExpiry(c.ExpiresAt), Era: a.Era,
 	}}, nil
 }
 

@@ -69,9 +69,10 @@ func (d Delegation) EndsWith(revision int64, later bool) bool {
 }
 
 // Evolve applies an event of the delegation's stream, recorded at the given
-// time. It takes the end of the delegation's credential as well, which is on
-// another stream: only who reads the whole ledger gives it that, where
-// [Delegation.EndsWith] says so.
+// time. It takes the end of the delegation's credential as well, and of all access
+// of its agents or its organization, which are on other streams: only who reads
+// the whole ledger gives it those. The former counts where [Delegation.EndsWith]
+// says so, the latter where it comes after the delegation in the ledger.
 func (d Delegation) Evolve(e Event, at time.Time) Delegation {
 	switch e := e.(type) {
 	case DelegationCreated:
@@ -87,9 +88,23 @@ func (d Delegation) Evolve(e Event, at time.Time) Delegation {
 			d.RevokedAt = at
 		}
 	default:
-		if ended := EndedWith(e); !ended.IsZero() && ended == d.CredentialID && d.usableAt(at) {
+		if d.usableAt(at) && d.restsOnWhatEnds(e) {
 			d.RevokedAt = at
 		}
 	}
 	return d
+}
+
+func (d Delegation) restsOnWhatEnds(e Event) bool {
+	if ended := EndedWith(e); !ended.IsZero() {
+		return ended == d.CredentialID
+	}
+	ending, about := EndingOf(e), About(e)
+	if !ending.Delegations {
+		return false
+	}
+	if ending.Tokens == OrganizationNoun {
+		return about.Organization == d.OrganizationID
+	}
+	return about.Agent == d.DelegatorID || about.Agent == d.DelegateeID
 }

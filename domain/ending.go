@@ -1,6 +1,9 @@
 package domain
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Ending says which tokens an event ends. They end if they were issued at or
 // before its place in the ledger; later ones are not its concern.
@@ -16,6 +19,11 @@ type Ending struct {
 	// DelegationsKept: the event ends the tokens of a credential, but not the
 	// delegations made with it.
 	DelegationsKept bool
+	// Delegations: the event also ends what an agent, or anybody in an
+	// organization, has lent or been lent until then.
+	Delegations bool
+	// Credentials: the event also ends every credential that the owner has.
+	Credentials bool
 }
 
 // Admission is how an event leaves the owner of tokens.
@@ -33,6 +41,12 @@ func tokensOf(owner Noun, afterwards Admission) Ending {
 	return Ending{Tokens: owner, Owner: afterwards}
 }
 
+// allAccessOf is the ending of everything that an owner has got by its
+// credentials and, as the event says, of these too.
+func allAccessOf(owner Noun) Ending {
+	return Ending{Tokens: owner, Owner: AsBefore, Delegations: true, Credentials: true}
+}
+
 // EndingOf says which tokens an event ends.
 func EndingOf(e Event) Ending {
 	k := catalogue[e.EventType()]
@@ -47,7 +61,20 @@ func EndingOf(e Event) Ending {
 
 // TypesEnding lists the events that may end tokens of these owners, sorted.
 func TypesEnding(owners ...Noun) []Type {
-	return typesWhere(owners, func(k *kind) Noun { return k.ends.Tokens })
+	return typesWhere(func(k *kind) bool { return slices.Contains(owners, k.ends.Tokens) })
+}
+
+// TypesEndingDelegations lists the events that may end delegations which they do
+// not name: those made with a credential, and those of an agent or an
+// organization. Sorted.
+func TypesEndingDelegations() []Type {
+	return typesWhere(func(k *kind) bool { return k.ends.Tokens == CredentialNoun || k.ends.Delegations })
+}
+
+// TypesEndingCredentials lists the events that may end all credentials of an
+// owner, sorted.
+func TypesEndingCredentials() []Type {
+	return typesWhere(func(k *kind) bool { return k.ends.Credentials })
 }
 
 // TokenOwners are the nouns that [Ending.Tokens] can be, but for [Nothing].
@@ -69,6 +96,16 @@ func endingByUpdate(e AgentUpdated, all Ending) Ending {
 
 func endingByRotation(e CredentialRotated, all Ending) Ending {
 	all.DelegationsKept = e.DelegationsKept
+	return all
+}
+
+func endingOfAgentsAccess(e AgentAccessRevoked, all Ending) Ending {
+	all.Credentials = e.Credentials
+	return all
+}
+
+func endingOfOrganizationsAccess(e OrganizationAccessRevoked, all Ending) Ending {
+	all.Credentials = e.Credentials
 	return all
 }
 

@@ -40,6 +40,7 @@ type Organization struct {
 	Suspending        map[AgentID]int // by member that was to be suspended, the agent's edition then
 	Promotions        int             // how often somebody became an admin
 	AdminSince        map[AgentID]int // by admin, the promotion that made it one
+	Era               int             // how often all credentials were ended; older ones are dead
 	CreatedAt         time.Time
 	UpdatedAt         time.Time
 }
@@ -139,6 +140,8 @@ func (o Organization) Evolve(e Event, at time.Time) Organization {
 		o.Status = OrganizationActive
 	case OrganizationDeleted:
 		o.Status = OrganizationIsDeleted
+	case OrganizationAccessRevoked:
+		o.Era = max(o.Era, e.Era)
 	case CreationAbandoned:
 		o.ID, o.Status = e.OrganizationID, organizationNeverWas
 	case MemberAdded:

@@ -52,6 +52,17 @@ type OrganizationDeleted struct {
 	OrganizationID OrganizationID `json:"organizationId"`
 }
 
+// OrganizationAccessRevoked is stored as "organization.access_revoked", schema 1.
+// It ends the tokens of all agents there, and what they have lent each other. With
+// Credentials it ends all their credentials too, and begins an era: those of
+// eras before it count no more, see [CredentialGenerated].
+type OrganizationAccessRevoked struct {
+	OrganizationID OrganizationID `json:"organizationId"`
+	Reason         string         `json:"reason"`
+	Credentials    bool           `json:"credentials"`
+	Era            int            `json:"era,omitempty"` // that begins, from 1; only with Credentials
+}
+
 // CreationAbandoned is stored as "organization.creation_abandoned", schema 1.
 // It is written as the first event of an organization that had claimed its
 // slug but never came to life, so that it never can.
@@ -101,14 +112,15 @@ type TierChanged struct {
 	Reason         string         `json:"reason"`
 }
 
-func (OrganizationCreated) EventType() Type     { return "organization.created" }
-func (OrganizationUpdated) EventType() Type     { return "organization.updated" }
-func (OrganizationSuspended) EventType() Type   { return "organization.suspended" }
-func (OrganizationReactivated) EventType() Type { return "organization.reactivated" }
-func (OrganizationDeleted) EventType() Type     { return "organization.deleted" }
-func (CreationAbandoned) EventType() Type       { return "organization.creation_abandoned" }
-func (MemberAdded) EventType() Type             { return "organization.member_added" }
-func (MemberRoleChanged) EventType() Type       { return "organization.member_role_changed" }
-func (MemberRemoved) EventType() Type           { return "organization.member_removed" }
-func (MemberSuspended) EventType() Type         { return "organization.member_suspended" }
-func (TierChanged) EventType() Type             { return "tier.changed" }
+func (OrganizationCreated) EventType() Type       { return "organization.created" }
+func (OrganizationUpdated) EventType() Type       { return "organization.updated" }
+func (OrganizationSuspended) EventType() Type     { return "organization.suspended" }
+func (OrganizationReactivated) EventType() Type   { return "organization.reactivated" }
+func (OrganizationDeleted) EventType() Type       { return "organization.deleted" }
+func (OrganizationAccessRevoked) EventType() Type { return "organization.access_revoked" }
+func (CreationAbandoned) EventType() Type         { return "organization.creation_abandoned" }
+func (MemberAdded) EventType() Type               { return "organization.member_added" }
+func (MemberRoleChanged) EventType() Type         { return "organization.member_role_changed" }
+func (MemberRemoved) EventType() Type             { return "organization.member_removed" }
+func (MemberSuspended) EventType() Type           { return "organization.member_suspended" }
+func (TierChanged) EventType() Type               { return "tier.changed" }

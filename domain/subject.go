@@ -1,6 +1,9 @@
 package domain
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
 // Subject is what an event is about. An id is zero where the event is about no
 // such thing.
@@ -54,7 +57,7 @@ func Changes(e Event) Noun {
 
 // TypesChanging lists the events that change things of these nouns, sorted.
 func TypesChanging(nouns ...Noun) []Type {
-	return typesWhere(nouns, func(k *kind) Noun { return k.changes })
+	return typesWhere(func(k *kind) bool { return slices.Contains(nouns, k.changes) })
 }
 
 // about makes a row's accessor from one that knows the event's type.

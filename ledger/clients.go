@@ -30,7 +30,7 @@ func (l *Ledger) Authenticate(ctx context.Context, id domain.AgentID, proof doma
 	}
 	client.Agent, err = l.agents.consider(ctx, domain.AgentStream(id), func(a domain.Agent) error {
 		var refused error
-		client.Credential, refused = a.Authenticate(proof, at)
+		client.Credential, refused = inEra(client.tenants, a).Authenticate(proof, at)
 		return refused
 	})
 	return client, err
@@ -52,13 +52,18 @@ func (l *Ledger) AuthenticateNow(ctx context.Context, id domain.AgentID, proof d
 	if err != nil {
 		return client, err
 	}
-	if client.Credential, err = agent.Authenticate(proof, at); err != nil {
-		return client, err
-	}
 	if syncErr != nil {
 		return client, syncErr
 	}
+	if client.Credential, err = inEra(client.tenants, agent).Authenticate(proof, at); err != nil {
+		return client, err
+	}
 	return client, standing(client.tenants, agent.OrganizationID)
+}
+
+// inEra is an agent without the credentials that its organization has ended.
+func inEra(tenants revocation.View, a domain.Agent) domain.Agent {
+	return a.InEra(tenants.Era(a.OrganizationID))
 }
 
 // standing refuses a client whose organization is suspended or gone.

@@ -11,7 +11,7 @@ func (l *Ledger) GenerateCredential(ctx context.Context, origin Origin, id domai
 	if command.Caller, err = l.admitted(ctx, command.Caller, id); err != nil {
 		return Outcome[domain.Agent]{}, err
 	}
-	return l.changeAgent(ctx, origin, id, command)
+	return l.changeCredentials(ctx, origin, id, command)
 }
 
 // RotateCredential replaces a credential's secret or key. Once it has
@@ -21,7 +21,7 @@ func (l *Ledger) RotateCredential(ctx context.Context, origin Origin, id domain.
 	if command.Caller, err = l.admitted(ctx, command.Caller, id); err != nil {
 		return Outcome[domain.Agent]{}, err
 	}
-	return l.changeAgent(ctx, origin, id, command)
+	return l.changeCredentials(ctx, origin, id, command)
 }
 
 // RevokeCredential ends a credential, with the same promise.
@@ -29,12 +29,30 @@ func (l *Ledger) RevokeCredential(ctx context.Context, origin Origin, id domain.
 	if command.Caller, err = l.admitted(ctx, command.Caller, id); err != nil {
 		return Outcome[domain.Agent]{}, err
 	}
-	return l.changeAgent(ctx, origin, id, command)
+	return l.changeCredentials(ctx, origin, id, command)
 }
 
 // ExpireCredentials puts on record which of an agent's credentials have
 // expired, each of them once.
 func (l *Ledger) ExpireCredentials(ctx context.Context, origin Origin, id domain.AgentID, command domain.ExpireCredentials) (Outcome[domain.Agent], error) {
+	return l.changeCredentials(ctx, origin, id, command)
+}
+
+// changeCredentials runs a command that is about credentials in the era of the
+// agent's organization: it counts none that the organization has ended. Whose the
+// agent is never changes, so what this process remembers of it will do.
+func (l *Ledger) changeCredentials(ctx context.Context, origin Origin, id domain.AgentID, command domain.AgentCommand) (Outcome[domain.Agent], error) {
+	known, _, err := l.agents.load(ctx, domain.AgentStream(id))
+	if err != nil {
+		return Outcome[domain.Agent]{}, err
+	}
+	if known.state.Exists() {
+		organization, err := l.organizations.look(ctx, domain.OrganizationStream(known.state.OrganizationID))
+		if err != nil {
+			return Outcome[domain.Agent]{}, err
+		}
+		command = domain.InEra{Era: organization.Era, Command: command}
+	}
 	return l.changeAgent(ctx, origin, id, command)
 }
 

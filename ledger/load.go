@@ -103,7 +103,7 @@ func apply[S aggregate[S]](v versioned[S], event eventstore.Event) (versioned[S]
 // evolved is the state after an event, without what is dead of it.
 func evolved[S aggregate[S]](state S, fact domain.Event, at time.Time) S {
 	state = state.Evolve(fact, at)
-	if domain.Changes(fact) == domain.CredentialNoun {
+	if domain.Changes(fact) == domain.CredentialNoun || domain.EndingOf(fact).Credentials {
 		if agent, ok := any(state).(interface{ WithoutDead() S }); ok {
 			return agent.WithoutDead()
 		}

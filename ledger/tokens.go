@@ -45,7 +45,7 @@ func (l *Ledger) OfferToken(ctx context.Context, client Client, command domain.I
 
 // decide is made on the state that the issuance is appended to.
 func (o TokenOffer) decide(a domain.Agent) ([]domain.Event, error) {
-	events, err := a.Decide(o.command)
+	events, err := inEra(o.client.tenants, a).Decide(o.command)
 	if err != nil {
 		return nil, err
 	}

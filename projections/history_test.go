@@ -75,7 +75,7 @@ func (h *history) check(w *world) {
 		if diff := cmp.Diff(want, domain.Agent{
 			ID: got.ID, OrganizationID: got.OrganizationID, Email: got.Email, Profile: got.Profile, Scopes: got.Scopes,
 			Status: got.Status, DID: got.DID, Edition: got.Edition, CreatedAt: got.CreatedAt, UpdatedAt: got.UpdatedAt,
-			LastAuthAt: got.LastAuthAt, Credentials: want.Credentials,
+			LastAuthAt: got.LastAuthAt, Credentials: want.Credentials, Era: want.Era,
 		}); diff != "" {
 			h.T.Fatalf("agent (-aggregate +read model):\n%s", diff)
 		}
@@ -87,7 +87,7 @@ func (h *history) check(w *world) {
 			want := want.Credentials[len(want.Credentials)-1-i]
 			want.Verifier = domain.Verifier{}
 			if diff := cmp.Diff(want, domain.Credential{ID: got.ID, Kind: got.Kind, Status: got.Status, PublicKey: got.PublicKey,
-				CreatedAt: got.CreatedAt, RotatedAt: got.RotatedAt, RevokedAt: got.RevokedAt, ExpiresAt: got.ExpiresAt}); diff != "" {
+				CreatedAt: got.CreatedAt, RotatedAt: got.RotatedAt, RevokedAt: got.RevokedAt, ExpiresAt: got.ExpiresAt, Era: want.Era}); diff != "" {
 				h.T.Fatalf("credential (-aggregate +read model):\n%s", diff)
 			}
 		}

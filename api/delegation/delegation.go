@@ -27,9 +27,14 @@ type Handler struct {
 	Now         func() time.Time
 }
 
+const listPath = "/api/v1/delegations"
+
 // Routes are those of delegations.
 func (h *Handler) Routes() []router.Route {
-	routes := []router.Route{{Method: http.MethodGet, Path: "/api/v1/delegations", Read: router.AtPosition, Handler: h.listDelegations}}
+	routes := []router.Route{
+		{Method: http.MethodGet, Path: listPath, Read: router.AtPosition, Handler: h.listDelegations},
+		{Method: http.MethodGet, Path: "/api/v1/delegation", Access: router.Open, Handler: toList},
+	}
 	for _, base := range []string{"/oauth2/token", "/api/v1/oauth2/token"} {
 		routes = append(routes,
 			router.Route{Method: http.MethodPost, Path: base + "/delegate", Repeat: router.OnceSecret, Handler: h.createDelegation},

@@ -3,6 +3,7 @@ package delegation
 import (
 	"errors"
 	"net/http"
+	"net/url"
 
 	"github.com/gin-gonic/gin"
 
@@ -12,6 +13,14 @@ import (
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/projections/readmodels"
 )
+
+// toList sends who asks by the other name to the list, with the query as it is.
+func toList(c *gin.Context) error {
+	target := url.URL{Path: listPath, RawQuery: c.Request.URL.RawQuery}
+	c.Header("Location", target.String())
+	c.Status(http.StatusPermanentRedirect)
+	return nil
+}
 
 func (h *Handler) listDelegations(c *gin.Context) error {
 	organization, err := access.NamedOrganization(c, h.Ledger)

@@ -1118,6 +1118,7 @@ const (
 	StateReasonCodeAgentSuspended            StateReasonCode = "agent_suspended"
 	StateReasonCodeCredentialExpired         StateReasonCode = "credential_expired"
 	StateReasonCodeCredentialRevoked         StateReasonCode = "credential_revoked"
+	StateReasonCodeDelegationAccessRevoked   StateReasonCode = "delegation_access_revoked"
 	StateReasonCodeDelegationCredentialEnded StateReasonCode = "delegation_credential_ended"
 	StateReasonCodeDelegationExpired         StateReasonCode = "delegation_expired"
 	StateReasonCodeDelegationRevoked         StateReasonCode = "delegation_revoked"
@@ -1135,6 +1136,8 @@ func (e StateReasonCode) Valid() bool {
 	case StateReasonCodeCredentialExpired:
 		return true
 	case StateReasonCodeCredentialRevoked:
+		return true
+	case StateReasonCodeDelegationAccessRevoked:
 		return true
 	case StateReasonCodeDelegationCredentialEnded:
 		return true
@@ -1280,6 +1283,24 @@ func (e ProveAuditEventParamsFormat) Valid() bool {
 	}
 }
 
+// Defines values for FindDelegationListParamsRole.
+const (
+	FindDelegationListParamsRoleDelegatee FindDelegationListParamsRole = "delegatee"
+	FindDelegationListParamsRoleDelegator FindDelegationListParamsRole = "delegator"
+)
+
+// Valid indicates whether the value is a known member of the FindDelegationListParamsRole enum.
+func (e FindDelegationListParamsRole) Valid() bool {
+	switch e {
+	case FindDelegationListParamsRoleDelegatee:
+		return true
+	case FindDelegationListParamsRoleDelegator:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListDelegationsParamsRole.
 const (
 	ListDelegationsParamsRoleDelegatee ListDelegationsParamsRole = "delegatee"
@@ -1296,6 +1317,15 @@ func (e ListDelegationsParamsRole) Valid() bool {
 	default:
 		return false
 	}
+}
+
+// AccessRevocation defines model for AccessRevocation.
+type AccessRevocation struct {
+	// Credentials Whether the credentials end too.
+	Credentials *bool `json:"credentials,omitempty"`
+
+	// Reason Why, for the audit trail; one line.
+	Reason string `json:"reason"`
 }
 
 // Actor Who acts for `sub` (RFC 8693 section 4.1); inside, whom each was lent the authority by.
@@ -1355,6 +1385,20 @@ type Agent struct {
 	//
 	// Example: 1.4.0
 	Version SemanticVersion `json:"version"`
+}
+
+// AgentAccessRevoked Example: {"agentId":"019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","credentials":false,"reason":"A log file held tokens","revokedAt":"2026-11-23T07:22:00.000Z"}
+type AgentAccessRevoked struct {
+	AgentID openapi_types.UUID `json:"agentId"`
+
+	// Credentials Whether the credentials ended too.
+	Credentials bool   `json:"credentials"`
+	Reason      string `json:"reason"`
+
+	// RevokedAt RFC 3339, in UTC, with milliseconds.
+	//
+	// Example: 2026-11-23T07:21:00.123Z
+	RevokedAt Timestamp `json:"revokedAt"`
 }
 
 // AgentCard Who an agent is, in brief.
@@ -2467,6 +2511,19 @@ type Organization struct {
 	UpdatedAt Timestamp `json:"updatedAt"`
 }
 
+// OrganizationAccessRevoked Example: {"credentials":true,"organizationId":"019a3f5e-0b6c-7f10-8a4d-5e9b7c3d2f10","reason":"A laptop with secrets was stolen","revokedAt":"2026-11-23T07:22:00.000Z"}
+type OrganizationAccessRevoked struct {
+	// Credentials Whether the credentials ended too.
+	Credentials    bool               `json:"credentials"`
+	OrganizationID openapi_types.UUID `json:"organizationId"`
+	Reason         string             `json:"reason"`
+
+	// RevokedAt RFC 3339, in UTC, with milliseconds.
+	//
+	// Example: 2026-11-23T07:21:00.123Z
+	RevokedAt Timestamp `json:"revokedAt"`
+}
+
 // OrganizationCreate defines model for OrganizationCreate.
 type OrganizationCreate struct {
 	// MaxAgents Overrides the tier's limit of active agents.
@@ -3276,6 +3333,33 @@ type GetComplianceReportParams struct {
 	OrganizationID *OrganizationID `form:"organizationId,omitempty" json:"organizationId,omitempty"`
 }
 
+// FindDelegationListParams defines parameters for FindDelegationList.
+type FindDelegationListParams struct {
+	// Page Which page, from 1.
+	Page *Page `form:"page,omitempty" json:"page,omitempty"`
+
+	// Limit How many entries a page has.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Role Only those that the agent gave (`delegator`) or received (`delegatee`). The agent is the caller, or the one that `agentId` names.
+	Role *FindDelegationListParamsRole `form:"role,omitempty" json:"role,omitempty"`
+
+	// AgentID Only those that this agent gave or received. Agents that are no admins may name only themselves.
+	AgentID *openapi_types.UUID `form:"agentId,omitempty" json:"agentId,omitempty"`
+
+	// Status Only those with this status.
+	Status *DelegationStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// OrganizationID For the operator, the organization to look into. Anybody else may name only its own.
+	OrganizationID *OrganizationID `form:"organizationId,omitempty" json:"organizationId,omitempty"`
+
+	// MinPosition The answer must reflect the ledger at least up to this position, or be `503 READ_MODEL_BEHIND`.
+	MinPosition *MinPosition `form:"minPosition,omitempty" json:"minPosition,omitempty"`
+}
+
+// FindDelegationListParamsRole defines parameters for FindDelegationList.
+type FindDelegationListParamsRole string
+
 // ListDelegationsParams defines parameters for ListDelegations.
 type ListDelegationsParams struct {
 	// Page Which page, from 1.
@@ -3414,6 +3498,9 @@ type RotateNewestCredentialJSONRequestBody = CredentialRotate
 // RotateCredentialJSONRequestBody defines body for RotateCredential for application/json ContentType.
 type RotateCredentialJSONRequestBody = CredentialRotate
 
+// RevokeAgentAccessJSONRequestBody defines body for RevokeAgentAccess for application/json ContentType.
+type RevokeAgentAccessJSONRequestBody = AccessRevocation
+
 // AddCosignatureJSONRequestBody defines body for AddCosignature for application/json ContentType.
 type AddCosignatureJSONRequestBody = Cosignature
 
@@ -3434,6 +3521,9 @@ type AddOrganizationMemberJSONRequestBody = OrganizationMemberCreate
 
 // ChangeOrganizationMemberJSONRequestBody defines body for ChangeOrganizationMember for application/json ContentType.
 type ChangeOrganizationMemberJSONRequestBody = OrganizationMemberUpdate
+
+// RevokeOrganizationAccessJSONRequestBody defines body for RevokeOrganizationAccess for application/json ContentType.
+type RevokeOrganizationAccessJSONRequestBody = AccessRevocation
 
 // ChangeTierJSONRequestBody defines body for ChangeTier for application/json ContentType.
 type ChangeTierJSONRequestBody = TierChange

@@ -53,6 +53,7 @@ func (h *Handler) Routes() []router.Route {
 		{Method: http.MethodGet, Path: "/api/v1/organizations/{orgId}/members", Read: router.AtPosition, Handler: h.listMembers},
 		{Method: http.MethodPut, Path: "/api/v1/organizations/{orgId}/members/{agentId}", Handler: h.changeMember},
 		{Method: http.MethodDelete, Path: "/api/v1/organizations/{orgId}/members/{agentId}", Handler: h.removeMember},
+		{Method: http.MethodPost, Path: "/api/v1/organizations/{orgId}/revoke-all", Handler: h.revokeOrganizationAccess},
 		{Method: http.MethodPut, Path: "/api/v1/organizations/{orgId}/tier", Handler: h.changeTier},
 		{Method: http.MethodGet, Path: "/api/v1/tiers/status", Read: router.AtPosition, Handler: h.tierStatus},
 
@@ -61,6 +62,7 @@ func (h *Handler) Routes() []router.Route {
 		{Method: http.MethodGet, Path: "/api/v1/agents/{agentId}", Read: router.AtPosition, Handler: h.getAgent},
 		{Method: http.MethodPatch, Path: "/api/v1/agents/{agentId}", Handler: h.updateAgent},
 		{Method: http.MethodDelete, Path: "/api/v1/agents/{agentId}", Handler: h.decommissionAgent},
+		{Method: http.MethodPost, Path: "/api/v1/agents/{agentId}/revoke-all", Handler: h.revokeAgentAccess},
 
 		{Method: http.MethodPost, Path: "/api/v1/agents/{agentId}/credentials", Repeat: router.OnceSecret, Handler: h.generateCredential},
 		{Method: http.MethodGet, Path: "/api/v1/agents/{agentId}/credentials", Read: router.AtPosition, Handler: h.listCredentials},

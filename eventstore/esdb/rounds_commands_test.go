@@ -2,6 +2,7 @@ package esdb_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -42,6 +43,12 @@ func (m *member) with() domain.CredentialID {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.credential
+}
+
+// authenticate asks whether an agent gets in with a credential now.
+func (m *member) authenticate(ctx context.Context, node *life, credential domain.CredentialID) error {
+	_, err := node.ledger.AuthenticateNow(ctx, m.id, domain.Proof{Secret: []domain.Verifier{verifierOf(credential)}}, time.Now())
+	return err
 }
 
 func verifierOf(c domain.CredentialID) domain.Verifier {
@@ -99,7 +106,7 @@ func (t *tenant) open(ctx context.Context, l *ledger.Ledger, m *member) error {
 // stores that cannot be reached are part of life.
 func (t *tenant) command(ctx context.Context, rng *rand.Rand, node *life) (what string, err error) {
 	m := t.agents[rng.IntN(len(t.agents))]
-	switch n := rng.IntN(20); {
+	switch n := rng.IntN(22); {
 	case n < 7:
 		return "token issued", t.issue(ctx, node, m)
 	case n < 9:
@@ -114,8 +121,12 @@ func (t *tenant) command(ctx context.Context, rng *rand.Rand, node *life) (what 
 		return "delegation made", t.lend(ctx, node, m, t.agents[rng.IntN(len(t.agents))])
 	case n < 19:
 		return "delegated token issued", t.exchange(ctx, node, rng)
-	default:
+	case n < 20:
 		return "delegation revoked", t.revokeDelegation(ctx, node, rng)
+	case n < 21:
+		return "agent's access revoked", t.revokeAgent(ctx, node, m, rng.IntN(2) > 0)
+	default:
+		return "organization's access revoked", t.revokeOrganization(ctx, node, rng.IntN(2) > 0)
 	}
 }
 
@@ -210,8 +221,11 @@ func (t *tenant) lend(ctx context.Context, node *life, from, to *member) error {
 	outcome, err := node.ledger.CreateDelegation(ctx, ledger.System(), domain.CreateDelegation{
 		Caller: caller, DelegationID: id, DelegateeID: to.id, Scopes: caller.Scopes, TTLSeconds: domain.MaxDelegationTTL, At: time.Now(),
 	}, func(ctx context.Context) (bool, error) {
-		_, err := node.revocations.Sync(ctx)
-		return true, err
+		err := from.authenticate(ctx, node, caller.CredentialID)
+		if _, ended := errors.AsType[*domain.AuthError](err); ended {
+			return false, nil
+		}
+		return err == nil, err
 	})
 	if err != nil {
 		return err
@@ -247,7 +261,10 @@ func (t *tenant) exchange(ctx context.Context, node *life, rng *rand.Rand) error
 	if verdict := known.CheckDelegation(l.id, basis); verdict != "" {
 		return domain.RefuseExchange()
 	}
-	offer, err := node.ledger.OfferExchange(ctx, known, l.id, domain.ExchangeDelegation{
+	if err := l.to.authenticate(ctx, node, actor); err != nil {
+		return err
+	}
+	offer, err := node.ledger.OfferExchange(ctx, l.id, domain.ExchangeDelegation{
 		Actor: domain.Caller{AgentID: l.to.id, OrganizationID: t.id}, CredentialID: actor, TokenID: domain.TokenID{UUID: ledger.NewID()},
 		Audience: "rounds", Algorithm: "ES256", KeyID: "k", At: time.Now(),
 	})

@@ -23,6 +23,7 @@ type History struct {
 	Agents        []domain.Agent // as their events make them
 	Delegations   []domain.Delegation
 	issuances     []uuid.UUID // of tokens, by the ids of their events
+	eras          map[domain.OrganizationID]era
 }
 
 func (h *History) record(stream string, organization domain.OrganizationID, facts ...domain.Event) {
@@ -50,9 +51,9 @@ func (h *History) agent(i int, facts ...domain.Event) {
 	for _, f := range facts {
 		h.record(domain.AgentStream(h.Agents[i].ID), h.Agents[i].OrganizationID, f)
 		at := h.At.UTC().Truncate(time.Microsecond)
-		h.Agents[i] = h.Agents[i].Evolve(f, at)
+		h.Agents[i] = h.eras[h.Agents[i].OrganizationID].reach(h.Agents[i].Evolve(f, at))
 		for j := range h.Delegations {
-			if !domain.EndedWith(f).IsZero() {
+			if !domain.EndedWith(f).IsZero() || domain.EndingOf(f).Delegations {
 				h.Delegations[j] = h.Delegations[j].Evolve(f, at)
 			}
 		}
@@ -69,7 +70,7 @@ func (h *History) delegation(i int, facts ...domain.Event) {
 
 // Step lets one thing happen.
 func (h *History) Step() {
-	kind := rapid.IntRange(0, 15).Draw(h.T, "kind")
+	kind := rapid.IntRange(0, 17).Draw(h.T, "kind")
 	if len(h.Organizations) == 0 {
 		kind = 0
 	} else if len(h.Agents) == 0 && kind > 4 {
@@ -97,7 +98,8 @@ func (h *History) Step() {
 	case 9:
 		expiry := h.At.Add(time.Hour).UTC()
 		h.agent(i, domain.CredentialGenerated{AgentID: id, CredentialID: NewCredentialID(), Kind: domain.SecretCredential,
-			Verifier: &domain.Verifier{KeyID: "k", MAC: []byte("not to be seen")}, ExpiresAt: &expiry})
+			Verifier: &domain.Verifier{KeyID: "k", MAC: []byte("not to be seen")}, ExpiresAt: &expiry,
+			Era: max(0, h.eras[h.Agents[i].OrganizationID].number-rapid.IntRange(0, 1).Draw(h.T, "eras behind"))})
 	case 10, 11:
 		if n := len(h.Agents[i].Credentials); n > 0 && kind == 10 {
 			h.agent(i, domain.CredentialRotated{AgentID: id, CredentialID: h.Agents[i].Credentials[pick(n)].ID,
@@ -130,7 +132,55 @@ func (h *History) Step() {
 			exchanged.Delegation, exchanged.Subject = &d.ID, &d.DelegatorID
 			h.delegation(which, exchanged, domain.DelegationRevoked{DelegationID: d.ID, DelegatorID: d.DelegatorID, RevokedBy: id})
 		}
+	case 16:
+		h.agent(i, domain.AgentAccessRevoked{AgentID: id, Reason: "r", Credentials: rapid.Bool().Draw(h.T, "credentials")})
+	case 17:
+		h.revokeOrganization(h.Agents[i].OrganizationID)
 	}
+}
+
+// revokeOrganization ends all access in an organization, and maybe an era.
+func (h *History) revokeOrganization(id domain.OrganizationID) {
+	revoked := domain.OrganizationAccessRevoked{OrganizationID: id, Reason: "r", Credentials: rapid.Bool().Draw(h.T, "credentials")}
+	if revoked.Credentials {
+		revoked.Era = h.eras[id].number + 1
+	}
+	h.record(domain.OrganizationStream(id), id, revoked)
+	at := h.At.UTC().Truncate(time.Microsecond)
+	if revoked.Credentials {
+		if h.eras == nil {
+			h.eras = make(map[domain.OrganizationID]era)
+		}
+		h.eras[id] = era{revoked.Era, at}
+	}
+	for i := range h.Agents {
+		if h.Agents[i].OrganizationID == id {
+			h.Agents[i] = h.eras[id].reach(h.Agents[i])
+		}
+	}
+	for i := range h.Delegations {
+		h.Delegations[i] = h.Delegations[i].Evolve(revoked, at)
+	}
+}
+
+// era is that of an organization, and when it began.
+type era struct {
+	number int
+	began  time.Time
+}
+
+// reach is an agent with its credentials as who knows of the era has them.
+func (e era) reach(a domain.Agent) domain.Agent {
+	a = a.InEra(e.number)
+	for i := range a.Credentials {
+		if c := &a.Credentials[i]; c.Status == domain.CredentialIsRevoked && c.RevokedAt.IsZero() {
+			c.RevokedAt = e.began
+			if c.CreatedAt.After(e.began) {
+				c.RevokedAt = c.CreatedAt
+			}
+		}
+	}
+	return a
 }
 
 func (h *History) organizationStep(kind int, pick func(int) int) {

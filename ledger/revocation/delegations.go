@@ -70,6 +70,9 @@ func (r *Index) checkChain(id domain.DelegationID, basis eventstore.Position) Ve
 		if !known || l.Revoked || !now.Before(l.ExpiresAt) || l.endedWith(r.credentials[l.Credential]) {
 			return DelegationEnded
 		}
+		if ended := max(r.organizations[l.Organization].Lent, r.agents[l.Delegator].Lent, r.agents[l.Delegatee].Lent); ended > l.Made {
+			return DelegationEnded
+		}
 		for _, agent := range [...]domain.AgentID{l.Delegator, l.Delegatee} {
 			if verdict := r.checkOwner(l.Organization, agent, basis, basis); verdict != Alive {
 				return verdict

@@ -45,8 +45,9 @@ type fate struct {
 	Dead bool                `json:"dead,omitempty"` // now
 	Cut  eventstore.Position `json:"cut"`            // tokens issued up to here are dead, whatever it is now
 	At   time.Time           `json:"at"`             // when that was
-	// Lent is of a credential: delegations made with it up to here are dead. So are
-	// those that knew its agent's stream up to a revision before LentRevision only.
+	// Lent is up to where delegations are dead: of a credential those made with it,
+	// of an agent those from and to it, of an organization all. Of a credential so
+	// are those that knew its agent's stream up to a revision before LentRevision only.
 	Lent         eventstore.Position `json:"lent,omitempty"`
 	LentRevision int64               `json:"lentRevision,omitempty"`
 }

@@ -39,6 +39,10 @@ func (v View) OrganizationActive(id domain.OrganizationID) bool {
 	return v.index != nil && v.index.loaded() && !v.organization(id).Dead
 }
 
+// Era of an organization: credentials of earlier ones have ended, see
+// [domain.Agent.InEra]. 0 where it never ended any, as far as is known.
+func (v View) Era(id domain.OrganizationID) int { return v.organization(id).Era }
+
 func (v View) organization(id domain.OrganizationID) organization {
 	if v.index == nil {
 		return organization{}

@@ -137,6 +137,9 @@ func (r *Index) apply(e follow.Event) {
 // after is what has become of an owner of tokens with an event that ends them.
 func (f fate) after(e follow.Event, ending domain.Ending) fate {
 	f.Cut, f.At = e.Position, e.Time
+	if ending.Delegations {
+		f.Lent = e.Position
+	}
 	switch ending.Owner {
 	case domain.ShutOut:
 		f.Dead = true

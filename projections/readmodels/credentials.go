@@ -3,6 +3,7 @@ package readmodels
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,9 +18,9 @@ import (
 // Credentials is the projection behind the lists of credentials.
 func Credentials() projections.Projection {
 	return projections.Projection{
-		Name: "credentials", Version: 1, Core: true, Tables: []string{"credentials"},
-		Types: domain.TypesChanging(domain.CredentialNoun),
-		Apply: fold[Credential]{
+		Name: "credentials", Version: 1, Core: true, Tables: []string{"credentials", "credential_eras"},
+		Types: slices.Concat(domain.TypesChanging(domain.CredentialNoun), domain.TypesEndingCredentials()),
+		Apply: credentialFold{fold[Credential]{
 			what:   "credential",
 			about:  func(e domain.Event) uuid.UUID { return domain.About(e).Credential.UUID },
 			begins: is[domain.CredentialGenerated],
@@ -28,7 +29,7 @@ func Credentials() projections.Projection {
 			scan:   scanCredential,
 			id:     func(c Credential) uuid.UUID { return c.ID.UUID },
 			store:  storeCredentials,
-		}.apply,
+		}}.apply,
 	}
 }
 

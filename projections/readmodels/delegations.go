@@ -20,8 +20,9 @@ import (
 func Delegations() projections.Projection {
 	return projections.Projection{
 		Name: "delegations", Version: 2, Core: true, Tables: []string{"delegations", "ended_credentials"},
-		// A delegation may end with the credential that it was made with.
-		Types: slices.Concat(domain.TypesChanging(domain.DelegationNoun), domain.TypesEnding(domain.CredentialNoun)),
+		// A delegation may end with the credential that it was made with, and with all
+		// access of its agents.
+		Types: slices.Concat(domain.TypesChanging(domain.DelegationNoun), domain.TypesEndingDelegations()),
 		Apply: delegationFold{fold[domain.Delegation]{
 			what:   "delegation",
 			about:  func(e domain.Event) uuid.UUID { return domain.About(e).Delegation.UUID },
@@ -31,12 +32,38 @@ func Delegations() projections.Projection {
 			scan:  func(columns pgx.CollectableRow) (row[domain.Delegation], error) { return scanDelegation(columns) },
 			id:    func(d domain.Delegation) uuid.UUID { return d.ID.UUID },
 			store: storeDelegations,
-		}}.apply,
+		}}.applyAll,
 	}
 }
 
-// delegationFold also knows the delegations that an event ends with a credential.
+// delegationFold also knows the delegations that an event ends with a credential,
+// and with all access of an agent or an organization.
 type delegationFold struct{ fold[domain.Delegation] }
+
+const (
+	endLent = `UPDATE delegations SET (revoked_at, changed_position) = ($2, $3)
+		WHERE revoked_at IS NULL AND expires_at > $2 AND created_position < $3 AND changed_position < $3 AND `
+	endAgentsLent        = endLent + `(delegator_agent_id = $1 OR delegatee_agent_id = $1)`
+	endOrganizationsLent = endLent + `organization_id = $1`
+)
+
+func (f delegationFold) applyAll(ctx context.Context, tx pgx.Tx, events []follow.Event) error {
+	endsAll := func(e domain.Event) bool { return domain.EndingOf(e).Delegations }
+	for stretch := range stretches(events, endsAll) {
+		first := stretch[0]
+		if !endsAll(first.Fact) {
+			if err := f.apply(ctx, tx, stretch); err != nil {
+				return err
+			}
+			continue
+		}
+		sql, owner := ofOwner(first.Fact, endAgentsLent, endOrganizationsLent)
+		if _, err := tx.Exec(ctx, sql, owner, first.Time, first.Position); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 func (f delegationFold) apply(ctx context.Context, tx pgx.Tx, events []follow.Event) error {
 	rows, err := f.rows(ctx, tx,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 
@@ -79,6 +80,26 @@ func (f fold[T]) applyNews(ctx context.Context, tx pgx.Tx, events []follow.Event
 		}
 	}
 	return news, f.save(ctx, tx, changed)
+}
+
+// stretches cuts events into what is folded in one go, and what changes many rows
+// at once and stands alone: a stretch of one such event, or of none.
+func stretches(events []follow.Event, wide func(domain.Event) bool) iter.Seq[[]follow.Event] {
+	return func(yield func([]follow.Event) bool) {
+		for len(events) > 0 {
+			n := slices.IndexFunc(events, func(e follow.Event) bool { return wide(e.Fact) })
+			switch n {
+			case -1:
+				n = len(events)
+			case 0:
+				n = 1
+			}
+			if !yield(events[:n]) {
+				return
+			}
+			events = events[n:]
+		}
+	}
 }
 
 // rows reads rows, by the ids of their things.

@@ -49,6 +49,8 @@ func TestRowLevelSecurityShowsOnlyTheTenant(t *testing.T) {
 	for i, id := range ids {
 		rotated := domain.CredentialRotated{AgentID: agents[i], CredentialID: credentials[i], Verifier: &domain.Verifier{KeyID: "k", MAC: []byte("mac")}}
 		waitAll(t, progress, record(t, w.store, domain.AgentStream(agents[i]), id, rotated))
+		ended := domain.OrganizationAccessRevoked{OrganizationID: id, Reason: "r", Credentials: true, Era: 1}
+		waitAll(t, progress, record(t, w.store, domain.OrganizationStream(id), id, ended))
 	}
 	stranger := newOrganizationID()
 	for _, table := range readModels() {

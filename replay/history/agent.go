@@ -78,9 +78,10 @@ func (h *History) Agent(ctx context.Context, caller domain.Caller, id domain.Age
 	if err != nil {
 		return AgentState{}, err
 	}
+	was.state = was.state.InEra(tenant.state.Era)
 	state := AgentState{At: at.at(), Agent: was.things[0], Organization: tenant.thing(OrganizationThing, was.state.OrganizationID.UUID)}
 	for _, c := range was.state.Credentials {
-		told := asOf(was.thing(CredentialThing, c.ID.UUID), c, at.time)
+		told := asOf(inEra(was.thing(CredentialThing, c.ID.UUID), c, tenant), c, at.time)
 		state.Credentials = append(state.Credentials, CredentialState{Thing: told, Usable: c.UsableAt(at.time)})
 	}
 	state.Tokens = conclude(was.state, tenant.state, state, at)

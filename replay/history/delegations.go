@@ -45,8 +45,8 @@ func (h *History) delegationsOf(ctx context.Context, of past[domain.Agent], tena
 	if err != nil {
 		return nil, 0, err
 	}
-	c := chains{history: h, at: at, tenant: tenant,
-		agents: map[domain.AgentID]past[domain.Agent]{of.state.ID: of}, links: map[domain.DelegationID]past[domain.Delegation]{}}
+	c := h.chains(tenant, at)
+	c.agents[of.state.ID] = of
 	states := []DelegationState{}
 	for _, id := range ids {
 		link, err := c.link(ctx, id)
@@ -65,11 +65,11 @@ func (h *History) delegationsOf(ctx context.Context, of past[domain.Agent], tena
 		if link.state.DelegatorID == of.state.ID {
 			role = Delegator
 		}
-		delegator, err := c.agent(ctx, link.state.DelegatorID)
+		told, err := c.withEnd(ctx, link)
 		if err != nil {
 			return nil, 0, err
 		}
-		state := DelegationState{Thing: withEnd(link, delegator), Role: role, Alive: len(reasons) == 0, Reasons: reasons}
+		state := DelegationState{Thing: told, Role: role, Alive: len(reasons) == 0, Reasons: reasons}
 		if state.Alive && role == Delegatee {
 			if state.lent, err = c.lent(ctx, link); err != nil {
 				return nil, 0, err
@@ -93,11 +93,46 @@ func endedWithCredential(link past[domain.Delegation], delegator past[domain.Age
 	return EventRef{}, false
 }
 
-// withEnd says of a delegation that ended with its credential that it was
+// accessEnded is the first event after the making of a delegation that ended all
+// access of one of its agents, or of their organization.
+func (c *chains) accessEnded(ctx context.Context, link past[domain.Delegation]) (first EventRef, ended bool, err error) {
+	made := link.things[0].Facts[0].Event
+	ends := slices.Clone(c.tenant.access)
+	for _, id := range []domain.AgentID{link.state.DelegatorID, link.state.DelegateeID} {
+		agent, err := c.agent(ctx, id)
+		if err != nil {
+			return first, false, err
+		}
+		ends = append(ends, agent.access...)
+	}
+	for _, end := range ends {
+		if end.order > made.order && (!ended || end.order < first.order) {
+			first, ended = end, true
+		}
+	}
+	return first, ended, nil
+}
+
+// withEnd says of a delegation that ended with what it rests on that it was
 // revoked, by the event that ended that, as the read model does.
-func withEnd(link past[domain.Delegation], delegator past[domain.Agent]) Thing {
-	t := link.things[0]
+func (c *chains) withEnd(ctx context.Context, link past[domain.Delegation]) (Thing, error) {
+	delegator, err := c.agent(ctx, link.state.DelegatorID)
+	if err != nil {
+		return Thing{}, err
+	}
 	end, ended := endedWithCredential(link, delegator)
+	access, revoked, err := c.accessEnded(ctx, link)
+	if err != nil {
+		return Thing{}, err
+	}
+	if revoked && (!ended || access.order < end.order) {
+		end, ended = access, true
+	}
+	return revokedBy(link, end, ended), nil
+}
+
+func revokedBy(link past[domain.Delegation], end EventRef, ended bool) Thing {
+	t := link.things[0]
 	if !ended || !end.Time.Before(link.state.ExpiresAt) {
 		return t
 	}
@@ -178,6 +213,11 @@ type chains struct {
 	links   map[domain.DelegationID]past[domain.Delegation]
 }
 
+func (h *History) chains(tenant past[domain.Organization], at instant) *chains {
+	return &chains{history: h, at: at, tenant: tenant,
+		agents: map[domain.AgentID]past[domain.Agent]{}, links: map[domain.DelegationID]past[domain.Delegation]{}}
+}
+
 func (c *chains) link(ctx context.Context, id domain.DelegationID) (past[domain.Delegation], error) {
 	if known, found := c.links[id]; found {
 		return known, nil
@@ -226,10 +266,17 @@ func (c *chains) judge(ctx context.Context, link past[domain.Delegation]) ([]Rea
 				reasons = append(reasons, reasonOf(refused, agent.things[0].Facts.Get("status")))
 			}
 		}
+		end, ended, err := c.accessEnded(ctx, link)
+		if err != nil {
+			return nil, err
+		}
+		if ended {
+			reasons = append(reasons, Reason{"delegation_access_revoked",
+				fmt.Sprintf("after the delegation %s was made, all access of one of its agents or of their organization was revoked", link.state.ID), end})
+		}
 		if link.state.ParentID.IsZero() {
 			return distinct(reasons), nil
 		}
-		var err error
 		if link, err = c.link(ctx, link.state.ParentID); err != nil || !link.state.Exists() {
 			return distinct(reasons), err
 		}

@@ -105,6 +105,9 @@ type past[S any] struct {
 	next   *EventRef // the first event after the moment; nil when there is none
 	// ended are the events that ended what was lent with a credential until then.
 	ended map[domain.CredentialID][]EventRef
+	// access are those that ended all access until then, and eras those among them
+	// that began one: the first is at 0.
+	access, eras []EventRef
 }
 
 // thing finds one by its kind and id.
@@ -145,6 +148,12 @@ func fold[S aggregate[S]](ctx context.Context, store eventstore.StreamReader, st
 				p.ended = make(map[domain.CredentialID][]EventRef)
 			}
 			p.ended[credential] = append(p.ended[credential], ref)
+		}
+		if ending := domain.EndingOf(fact); ending.Delegations {
+			p.access = append(p.access, ref)
+			if ending.Credentials {
+				p.eras = append(p.eras, ref)
+			}
 		}
 		things := tell(p.state)
 		for _, t := range things {

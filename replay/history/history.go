@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -82,16 +83,20 @@ func (h *History) Credential(ctx context.Context, id domain.CredentialID, m Mome
 	if err != nil {
 		return State{}, err
 	}
-	credential, found := owner.state.Credential(id)
+	tenant, err := h.organization(ctx, owner.state.OrganizationID, at)
+	if err != nil {
+		return State{}, err
+	}
+	credential, found := owner.state.InEra(tenant.state.Era).Credential(id)
 	if !found {
 		return State{}, domain.Refuse(domain.CodeCredentialNotFound, "the credential did not exist then: it was made at %s",
 			known.CreatedAt.Format(time.RFC3339Nano))
 	}
-	return State{At: at.at(), Subject: asOf(owner.thing(CredentialThing, id.UUID), credential, at.time)}, nil
+	return State{At: at.at(), Subject: asOf(inEra(owner.thing(CredentialThing, id.UUID), credential, tenant), credential, at.time)}, nil
 }
 
 // Delegation tells what a delegation was, and whether it had ended with the
-// credential it was made with. What else it rests on [History.Agent] tells.
+// credential it was made with, or with all access of who had part in it. What else it rests on [History.Agent] tells.
 func (h *History) Delegation(ctx context.Context, id domain.DelegationID, m Moment) (State, error) {
 	at, err := h.instant(ctx, m)
 	if err != nil {
@@ -104,11 +109,12 @@ func (h *History) Delegation(ctx context.Context, id domain.DelegationID, m Mome
 	if !was.state.Exists() {
 		return State{}, neverWas(domain.CodeDelegationNotFound, "delegation", was.next)
 	}
-	delegator, err := h.agent(ctx, was.state.DelegatorID, at)
+	tenant, err := h.organization(ctx, was.state.OrganizationID, at)
 	if err != nil {
 		return State{}, err
 	}
-	return State{At: at.at(), Subject: withEnd(was, delegator)}, nil
+	told, err := h.chains(tenant, at).withEnd(ctx, was)
+	return State{At: at.at(), Subject: told}, err
 }
 
 func (h *History) agent(ctx context.Context, id domain.AgentID, at instant) (past[domain.Agent], error) {
@@ -135,6 +141,25 @@ func neverWas(code domain.Code, what string, next *EventRef) error {
 	}
 	return domain.Refuse(code, "the %s did not exist then: it was created at %s, by the event at position %d", what, created, next.Position).
 		With("createdAt", next.Time).With("position", next.Position)
+}
+
+// inEra says of a credential that ended with all of its organization's that it was
+// revoked, by the event that began the era after its own.
+func inEra(t Thing, c domain.Credential, tenant past[domain.Organization]) Thing {
+	if c.Status != domain.CredentialIsRevoked || t.Facts.Get("status").Value == domain.CredentialIsRevoked || c.Era >= len(tenant.eras) {
+		return t
+	}
+	by := tenant.eras[c.Era]
+	t.Facts = slices.Clone(t.Facts)
+	for i := range t.Facts {
+		switch f := &t.Facts[i]; f.Name {
+		case "status":
+			f.Value, f.Event = c.Status, by
+		case "revokedAt":
+			f.Value, f.Event = moment(latest(by.Time, c.CreatedAt)), by
+		}
+	}
+	return t
 }
 
 // asOf says of a credential whose time had run out that it was expired, by the

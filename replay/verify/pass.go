@@ -17,7 +17,7 @@ type pass struct {
 	visit func(context.Context, []Inspected) error // sees events before they count; nil: nobody does
 
 	chain *eventstore.Chain
-	creds credentials        // nil: tokens are not held against them
+	creds *credentials       // nil: tokens are not held against them
 	tree  *transparency.Tree // of the events so far, as long as something is known of them
 	index int64              // of the next event
 	size  int64              // of the log; less than it should be where entries are missing
@@ -36,7 +36,7 @@ type pass struct {
 func (ev *Evidence) newPass() *pass {
 	p := &pass{Evidence: ev, chain: eventstore.NewChain(ev.Options), tree: &transparency.Tree{}, size: ev.Size, due: ev.Checkpoints}
 	if ev.FromBeginning {
-		p.creds = credentials{}
+		p.creds = newCredentials()
 	}
 	return p
 }
@@ -75,10 +75,10 @@ func (p *pass) take(e *Inspected, log *logged) error {
 		return nil
 	}
 	if p.creds != nil && p.unfounded == nil {
-		if wrong := p.creds.take(e.Stream, e.deed); wrong != "" {
+		if wrong := p.creds.take(&e.Event, e.deed); wrong != "" {
 			p.unfounded = here.finding(UnfoundedToken, "A token was issued to agent %s under credential %s, but %s.", e.deed.agent, e.deed.credential, wrong)
 		}
-		if p.MaxCredentials > 0 && len(p.creds) > p.MaxCredentials {
+		if p.MaxCredentials > 0 && len(p.creds.known) > p.MaxCredentials {
 			p.creds = nil
 		}
 	}

@@ -1126,6 +1126,7 @@ const (
 	StateReasonCodeAgentSuspended            StateReasonCode = "agent_suspended"
 	StateReasonCodeCredentialExpired         StateReasonCode = "credential_expired"
 	StateReasonCodeCredentialRevoked         StateReasonCode = "credential_revoked"
+	StateReasonCodeDelegationAccessRevoked   StateReasonCode = "delegation_access_revoked"
 	StateReasonCodeDelegationCredentialEnded StateReasonCode = "delegation_credential_ended"
 	StateReasonCodeDelegationExpired         StateReasonCode = "delegation_expired"
 	StateReasonCodeDelegationRevoked         StateReasonCode = "delegation_revoked"
@@ -1143,6 +1144,8 @@ func (e StateReasonCode) Valid() bool {
 	case StateReasonCodeCredentialExpired:
 		return true
 	case StateReasonCodeCredentialRevoked:
+		return true
+	case StateReasonCodeDelegationAccessRevoked:
 		return true
 	case StateReasonCodeDelegationCredentialEnded:
 		return true
@@ -1288,6 +1291,24 @@ func (e ProveAuditEventParamsFormat) Valid() bool {
 	}
 }
 
+// Defines values for FindDelegationListParamsRole.
+const (
+	FindDelegationListParamsRoleDelegatee FindDelegationListParamsRole = "delegatee"
+	FindDelegationListParamsRoleDelegator FindDelegationListParamsRole = "delegator"
+)
+
+// Valid indicates whether the value is a known member of the FindDelegationListParamsRole enum.
+func (e FindDelegationListParamsRole) Valid() bool {
+	switch e {
+	case FindDelegationListParamsRoleDelegatee:
+		return true
+	case FindDelegationListParamsRoleDelegator:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListDelegationsParamsRole.
 const (
 	ListDelegationsParamsRoleDelegatee ListDelegationsParamsRole = "delegatee"
@@ -1304,6 +1325,15 @@ func (e ListDelegationsParamsRole) Valid() bool {
 	default:
 		return false
 	}
+}
+
+// AccessRevocation defines model for AccessRevocation.
+type AccessRevocation struct {
+	// Credentials Whether the credentials end too.
+	Credentials *bool `json:"credentials,omitempty"`
+
+	// Reason Why, for the audit trail; one line.
+	Reason string `json:"reason"`
 }
 
 // Actor Who acts for `sub` (RFC 8693 section 4.1); inside, whom each was lent the authority by.
@@ -1363,6 +1393,20 @@ type Agent struct {
 	//
 	// Example: 1.4.0
 	Version SemanticVersion `json:"version"`
+}
+
+// AgentAccessRevoked Example: {"agentId":"019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","credentials":false,"reason":"A log file held tokens","revokedAt":"2026-11-23T07:22:00.000Z"}
+type AgentAccessRevoked struct {
+	AgentID openapi_types.UUID `json:"agentId"`
+
+	// Credentials Whether the credentials ended too.
+	Credentials bool   `json:"credentials"`
+	Reason      string `json:"reason"`
+
+	// RevokedAt RFC 3339, in UTC, with milliseconds.
+	//
+	// Example: 2026-11-23T07:21:00.123Z
+	RevokedAt Timestamp `json:"revokedAt"`
 }
 
 // AgentCard Who an agent is, in brief.
@@ -2475,6 +2519,19 @@ type Organization struct {
 	UpdatedAt Timestamp `json:"updatedAt"`
 }
 
+// OrganizationAccessRevoked Example: {"credentials":true,"organizationId":"019a3f5e-0b6c-7f10-8a4d-5e9b7c3d2f10","reason":"A laptop with secrets was stolen","revokedAt":"2026-11-23T07:22:00.000Z"}
+type OrganizationAccessRevoked struct {
+	// Credentials Whether the credentials ended too.
+	Credentials    bool               `json:"credentials"`
+	OrganizationID openapi_types.UUID `json:"organizationId"`
+	Reason         string             `json:"reason"`
+
+	// RevokedAt RFC 3339, in UTC, with milliseconds.
+	//
+	// Example: 2026-11-23T07:21:00.123Z
+	RevokedAt Timestamp `json:"revokedAt"`
+}
+
 // OrganizationCreate defines model for OrganizationCreate.
 type OrganizationCreate struct {
 	// MaxAgents Overrides the tier's limit of active agents.
@@ -3284,6 +3341,33 @@ type GetComplianceReportParams struct {
 	OrganizationID *OrganizationID `form:"organizationId,omitempty" json:"organizationId,omitempty"`
 }
 
+// FindDelegationListParams defines parameters for FindDelegationList.
+type FindDelegationListParams struct {
+	// Page Which page, from 1.
+	Page *Page `form:"page,omitempty" json:"page,omitempty"`
+
+	// Limit How many entries a page has.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Role Only those that the agent gave (`delegator`) or received (`delegatee`). The agent is the caller, or the one that `agentId` names.
+	Role *FindDelegationListParamsRole `form:"role,omitempty" json:"role,omitempty"`
+
+	// AgentID Only those that this agent gave or received. Agents that are no admins may name only themselves.
+	AgentID *openapi_types.UUID `form:"agentId,omitempty" json:"agentId,omitempty"`
+
+	// Status Only those with this status.
+	Status *DelegationStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// OrganizationID For the operator, the organization to look into. Anybody else may name only its own.
+	OrganizationID *OrganizationID `form:"organizationId,omitempty" json:"organizationId,omitempty"`
+
+	// MinPosition The answer must reflect the ledger at least up to this position, or be `503 READ_MODEL_BEHIND`.
+	MinPosition *MinPosition `form:"minPosition,omitempty" json:"minPosition,omitempty"`
+}
+
+// FindDelegationListParamsRole defines parameters for FindDelegationList.
+type FindDelegationListParamsRole string
+
 // ListDelegationsParams defines parameters for ListDelegations.
 type ListDelegationsParams struct {
 	// Page Which page, from 1.
@@ -3416,6 +3500,9 @@ type RotateNewestCredentialJSONRequestBody = CredentialRotate
 // RotateCredentialJSONRequestBody defines body for RotateCredential for application/json ContentType.
 type RotateCredentialJSONRequestBody = CredentialRotate
 
+// RevokeAgentAccessJSONRequestBody defines body for RevokeAgentAccess for application/json ContentType.
+type RevokeAgentAccessJSONRequestBody = AccessRevocation
+
 // AddCosignatureJSONRequestBody defines body for AddCosignature for application/json ContentType.
 type AddCosignatureJSONRequestBody = Cosignature
 
@@ -3430,6 +3517,9 @@ type AddOrganizationMemberJSONRequestBody = OrganizationMemberCreate
 
 // ChangeOrganizationMemberJSONRequestBody defines body for ChangeOrganizationMember for application/json ContentType.
 type ChangeOrganizationMemberJSONRequestBody = OrganizationMemberUpdate
+
+// RevokeOrganizationAccessJSONRequestBody defines body for RevokeOrganizationAccess for application/json ContentType.
+type RevokeOrganizationAccessJSONRequestBody = AccessRevocation
 
 // ChangeTierJSONRequestBody defines body for ChangeTier for application/json ContentType.
 type ChangeTierJSONRequestBody = TierChange
@@ -3701,6 +3791,32 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/agents/{agentId}/credentials/{credentialId}/rotate (the `RotateCredential` operationId).
 	RotateCredential(ctx context.Context, agentID AgentID, credentialID CredentialID, params *RotateCredentialParams, body RotateCredentialJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// RevokeAgentAccessWithBody End all access of an agent
+	//
+	// Ends, by one event, every token of the agent and every delegation that it has made or received and, with
+	// `credentials`, all of its credentials too. From the answer on no node accepts any of it. The agent stays active: with
+	// a credential it gets new tokens. Scope agents:write, or the agent itself by a token with all of its scopes. Ending
+	// the credentials takes what revoking them takes: all scopes of the agent, or the role admin; an admin's access is
+	// ended by admins and the operator only.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/agents/{agentId}/revoke-all (the `RevokeAgentAccess` operationId).
+	RevokeAgentAccessWithBody(ctx context.Context, agentID AgentID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevokeAgentAccess End all access of an agent
+	//
+	// Ends, by one event, every token of the agent and every delegation that it has made or received and, with
+	// `credentials`, all of its credentials too. From the answer on no node accepts any of it. The agent stays active: with
+	// a credential it gets new tokens. Scope agents:write, or the agent itself by a token with all of its scopes. Ending
+	// the credentials takes what revoking them takes: all scopes of the agent, or the role admin; an admin's access is
+	// ended by admins and the operator only.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/agents/{agentId}/revoke-all (the `RevokeAgentAccess` operationId).
+	RevokeAgentAccess(ctx context.Context, agentID AgentID, body RevokeAgentAccessJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListAuditEvents List audit events
 	//
 	// The events of the caller's organization, newest first, as far back as the tier's retention shows. Pages shift
@@ -3773,6 +3889,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/v1/compliance/report (the `GetComplianceReport` operationId).
 	GetComplianceReport(ctx context.Context, params *GetComplianceReportParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FindDelegationList Where the list of delegations is
+	//
+	// Another name of `/api/v1/delegations`. The query goes along; whoever follows sends the token again.
+	//
+	// Corresponds with GET /api/v1/delegation (the `FindDelegationList` operationId).
+	FindDelegationList(ctx context.Context, params *FindDelegationListParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListDelegations List delegations
 	//
@@ -3946,6 +4069,30 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /api/v1/organizations/{orgId}/members/{agentId} (the `ChangeOrganizationMember` operationId).
 	ChangeOrganizationMember(ctx context.Context, orgID OrgID, agentID AgentID, body ChangeOrganizationMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevokeOrganizationAccessWithBody End all access in an organization
+	//
+	// Ends, by one event, every token of all agents in the organization and every delegation among them and, with
+	// `credentials`, every credential too. From the answer on no node accepts any of it. What is issued afterwards is not
+	// concerned, and neither are the agents, their roles and the organization itself. For the operator, and for the
+	// organization's own admins by a token with all scopes of their agent; that token ends with the others.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/organizations/{orgId}/revoke-all (the `RevokeOrganizationAccess` operationId).
+	RevokeOrganizationAccessWithBody(ctx context.Context, orgID OrgID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevokeOrganizationAccess End all access in an organization
+	//
+	// Ends, by one event, every token of all agents in the organization and every delegation among them and, with
+	// `credentials`, every credential too. From the answer on no node accepts any of it. What is issued afterwards is not
+	// concerned, and neither are the agents, their roles and the organization itself. For the operator, and for the
+	// organization's own admins by a token with all scopes of their agent; that token ends with the others.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/organizations/{orgId}/revoke-all (the `RevokeOrganizationAccess` operationId).
+	RevokeOrganizationAccess(ctx context.Context, orgID OrgID, body RevokeOrganizationAccessJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ChangeTierWithBody Change an organization's tier
 	//
@@ -4530,6 +4677,52 @@ func (c *Client) RotateCredential(ctx context.Context, agentID AgentID, credenti
 	return c.Client.Do(req)
 }
 
+// RevokeAgentAccessWithBody End all access of an agent
+//
+// Ends, by one event, every token of the agent and every delegation that it has made or received and, with
+// `credentials`, all of its credentials too. From the answer on no node accepts any of it. The agent stays active: with
+// a credential it gets new tokens. Scope agents:write, or the agent itself by a token with all of its scopes. Ending
+// the credentials takes what revoking them takes: all scopes of the agent, or the role admin; an admin's access is
+// ended by admins and the operator only.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/agents/{agentId}/revoke-all (the `RevokeAgentAccess` operationId).
+func (c *Client) RevokeAgentAccessWithBody(ctx context.Context, agentID AgentID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevokeAgentAccessRequestWithBody(c.Server, agentID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevokeAgentAccess End all access of an agent
+//
+// Ends, by one event, every token of the agent and every delegation that it has made or received and, with
+// `credentials`, all of its credentials too. From the answer on no node accepts any of it. The agent stays active: with
+// a credential it gets new tokens. Scope agents:write, or the agent itself by a token with all of its scopes. Ending
+// the credentials takes what revoking them takes: all scopes of the agent, or the role admin; an admin's access is
+// ended by admins and the operator only.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/agents/{agentId}/revoke-all (the `RevokeAgentAccess` operationId).
+func (c *Client) RevokeAgentAccess(ctx context.Context, agentID AgentID, body RevokeAgentAccessJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevokeAgentAccessRequest(c.Server, agentID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListAuditEvents List audit events
 //
 // The events of the caller's organization, newest first, as far back as the tier's retention shows. Pages shift
@@ -4673,6 +4866,23 @@ func (c *Client) ListComplianceControls(ctx context.Context, reqEditors ...Reque
 // Corresponds with GET /api/v1/compliance/report (the `GetComplianceReport` operationId).
 func (c *Client) GetComplianceReport(ctx context.Context, params *GetComplianceReportParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetComplianceReportRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FindDelegationList Where the list of delegations is
+//
+// Another name of `/api/v1/delegations`. The query goes along; whoever follows sends the token again.
+//
+// Corresponds with GET /api/v1/delegation (the `FindDelegationList` operationId).
+func (c *Client) FindDelegationList(ctx context.Context, params *FindDelegationListParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFindDelegationListRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -5046,6 +5256,50 @@ func (c *Client) ChangeOrganizationMemberWithBody(ctx context.Context, orgID Org
 // Corresponds with PUT /api/v1/organizations/{orgId}/members/{agentId} (the `ChangeOrganizationMember` operationId).
 func (c *Client) ChangeOrganizationMember(ctx context.Context, orgID OrgID, agentID AgentID, body ChangeOrganizationMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewChangeOrganizationMemberRequest(c.Server, orgID, agentID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevokeOrganizationAccessWithBody End all access in an organization
+//
+// Ends, by one event, every token of all agents in the organization and every delegation among them and, with
+// `credentials`, every credential too. From the answer on no node accepts any of it. What is issued afterwards is not
+// concerned, and neither are the agents, their roles and the organization itself. For the operator, and for the
+// organization's own admins by a token with all scopes of their agent; that token ends with the others.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/organizations/{orgId}/revoke-all (the `RevokeOrganizationAccess` operationId).
+func (c *Client) RevokeOrganizationAccessWithBody(ctx context.Context, orgID OrgID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevokeOrganizationAccessRequestWithBody(c.Server, orgID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevokeOrganizationAccess End all access in an organization
+//
+// Ends, by one event, every token of all agents in the organization and every delegation among them and, with
+// `credentials`, every credential too. From the answer on no node accepts any of it. What is issued afterwards is not
+// concerned, and neither are the agents, their roles and the organization itself. For the operator, and for the
+// organization's own admins by a token with all scopes of their agent; that token ends with the others.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/organizations/{orgId}/revoke-all (the `RevokeOrganizationAccess` operationId).
+func (c *Client) RevokeOrganizationAccess(ctx context.Context, orgID OrgID, body RevokeOrganizationAccessJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevokeOrganizationAccessRequest(c.Server, orgID, body)
 	if err != nil {
 		return nil, err
 	}
@@ -6282,6 +6536,53 @@ func NewRotateCredentialRequestWithBody(server string, agentID AgentID, credenti
 	return req, nil
 }
 
+// NewRevokeAgentAccessRequest calls the generic RevokeAgentAccess builder with application/json body
+func NewRevokeAgentAccessRequest(server string, agentID AgentID, body RevokeAgentAccessJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRevokeAgentAccessRequestWithBody(server, agentID, "application/json", bodyReader)
+}
+
+// NewRevokeAgentAccessRequestWithBody constructs an http.Request for the RevokeAgentAccess method, with any body, and a specified content type
+func NewRevokeAgentAccessRequestWithBody(server string, agentID AgentID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "agentId", agentID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/agents/%s/revoke-all", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListAuditEventsRequest constructs an http.Request for the ListAuditEvents method
 func NewListAuditEventsRequest(server string, params *ListAuditEventsParams) (*http.Request, error) {
 	var err error
@@ -6937,6 +7238,132 @@ func NewGetComplianceReportRequest(server string, params *GetComplianceReportPar
 		if params.OrganizationID != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "organizationId", *params.OrganizationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewFindDelegationListRequest constructs an http.Request for the FindDelegationList method
+func NewFindDelegationListRequest(server string, params *FindDelegationListParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/delegation")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Page != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page", *params.Page, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Role != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "role", *params.Role, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.AgentID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "agentId", *params.AgentID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.OrganizationID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "organizationId", *params.OrganizationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.MinPosition != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "minPosition", *params.MinPosition, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -7895,6 +8322,53 @@ func NewChangeOrganizationMemberRequestWithBody(server string, orgID OrgID, agen
 	return req, nil
 }
 
+// NewRevokeOrganizationAccessRequest calls the generic RevokeOrganizationAccess builder with application/json body
+func NewRevokeOrganizationAccessRequest(server string, orgID OrgID, body RevokeOrganizationAccessJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRevokeOrganizationAccessRequestWithBody(server, orgID, "application/json", bodyReader)
+}
+
+// NewRevokeOrganizationAccessRequestWithBody constructs an http.Request for the RevokeOrganizationAccess method, with any body, and a specified content type
+func NewRevokeOrganizationAccessRequestWithBody(server string, orgID OrgID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "orgId", orgID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/organizations/%s/revoke-all", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewChangeTierRequest calls the generic ChangeTier builder with application/json body
 func NewChangeTierRequest(server string, orgID OrgID, body ChangeTierJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -8647,6 +9121,32 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/agents/{agentId}/credentials/{credentialId}/rotate (the `RotateCredential` operationId).
 	RotateCredentialWithResponse(ctx context.Context, agentID AgentID, credentialID CredentialID, params *RotateCredentialParams, body RotateCredentialJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateCredentialResponse, error)
 
+	// RevokeAgentAccessWithBodyWithResponse End all access of an agent
+	//
+	// Ends, by one event, every token of the agent and every delegation that it has made or received and, with
+	// `credentials`, all of its credentials too. From the answer on no node accepts any of it. The agent stays active: with
+	// a credential it gets new tokens. Scope agents:write, or the agent itself by a token with all of its scopes. Ending
+	// the credentials takes what revoking them takes: all scopes of the agent, or the role admin; an admin's access is
+	// ended by admins and the operator only.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/agents/{agentId}/revoke-all (the `RevokeAgentAccess` operationId).
+	RevokeAgentAccessWithBodyWithResponse(ctx context.Context, agentID AgentID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RevokeAgentAccessResponse, error)
+
+	// RevokeAgentAccessWithResponse End all access of an agent
+	//
+	// Ends, by one event, every token of the agent and every delegation that it has made or received and, with
+	// `credentials`, all of its credentials too. From the answer on no node accepts any of it. The agent stays active: with
+	// a credential it gets new tokens. Scope agents:write, or the agent itself by a token with all of its scopes. Ending
+	// the credentials takes what revoking them takes: all scopes of the agent, or the role admin; an admin's access is
+	// ended by admins and the operator only.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/agents/{agentId}/revoke-all (the `RevokeAgentAccess` operationId).
+	RevokeAgentAccessWithResponse(ctx context.Context, agentID AgentID, body RevokeAgentAccessJSONRequestBody, reqEditors ...RequestEditorFn) (*RevokeAgentAccessResponse, error)
+
 	// ListAuditEventsWithResponse List audit events
 	//
 	// The events of the caller's organization, newest first, as far back as the tier's retention shows. Pages shift
@@ -8735,6 +9235,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/v1/compliance/report (the `GetComplianceReport` operationId).
 	GetComplianceReportWithResponse(ctx context.Context, params *GetComplianceReportParams, reqEditors ...RequestEditorFn) (*GetComplianceReportResponse, error)
+
+	// FindDelegationListWithResponse Where the list of delegations is
+	//
+	// Another name of `/api/v1/delegations`. The query goes along; whoever follows sends the token again.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/delegation (the `FindDelegationList` operationId).
+	FindDelegationListWithResponse(ctx context.Context, params *FindDelegationListParams, reqEditors ...RequestEditorFn) (*FindDelegationListResponse, error)
 
 	// ListDelegationsWithResponse List delegations
 	//
@@ -8928,6 +9437,30 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PUT /api/v1/organizations/{orgId}/members/{agentId} (the `ChangeOrganizationMember` operationId).
 	ChangeOrganizationMemberWithResponse(ctx context.Context, orgID OrgID, agentID AgentID, body ChangeOrganizationMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeOrganizationMemberResponse, error)
+
+	// RevokeOrganizationAccessWithBodyWithResponse End all access in an organization
+	//
+	// Ends, by one event, every token of all agents in the organization and every delegation among them and, with
+	// `credentials`, every credential too. From the answer on no node accepts any of it. What is issued afterwards is not
+	// concerned, and neither are the agents, their roles and the organization itself. For the operator, and for the
+	// organization's own admins by a token with all scopes of their agent; that token ends with the others.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/organizations/{orgId}/revoke-all (the `RevokeOrganizationAccess` operationId).
+	RevokeOrganizationAccessWithBodyWithResponse(ctx context.Context, orgID OrgID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RevokeOrganizationAccessResponse, error)
+
+	// RevokeOrganizationAccessWithResponse End all access in an organization
+	//
+	// Ends, by one event, every token of all agents in the organization and every delegation among them and, with
+	// `credentials`, every credential too. From the answer on no node accepts any of it. What is issued afterwards is not
+	// concerned, and neither are the agents, their roles and the organization itself. For the operator, and for the
+	// organization's own admins by a token with all scopes of their agent; that token ends with the others.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/organizations/{orgId}/revoke-all (the `RevokeOrganizationAccess` operationId).
+	RevokeOrganizationAccessWithResponse(ctx context.Context, orgID OrgID, body RevokeOrganizationAccessJSONRequestBody, reqEditors ...RequestEditorFn) (*RevokeOrganizationAccessResponse, error)
 
 	// ChangeTierWithBodyWithResponse Change an organization's tier
 	//
@@ -9833,6 +10366,55 @@ func (r RotateCredentialResponse) ContentType() string {
 	return ""
 }
 
+// RevokeAgentAccessResponse200Headers the declared response headers of an HTTP 200 response for RevokeAgentAccess
+type RevokeAgentAccessResponse200Headers struct {
+	XLedgerPosition int64
+	XRequestID      string
+}
+
+type RevokeAgentAccessResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AgentAccessRevoked
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RevokeAgentAccessResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RevokeAgentAccessResponse) GetJSON200() *AgentAccessRevoked {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r RevokeAgentAccessResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RevokeAgentAccessResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RevokeAgentAccessResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RevokeAgentAccessResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListAuditEventsResponse200Headers the declared response headers of an HTTP 200 response for ListAuditEvents
 type ListAuditEventsResponse200Headers struct {
 	XRequestID string
@@ -10213,6 +10795,48 @@ func (r GetComplianceReportResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetComplianceReportResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// FindDelegationListResponse308Headers the declared response headers of an HTTP 308 response for FindDelegationList
+type FindDelegationListResponse308Headers struct {
+	Location   *string
+	XRequestID string
+}
+
+type FindDelegationListResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// Headers308 the parsed response headers for an HTTP 308 response
+	Headers308 *FindDelegationListResponse308Headers
+}
+
+// GetBody returns the raw response body bytes
+func (r FindDelegationListResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r FindDelegationListResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r FindDelegationListResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r FindDelegationListResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -10925,6 +11549,55 @@ func (r ChangeOrganizationMemberResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ChangeOrganizationMemberResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RevokeOrganizationAccessResponse200Headers the declared response headers of an HTTP 200 response for RevokeOrganizationAccess
+type RevokeOrganizationAccessResponse200Headers struct {
+	XLedgerPosition int64
+	XRequestID      string
+}
+
+type RevokeOrganizationAccessResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OrganizationAccessRevoked
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RevokeOrganizationAccessResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RevokeOrganizationAccessResponse) GetJSON200() *OrganizationAccessRevoked {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r RevokeOrganizationAccessResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RevokeOrganizationAccessResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RevokeOrganizationAccessResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RevokeOrganizationAccessResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -11866,6 +12539,44 @@ func (c *ClientWithResponses) RotateCredentialWithResponse(ctx context.Context, 
 	return ParseRotateCredentialResponse(rsp)
 }
 
+// RevokeAgentAccessWithBodyWithResponse End all access of an agent
+//
+// Ends, by one event, every token of the agent and every delegation that it has made or received and, with
+// `credentials`, all of its credentials too. From the answer on no node accepts any of it. The agent stays active: with
+// a credential it gets new tokens. Scope agents:write, or the agent itself by a token with all of its scopes. Ending
+// the credentials takes what revoking them takes: all scopes of the agent, or the role admin; an admin's access is
+// ended by admins and the operator only.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/agents/{agentId}/revoke-all (the `RevokeAgentAccess` operationId).
+func (c *ClientWithResponses) RevokeAgentAccessWithBodyWithResponse(ctx context.Context, agentID AgentID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RevokeAgentAccessResponse, error) {
+	rsp, err := c.RevokeAgentAccessWithBody(ctx, agentID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevokeAgentAccessResponse(rsp)
+}
+
+// RevokeAgentAccessWithResponse End all access of an agent
+//
+// Ends, by one event, every token of the agent and every delegation that it has made or received and, with
+// `credentials`, all of its credentials too. From the answer on no node accepts any of it. The agent stays active: with
+// a credential it gets new tokens. Scope agents:write, or the agent itself by a token with all of its scopes. Ending
+// the credentials takes what revoking them takes: all scopes of the agent, or the role admin; an admin's access is
+// ended by admins and the operator only.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/agents/{agentId}/revoke-all (the `RevokeAgentAccess` operationId).
+func (c *ClientWithResponses) RevokeAgentAccessWithResponse(ctx context.Context, agentID AgentID, body RevokeAgentAccessJSONRequestBody, reqEditors ...RequestEditorFn) (*RevokeAgentAccessResponse, error) {
+	rsp, err := c.RevokeAgentAccess(ctx, agentID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevokeAgentAccessResponse(rsp)
+}
+
 // ListAuditEventsWithResponse List audit events
 //
 // The events of the caller's organization, newest first, as far back as the tier's retention shows. Pages shift
@@ -12001,6 +12712,21 @@ func (c *ClientWithResponses) GetComplianceReportWithResponse(ctx context.Contex
 		return nil, err
 	}
 	return ParseGetComplianceReportResponse(rsp)
+}
+
+// FindDelegationListWithResponse Where the list of delegations is
+//
+// Another name of `/api/v1/delegations`. The query goes along; whoever follows sends the token again.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/delegation (the `FindDelegationList` operationId).
+func (c *ClientWithResponses) FindDelegationListWithResponse(ctx context.Context, params *FindDelegationListParams, reqEditors ...RequestEditorFn) (*FindDelegationListResponse, error) {
+	rsp, err := c.FindDelegationList(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFindDelegationListResponse(rsp)
 }
 
 // ListDelegationsWithResponse List delegations
@@ -12314,6 +13040,42 @@ func (c *ClientWithResponses) ChangeOrganizationMemberWithResponse(ctx context.C
 		return nil, err
 	}
 	return ParseChangeOrganizationMemberResponse(rsp)
+}
+
+// RevokeOrganizationAccessWithBodyWithResponse End all access in an organization
+//
+// Ends, by one event, every token of all agents in the organization and every delegation among them and, with
+// `credentials`, every credential too. From the answer on no node accepts any of it. What is issued afterwards is not
+// concerned, and neither are the agents, their roles and the organization itself. For the operator, and for the
+// organization's own admins by a token with all scopes of their agent; that token ends with the others.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/organizations/{orgId}/revoke-all (the `RevokeOrganizationAccess` operationId).
+func (c *ClientWithResponses) RevokeOrganizationAccessWithBodyWithResponse(ctx context.Context, orgID OrgID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RevokeOrganizationAccessResponse, error) {
+	rsp, err := c.RevokeOrganizationAccessWithBody(ctx, orgID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevokeOrganizationAccessResponse(rsp)
+}
+
+// RevokeOrganizationAccessWithResponse End all access in an organization
+//
+// Ends, by one event, every token of all agents in the organization and every delegation among them and, with
+// `credentials`, every credential too. From the answer on no node accepts any of it. What is issued afterwards is not
+// concerned, and neither are the agents, their roles and the organization itself. For the operator, and for the
+// organization's own admins by a token with all scopes of their agent; that token ends with the others.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/organizations/{orgId}/revoke-all (the `RevokeOrganizationAccess` operationId).
+func (c *ClientWithResponses) RevokeOrganizationAccessWithResponse(ctx context.Context, orgID OrgID, body RevokeOrganizationAccessJSONRequestBody, reqEditors ...RequestEditorFn) (*RevokeOrganizationAccessResponse, error) {
+	rsp, err := c.RevokeOrganizationAccess(ctx, orgID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevokeOrganizationAccessResponse(rsp)
 }
 
 // ChangeTierWithBodyWithResponse Change an organization's tier
@@ -13303,6 +14065,52 @@ func ParseRotateCredentialResponse(rsp *http.Response) (*RotateCredentialRespons
 	return response, nil
 }
 
+// ParseRevokeAgentAccessResponse parses an HTTP response from a RevokeAgentAccessWithResponse call
+func ParseRevokeAgentAccessResponse(rsp *http.Response) (*RevokeAgentAccessResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RevokeAgentAccessResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AgentAccessRevoked
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RevokeAgentAccessResponse200Headers
+		if values := rsp.Header.Values("X-Ledger-Position"); len(values) > 0 {
+			var value int64
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Ledger-Position", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			}
+			headers.XLedgerPosition = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListAuditEventsResponse parses an HTTP response from a ListAuditEventsWithResponse call
 func ParseListAuditEventsResponse(rsp *http.Response) (*ListAuditEventsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -13627,6 +14435,42 @@ func ParseGetComplianceReportResponse(rsp *http.Response) (*GetComplianceReportR
 			headers.XRequestID = value
 		}
 		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseFindDelegationListResponse parses an HTTP response from a FindDelegationListWithResponse call
+func ParseFindDelegationListResponse(rsp *http.Response) (*FindDelegationListResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &FindDelegationListResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 308:
+		var headers FindDelegationListResponse308Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers308 = &headers
 	}
 
 	return response, nil
@@ -14219,6 +15063,52 @@ func ParseChangeOrganizationMemberResponse(rsp *http.Response) (*ChangeOrganizat
 	switch {
 	case rsp.StatusCode == 200:
 		var headers ChangeOrganizationMemberResponse200Headers
+		if values := rsp.Header.Values("X-Ledger-Position"); len(values) > 0 {
+			var value int64
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Ledger-Position", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			}
+			headers.XLedgerPosition = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRevokeOrganizationAccessResponse parses an HTTP response from a RevokeOrganizationAccessWithResponse call
+func ParseRevokeOrganizationAccessResponse(rsp *http.Response) (*RevokeOrganizationAccessResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RevokeOrganizationAccessResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OrganizationAccessRevoked
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RevokeOrganizationAccessResponse200Headers
 		if values := rsp.Header.Values("X-Ledger-Position"); len(values) > 0 {
 			var value int64
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Ledger-Position", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int64"}); err != nil {

@@ -55,9 +55,6 @@ func groups() []group {
 		{"rebuild", (*bench).rebuilding},
 		{"cold", (*bench).cold},
 		{"large", (*bench).large},
-		{"grown", (*bench).grown},
-		{"endurance", (*bench).enduring},
-		{"before", (*bench).before},
 	}
 }
 

@@ -121,7 +121,8 @@ func (h *History) take(o occurrence) error {
 	switch o.fact.(type) {
 	case domain.OrganizationCreated, domain.OrganizationUpdated, domain.OrganizationSuspended, domain.OrganizationReactivated,
 		domain.OrganizationDeleted, domain.CreationAbandoned, domain.MemberAdded, domain.MemberRoleChanged, domain.MemberRemoved,
-		domain.MemberSuspended, domain.TierChanged:
+		domain.MemberSuspended, domain.TierChanged, domain.OrganizationAccessRevoked:
+		h.endAccess(o)
 		return h.takeOrganization(o)
 	case domain.SeatTaken, domain.SeatReleased, domain.SeatsClosed:
 		return h.takeSeats(o)
@@ -138,6 +139,7 @@ func (h *History) take(o occurrence) error {
 		return h.takeExchange(o, issued)
 	}
 	h.endDelegations(o)
+	h.endAccess(o)
 	return h.takeAgent(o)
 }
 

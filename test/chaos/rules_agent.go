@@ -65,6 +65,8 @@ func agentCommand(o occurrence) (domain.AgentID, func(domain.Agent) domain.Agent
 		return e.AgentID, always(domain.ChangeAgentStatus{Caller: who, Status: domain.AgentActive, Reason: e.Reason})
 	case domain.AgentDecommissioned:
 		return e.AgentID, always(domain.DecommissionAgent{Caller: who, Reason: e.Reason})
+	case domain.AgentAccessRevoked:
+		return e.AgentID, always(domain.RevokeAgentsAccess{Caller: who, Reason: e.Reason, Credentials: e.Credentials})
 	case domain.AdminConfirmed:
 		return e.AgentID, always(domain.ConfirmAdmin(e))
 	case domain.RegistrationAbandoned:
@@ -74,9 +76,9 @@ func agentCommand(o occurrence) (domain.AgentID, func(domain.Agent) domain.Agent
 	case domain.TokenIssued:
 		return e.AgentID, issueCommand(e)
 	case domain.CredentialGenerated:
-		return e.AgentID, always(domain.GenerateCredential{
+		return e.AgentID, always(domain.InEra{Era: e.Era, Command: domain.GenerateCredential{
 			Caller: who, CredentialID: e.CredentialID, Verifier: e.Verifier, PublicKey: e.PublicKey, ExpiresAt: e.ExpiresAt, At: o.at,
-		})
+		}})
 	case domain.CredentialRotated:
 		return e.AgentID, always(domain.RotateCredential{
 			Caller: who, CredentialID: e.CredentialID, Verifier: e.Verifier, PublicKey: e.PublicKey, ExpiresAt: e.ExpiresAt, At: o.at,
@@ -118,9 +120,26 @@ func (h *History) checkAround(o occurrence) error {
 		}
 		return h.organizationWasActive(e.OrganizationID, o)
 	case domain.TokenIssued:
+		if err := h.credentialWasOfTheEra(e.AgentID, e.CredentialID, o); err != nil {
+			return err
+		}
 		return h.organizationWasActive(o.organization, o)
+	case domain.CredentialRotated:
+		return h.credentialWasOfTheEra(e.AgentID, e.CredentialID, o)
 	}
 	return nil
+}
+
+// credentialWasOfTheEra: the organization had not ended the credential, as it may
+// have been looked at.
+func (h *History) credentialWasOfTheEra(agent domain.AgentID, id domain.CredentialID, o occurrence) error {
+	credential, _ := h.agent(agent).now.Credential(id)
+	return anyOf(h.organization(o.organization).possible(o.at), func(organization domain.Organization) error {
+		if credential.Era < organization.Era {
+			return breaks(RuleOrganization, "the credential %s is of era %d, and the organization was in %d", id, credential.Era, organization.Era)
+		}
+		return nil
+	})
 }
 
 // countAgent looks after what there may be only one of.

@@ -58,6 +58,26 @@ func (h *History) endDelegations(o occurrence) {
 	delete(h.madeWith, credential)
 }
 
+// endAccess notes which delegations an event ends with all access of an agent or of
+// an organization.
+func (h *History) endAccess(o occurrence) {
+	for id, p := range h.delegations {
+		d := p.now
+		var ends bool
+		switch e := o.fact.(type) {
+		case domain.AgentAccessRevoked:
+			ends = e.AgentID == d.DelegatorID || e.AgentID == d.DelegateeID
+		case domain.OrganizationAccessRevoked:
+			ends = e.OrganizationID == d.OrganizationID
+		default:
+			return
+		}
+		if _, already := h.outlived[id]; ends && !already {
+			h.outlived[id] = o.at
+		}
+	}
+}
+
 // checkCreated: the delegator had the scopes, and both agents and the
 // organization were active, as they may have been seen; a link below another is
 // within that one's bounds.
@@ -148,7 +168,7 @@ func (h *History) checkExchange(o occurrence, e domain.TokenIssued, d domain.Del
 func (h *History) wholeChain(o occurrence, link domain.Delegation) (root domain.Delegation, err error) {
 	for range domain.MaxDelegationDepth + 1 {
 		if ended, outlived := h.outlived[link.ID]; outlived && ended.Before(o.at.Add(-staleness)) {
-			return link, breaks(RuleDelegation, "the credential was revoked or rotated that the delegation %s was made with", link.ID)
+			return link, breaks(RuleDelegation, "what the delegation %s rests on had ended: the credential that it was made with, or all access of one of its agents", link.ID)
 		}
 		if err := anyOf(h.agent(link.DelegatorID).possible(o.at), isActive); err != nil || link.ParentID.IsZero() {
 			return link, err

@@ -66,6 +66,8 @@ func (h *History) organizationCommand(o occurrence) (domain.OrganizationID, doma
 		return e.OrganizationID, status(domain.OrganizationIsSuspended)
 	case domain.OrganizationReactivated:
 		return e.OrganizationID, status(domain.OrganizationActive)
+	case domain.OrganizationAccessRevoked:
+		return e.OrganizationID, domain.RevokeOrganizationsAccess{Caller: who, Reason: e.Reason, Credentials: e.Credentials}
 	case domain.OrganizationDeleted:
 		return e.OrganizationID, domain.DeleteOrganization{Caller: who}
 	case domain.CreationAbandoned:

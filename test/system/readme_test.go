@@ -32,6 +32,17 @@ func TestTheComplianceGuidesJourneyWorks(t *testing.T) {
 		": Audit Log Integrity", `"agntcy_schema_version":"1.0"`, `"identityProvider":`, `"possible":true`, `"code":"agent_suspended"`)
 }
 
+func TestTheRevocationGuidesJourneyWorks(t *testing.T) {
+	typed(t, "../../docs/guides/revocation.md",
+		"401 for the old token", "200 for a new one", "401 for the old secret", "200 for an agent that is back",
+		`"credentials":true`, "organization.access_revoked", "    A laptop was stolen")
+}
+
+func TestTheDelegationGuidesJourneyWorks(t *testing.T) {
+	typed(t, "../../docs/guides/delegation.md",
+		"403 with a token of its own", "200 with what it was lent", "401 with what it was lent", `"status":"revoked"`, `"maxDepth":0`)
+}
+
 // typed types what a document says and looks for what it should show.
 func typed(t *testing.T, document string, wants ...string) {
 	t.Helper()
