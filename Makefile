@@ -45,7 +45,7 @@ help: ## Show this list
 # Ctrl-C or SIGTERM reaches it, and make waits until it has cleaned up.
 
 # Tests in which nothing happens at once, and which take long with the race detector: see internal/rounds.
-NO_RACE = ^(TestHostileBundlesAreRefusedInLittleMemory|FuzzBundleFile|TestTokensOfABundleWithTooManyCredentialsAreNotHeldAgainstThem)$$
+NO_RACE = ^(FuzzBundleFile|TestABrokenBundleHasNoHistory|TestABundleTellsWhatTheLedgerTells|TestAVerificationOfABundleThatIsCutOffFindsNothing|TestAVerificationThatIsCutOffFindsNothing|TestHostileBundlesAreRefusedInLittleMemory|TestTokensOfABundleWithTooManyCredentialsAreNotHeldAgainstThem|TestVerifyingWhatIsNewFindsWhatVerifyingAllFinds|TestWhatWasDoneIsFound|TestWhatWasDoneIsFoundInAnExport)$$
 
 .PHONY: run
 run: build ## Run everything on this machine: PostgreSQL, Redis, the server on PORT (3000)
@@ -62,7 +62,7 @@ test: bin/withservices bin/gotestsum c-compiler curl ## Run all tests, against a
 	for tool in npm mvn; do command -v $$tool >/dev/null 2>&1 || \
 		echo >&2 "*** No $$tool: client libraries that need it are NOT tested here; make test-foreign installs it. ***"; done; \
 	exec $(WITH_SERVICES) $(GOTESTSUM) -- $$race -timeout $(TIMEOUT) $(TESTFLAGS)
-	@$(if $(filter ./...,$(PACKAGES)),exec go test -run '$(NO_RACE)' ./replay/bundle,:)
+	@$(if $(filter ./...,$(PACKAGES)),exec $(WITH_SERVICES) go test -run '$(NO_RACE)' -timeout $(TIMEOUT) ./replay/bundle ./replay/verify,:)
 
 .PHONY: test-long
 test-long: export LONG_TESTS = 1

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/internal/rounds"
 	"github.com/sentryagent/agentidp/projections/transparency"
 	"github.com/sentryagent/agentidp/replay/bundle"
 	"github.com/sentryagent/agentidp/replay/replaytest"
@@ -28,6 +29,7 @@ func TestAnExportThatIsCutOffIsNone(t *testing.T) {
 
 // A bundle is verified to its end or not at all.
 func TestAVerificationOfABundleThatIsCutOffFindsNothing(t *testing.T) {
+	rounds.NoRace(t)
 	t.Parallel()
 	a := replaytest.NewArchive(t)
 	opened := openBundle(t, export(t, a, domain.OrganizationID{}))

@@ -23,15 +23,14 @@ import (
 // A bundle tells what the ledger tells that it is an export of, of all that is in it
 // and at any moment; that of an organization does so by time alone.
 func TestABundleTellsWhatTheLedgerTells(t *testing.T) {
+	rounds.NoRace(t)
 	t.Parallel()
 	a := replaytest.NewArchive(t)
 	live := history.New(a.Store, readmodels.NewQueries(a.Pool), time.Now)
 	bundles := map[uuid.UUID]*history.History{transparency.Whole: historyOf(t, a, transparency.Whole)}
 	last := a.Events[len(a.Events)-1]
-	asked, every := 0, 31
-	if rounds.Fewer() {
-		every *= 5
-	}
+	const every = 31
+	asked := 0
 	for i, e := range a.Events {
 		kind := map[string]history.ThingKind{"organization.created": history.OrganizationThing, "agent.created": history.AgentThing}[e.Type]
 		if kind == "" || i > 100 && i%every != 0 {
@@ -127,6 +126,7 @@ func unplaced(text string) string {
 // Of a bundle that is broken there is no history, and a member that changes after
 // the proof is not believed.
 func TestABrokenBundleHasNoHistory(t *testing.T) {
+	rounds.NoRace(t)
 	t.Parallel()
 	a := replaytest.NewArchive(t)
 	a.Exec(t, `UPDATE events SET record = set_byte(record, 400, get_byte(record, 400) # 1) WHERE position = 7`)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/internal/rounds"
 	"github.com/sentryagent/agentidp/projections/transparency"
 	"github.com/sentryagent/agentidp/replay/bundle"
 	"github.com/sentryagent/agentidp/replay/replaytest"
@@ -17,6 +18,7 @@ import (
 // What is found in the running ledger is found in an export of it, and by the
 // stranger's program too, before and after the log was made to fit.
 func TestWhatWasDoneIsFoundInAnExport(t *testing.T) {
+	rounds.NoRace(t)
 	t.Parallel()
 	for name, h := range replaytest.Harms {
 		t.Run(name, func(t *testing.T) {

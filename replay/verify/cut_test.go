@@ -8,6 +8,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/rounds"
 	"github.com/sentryagent/agentidp/replay/replaytest"
 	"github.com/sentryagent/agentidp/replay/verify"
 )
@@ -24,6 +25,7 @@ func verifiedAt(t *testing.T, a *replaytest.Archive) (size int64) {
 // A read that was cut off is no finding: a verification tells what it found, and
 // moves its place, only when all that it reads ended by itself.
 func TestAVerificationThatIsCutOffFindsNothing(t *testing.T) {
+	rounds.NoRace(t)
 	t.Parallel()
 	for name, prove := range map[string]func(context.Context, *verify.Verifier, domain.OrganizationID) (verify.Report, error){
 		"whole": func(ctx context.Context, v *verify.Verifier, _ domain.OrganizationID) (verify.Report, error) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
+	"github.com/sentryagent/agentidp/internal/rounds"
 	"github.com/sentryagent/agentidp/projections/transparency"
 	"github.com/sentryagent/agentidp/replay/replaytest"
 	"github.com/sentryagent/agentidp/replay/verify"
@@ -227,6 +228,7 @@ func TestVerifyingWhatIsNewTakesNoMore(t *testing.T) {
 }
 
 func TestVerifyingWhatIsNewFindsWhatVerifyingAllFinds(t *testing.T) {
+	rounds.NoRace(t)
 	t.Parallel()
 	for _, name := range []string{"the last 100 gone", "yesterday's backup, written on", "yesterday's backup, hardly written on", "written anew"} {
 		t.Run(name, func(t *testing.T) {

@@ -3,12 +3,14 @@ package verify_test
 import (
 	"testing"
 
+	"github.com/sentryagent/agentidp/internal/rounds"
 	"github.com/sentryagent/agentidp/replay/replaytest"
 	"github.com/sentryagent/agentidp/replay/verify"
 )
 
 // Before and after the log was made to fit.
 func TestWhatWasDoneIsFound(t *testing.T) {
+	rounds.NoRace(t)
 	t.Parallel()
 	for name, h := range replaytest.Harms {
 		t.Run(name, func(t *testing.T) {

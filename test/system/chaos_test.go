@@ -18,7 +18,7 @@ import (
 // ones that all tests include.
 func TestChaos(t *testing.T) {
 	t.Parallel()
-	duration, seed := chaosSetting(t, "CHAOS_DURATION", 30*time.Second, time.ParseDuration), chaosSetting(t, "CHAOS_SEED", 1, parseSeed)
+	duration, seed := chaosSetting(t, "CHAOS_DURATION", 15*time.Second, time.ParseDuration), chaosSetting(t, "CHAOS_SEED", 1, parseSeed)
 	for _, engine := range chaosSetting(t, "CHAOS_ENGINE", engines, parseEngine) {
 		t.Run(engine, func(t *testing.T) { runChaos(t, engine, duration, seed) })
 	}
