@@ -12,6 +12,7 @@ import (
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore/memory"
 	"github.com/sentryagent/agentidp/ledger"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
 // thief is somebody who got hold of one token and makes of it what can be made.
@@ -122,7 +123,7 @@ func (th *thief) steal(lent bool) {
 	if err != nil {
 		th.t.Fatal(err)
 	}
-	exchanged, err := exchange(th.ctx.Context(), th.Ledger, link, domain.ExchangeDelegation{
+	exchanged, err := exchange(th.ctx.Context(), th.Ledger, revocation.View{}, link, domain.ExchangeDelegation{
 		Actor: own, TokenID: domain.TokenID{UUID: ledger.NewID()}, At: th.now,
 	})
 	if err != nil {
@@ -275,7 +276,7 @@ func (th *thief) exchangeLink() {
 		if actor.AgentID != link.to || actor.IsDelegated() {
 			continue
 		}
-		exchanged, err := exchange(th.ctx.Context(), th.Ledger, link.id, domain.ExchangeDelegation{
+		exchanged, err := exchange(th.ctx.Context(), th.Ledger, revocation.View{}, link.id, domain.ExchangeDelegation{
 			Actor: actor, TokenID: domain.TokenID{UUID: ledger.NewID()}, At: th.now,
 		})
 		if th.note("exchange", err) {

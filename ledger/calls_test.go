@@ -18,9 +18,9 @@ import (
 	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
-// What a token and an introspection ask of an EventStoreDB, and how long that
+// What a token, an exchange and an introspection ask of an EventStoreDB, and how long that
 // takes where each call takes a while: so many calls one after another.
-func TestCallsOfATokenAndAnIntrospection(t *testing.T) {
+func TestCallsOfTokensAndAnIntrospection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cluster, err := model.New(model.Options{})
 		if err != nil {
@@ -47,7 +47,7 @@ func TestCallsOfATokenAndAnIntrospection(t *testing.T) {
 		}}, esdb.Options{})
 		t.Cleanup(store.Close)
 		const clients = 64
-		w := newWorld(t, store, clients+1)
+		w := newWorld(t, store, clients+3)
 		revocations := revocation.New(store, revocation.Options{})
 		l := ledger.New(store, nil, revocations, ledger.Options{})
 		agents := make([]domain.AgentID, clients)
@@ -61,6 +61,17 @@ func TestCallsOfATokenAndAnIntrospection(t *testing.T) {
 			w.credential(t, agents[n])
 			token(n)
 		}
+		_, to, link := w.lend(t, "lent@example.com")
+		exchanged := func() {
+			seen, err := revocations.Sync(t.Context())
+			if err != nil {
+				t.Error(err)
+			}
+			if _, err := exchange(t.Context(), l, seen, link, w.exchange(to)); err != nil {
+				t.Error(err)
+			}
+		}
+		exchanged()
 		for range 2 { // the barrier has its bound, and its own record is known
 			time.Sleep(2 * time.Second)
 			if _, err := revocations.Sync(t.Context()); err != nil {
@@ -106,6 +117,10 @@ func TestCallsOfATokenAndAnIntrospection(t *testing.T) {
 		if most := clients * rounds * 11 / 10; all > most {
 			t.Errorf("%d tokens of %d clients at once took %d calls, want %d at most", clients*rounds, clients, all, most)
 		}
+		if _, err := revocations.Sync(t.Context()); err != nil {
+			t.Error(err)
+		}
+		expect("an exchange", map[string]int{"all": 1, "append": 1}, 2, exchanged)
 	})
 }
 

@@ -88,7 +88,7 @@ func (h *history) mustIssue(t *testing.T, at *ledger.Ledger) {
 	if _, err := issueToken(t.Context(), at, h.agent.ID, issue()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := exchange(t.Context(), at, h.link, h.exchange(h.agent)); err != nil {
+	if _, err := exchange(t.Context(), at, revocation.View{}, h.link, h.exchange(h.agent)); err != nil {
 		t.Fatal(err)
 	}
 }

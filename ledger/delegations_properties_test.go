@@ -247,14 +247,15 @@ func (l *lending) exchange(t *testing.T, link *lendingLink, actor *lendingAgent,
 	}
 	allowed := actor == link.to && actor.active && l.alive(link, done) && len(available) > 0 && len(wanted.Beyond(available)) == 0
 
-	if _, err := l.index.Sync(t.Context()); err != nil {
+	seen, err := l.index.Sync(t.Context())
+	if err != nil {
 		l.t.Fatal(err)
 	}
-	basis := l.index.Position()
+	basis := seen.Position()
 	var exchanged ledger.Exchanged
-	err := errors.New("the index says no")
-	if l.index.Latest().CheckDelegation(link.id, basis) == revocation.Alive {
-		exchanged, err = exchange(t.Context(), l.Ledger, link.id, domain.ExchangeDelegation{
+	err = errors.New("the index says no")
+	if seen.CheckDelegation(link.id, basis) == revocation.Alive {
+		exchanged, err = exchange(t.Context(), l.Ledger, seen, link.id, domain.ExchangeDelegation{
 			Actor:   domain.Caller{AgentID: actor.id, OrganizationID: l.organization},
 			TokenID: domain.TokenID{UUID: ledger.NewID()}, Scopes: wanted, At: l.now,
 		})

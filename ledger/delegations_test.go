@@ -57,7 +57,15 @@ func TestADelegationRepeatedWithItsIDIsMadeOnce(t *testing.T) {
 func TestAnExchangeRestsOnWhatIsNow(t *testing.T) {
 	store := memory.New()
 	a := newWorld(t, store, 1000)
-	b := ledger.New(store, nil, revocation.New(store, revocation.Options{}), ledger.Options{})
+	revocations := revocation.New(store, revocation.Options{})
+	b := ledger.New(store, nil, revocations, ledger.Options{})
+	exchangeOnB := func(link domain.DelegationID, to domain.Agent) (ledger.Exchanged, error) {
+		seen, err := revocations.Sync(t.Context())
+		if err != nil {
+			return ledger.Exchanged{}, err
+		}
+		return exchange(t.Context(), b, seen, link, a.exchange(to))
+	}
 	less, asleep := domain.NewScopes(domain.ScopeAuditRead), domain.AgentIsSuspended
 	for name, test := range map[string]struct {
 		change  func(from domain.Agent, link domain.DelegationID) error
@@ -72,6 +80,14 @@ func TestAnExchangeRestsOnWhatIsNow(t *testing.T) {
 			_, err := a.UpdateAgent(t.Context(), ledger.System(), from.ID, domain.UpdateAgent{Caller: a.operator, Scopes: &less})
 			return err
 		}, "audit:read", false},
+		"the delegator lost scopes and got them back": {func(from domain.Agent, _ domain.DelegationID) error {
+			for _, scopes := range []domain.Scopes{less, from.Scopes} {
+				if _, err := a.UpdateAgent(t.Context(), ledger.System(), from.ID, domain.UpdateAgent{Caller: a.operator, Scopes: &scopes}); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, "agents:read audit:read", false},
 		"the delegator is suspended": {func(from domain.Agent, _ domain.DelegationID) error {
 			_, err := a.UpdateAgent(t.Context(), ledger.System(), from.ID, domain.UpdateAgent{Caller: a.operator, Status: &asleep})
 			return err
@@ -80,14 +96,14 @@ func TestAnExchangeRestsOnWhatIsNow(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for round := range 50 {
 				from, to, link := a.lend(t, fmt.Sprintf("%x-%d@example.com", name, round))
-				got, err := exchange(t.Context(), b, link, a.exchange(to))
+				got, err := exchangeOnB(link, to)
 				if err != nil || got.Issued.Scope != "agents:read audit:read" || len(got.Actors) != 1 || got.Actors[0] != to.ID || *got.Issued.Subject != from.ID {
 					t.Fatalf("exchanged for %+v, %v", got, err) // and b knows them all now
 				}
 				if err := test.change(from, link); err != nil {
 					t.Fatal(err)
 				}
-				got, err = exchange(t.Context(), b, link, a.exchange(to))
+				got, err = exchangeOnB(link, to)
 				if (err != nil) != test.refused || got.Issued.Scope != test.want {
 					t.Fatalf("round %d: the other node gave %q, %v", round, got.Issued.Scope, err)
 				}
@@ -97,10 +113,43 @@ func TestAnExchangeRestsOnWhatIsNow(t *testing.T) {
 	storetest.Verify(t, store)
 }
 
+// What gives authority back ends no token, so no view tells of it.
+func TestAnExchangeGivesWhatTheDelegatorGotBack(t *testing.T) {
+	store := memory.New()
+	a := newWorld(t, store, 10)
+	revocations := revocation.New(store, revocation.Options{})
+	b := ledger.New(store, nil, revocations, ledger.Options{})
+	from, to, link := a.lend(t, "lent@example.com")
+	asleep, awake := domain.AgentIsSuspended, domain.AgentActive
+	less := domain.NewScopes(domain.ScopeAuditRead)
+	for i, step := range []struct {
+		change domain.UpdateAgent
+		want   string // "": it is refused
+	}{
+		{domain.UpdateAgent{Scopes: &less}, "audit:read"},
+		{domain.UpdateAgent{Scopes: &from.Scopes}, "agents:read audit:read"},
+		{domain.UpdateAgent{Status: &asleep}, ""},
+		{domain.UpdateAgent{Status: &awake}, "agents:read audit:read"},
+	} {
+		step.change.Caller = a.operator
+		if _, err := a.UpdateAgent(t.Context(), ledger.System(), from.ID, step.change); err != nil {
+			t.Fatal(err)
+		}
+		seen, err := revocations.Sync(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := exchange(t.Context(), b, seen, link, a.exchange(to))
+		if got.Issued.Scope != step.want || (err == nil) != (step.want != "") {
+			t.Errorf("change %d: exchanged for %q, %v; want %q", i, got.Issued.Scope, err, step.want)
+		}
+	}
+}
+
 func TestNothingIsExchangedForWhatNeverWas(t *testing.T) {
 	w := newWorld(t, memory.New(), 10)
 	to := w.register(t, "to@example.com")
-	_, err := exchange(t.Context(), w.Ledger, domain.DelegationID{UUID: ledger.NewID()}, w.exchange(to))
+	_, err := exchange(t.Context(), w.Ledger, revocation.View{}, domain.DelegationID{UUID: ledger.NewID()}, w.exchange(to))
 	if !isCode(err, domain.CodeValidation) {
 		t.Errorf("got %v", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/ledger/revocation"
 )
 
 // Exchanged is the issuance of a token that acts under a delegation.
@@ -29,23 +30,46 @@ type ExchangeOffer struct {
 }
 
 // OfferExchange decides whether the exchange would be made, and records nothing.
-// The agent at the root of the chain is looked at as it is now, and so is the
-// delegation where it refuses.
-func (l *Ledger) OfferExchange(ctx context.Context, id domain.DelegationID, command domain.ExchangeDelegation) (ExchangeOffer, error) {
+// The delegation must be alive in the view. The agent at the root of the chain is
+// as the view has seen it, and the delegation is looked at as it is now where it
+// refuses.
+func (l *Ledger) OfferExchange(
+	ctx context.Context, seen revocation.View, id domain.DelegationID, command domain.ExchangeDelegation,
+) (ExchangeOffer, error) {
 	links, err := l.lineage(ctx, id)
 	if err != nil {
 		return ExchangeOffer{}, err
 	}
-	root := links[len(links)-1]
-	if command.Subject, err = l.agents.look(ctx, domain.AgentStream(root.DelegatorID)); err != nil {
-		return ExchangeOffer{}, err
-	}
 	offer := ExchangeOffer{links[0].OrganizationID, id, command, actorsOf(links)}
+	if err := l.offerFor(ctx, seen, &offer, links); err != nil {
+		return offer, err
+	}
 	_, err = l.delegations.consider(ctx, domain.DelegationStream(id), func(d domain.Delegation) error {
 		_, refused := offer.decide(d)
 		return refused
 	})
 	return offer, err
+}
+
+// offerFor finds the agent that an offered token acts for. What this process
+// remembers of the agent will do if the view has seen nothing that took authority
+// from it since: what is older than the root of the chain was heeded when that was
+// lent. What gives authority is in no view, so the store is asked if what is
+// remembered gives less than all that was lent.
+func (l *Ledger) offerFor(ctx context.Context, seen revocation.View, offer *ExchangeOffer, links []domain.Delegation) error {
+	lent, id := links[0], links[len(links)-1].DelegatorID
+	known, _, err := l.agents.load(ctx, domain.AgentStream(id))
+	if err != nil {
+		return err
+	}
+	offer.command.Subject = known.state
+	if seen.AgentUnchanged(id, known.position) && len(lent.Scopes.Beyond(known.state.Scopes)) == 0 {
+		if _, refused := offer.decide(lent); refused == nil {
+			return nil
+		}
+	}
+	offer.command.Subject, err = l.agents.look(ctx, domain.AgentStream(id))
+	return err
 }
 
 func (o ExchangeOffer) decide(d domain.Delegation) ([]domain.Event, error) {

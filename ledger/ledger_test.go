@@ -105,8 +105,8 @@ func issueToken(ctx context.Context, l *ledger.Ledger, id domain.AgentID, comman
 	return l.IssueToken(ctx, ledger.System(), offer)
 }
 
-func exchange(ctx context.Context, l *ledger.Ledger, id domain.DelegationID, command domain.ExchangeDelegation) (ledger.Exchanged, error) {
-	offer, err := l.OfferExchange(ctx, id, command)
+func exchange(ctx context.Context, l *ledger.Ledger, seen revocation.View, id domain.DelegationID, command domain.ExchangeDelegation) (ledger.Exchanged, error) {
+	offer, err := l.OfferExchange(ctx, seen, id, command)
 	if err != nil {
 		return ledger.Exchanged{}, err
 	}

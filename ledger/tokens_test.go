@@ -234,7 +234,7 @@ func TestAnOfferIsNotOnRecord(t *testing.T) {
 	if _, err := w.OfferToken(t.Context(), client, command); err != nil {
 		t.Error(err)
 	}
-	if _, err := w.OfferExchange(t.Context(), link, w.exchange(to)); err != nil {
+	if _, err := w.OfferExchange(t.Context(), revocation.View{}, link, w.exchange(to)); err != nil {
 		t.Error(err)
 	}
 	if after, err := w.Head(t.Context()); err != nil || after != before {

@@ -264,7 +264,7 @@ func (t *tenant) exchange(ctx context.Context, node *life, rng *rand.Rand) error
 	if err := l.to.authenticate(ctx, node, actor); err != nil {
 		return err
 	}
-	offer, err := node.ledger.OfferExchange(ctx, l.id, domain.ExchangeDelegation{
+	offer, err := node.ledger.OfferExchange(ctx, known, l.id, domain.ExchangeDelegation{
 		Actor: domain.Caller{AgentID: l.to.id, OrganizationID: t.id}, CredentialID: actor, TokenID: domain.TokenID{UUID: ledger.NewID()},
 		Audience: "rounds", Algorithm: "ES256", KeyID: "k", At: time.Now(),
 	})

@@ -135,3 +135,17 @@ func (r *Index) checkOwner(
 	}
 	return Alive
 }
+
+// AgentUnchanged reports whether the view has seen nothing since a position that
+// ends tokens of an agent, such as a suspension or a loss of scopes. What was
+// recorded before that may be forgotten by now, unless a delegation lives that the
+// agent has a part in and that is older.
+func (v View) AgentUnchanged(id domain.AgentID, since eventstore.Position) bool {
+	r := v.index
+	if r == nil {
+		return false
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.synced && r.agents[id].Cut <= since
+}

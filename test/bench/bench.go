@@ -55,6 +55,9 @@ func groups() []group {
 		{"rebuild", (*bench).rebuilding},
 		{"cold", (*bench).cold},
 		{"large", (*bench).large},
+		{"grown", (*bench).grown},
+		{"endurance", (*bench).enduring},
+		{"before", (*bench).before},
 	}
 }
 

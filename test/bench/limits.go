@@ -6,15 +6,17 @@ import (
 	"github.com/sentryagent/agentidp/internal/config"
 )
 
+// counting turns rate limits and tiers on.
+var counting = []string{
+	"RATE_LIMIT_MAX_REQUESTS=10000", "RATE_LIMIT_WINDOW_MS=1000", // more than any one agent asks for
+	"TIER_ENFORCEMENT=true",
+}
+
 // limits measures what counting costs: an authorized read with rate limits and
 // tiers on, beside the same with both off. With as many clients as there are
 // in a closed loop, latency is the inverse of the rate.
 func (b *bench) limits(ctx context.Context) error {
 	const atMost = 1.15 // times the latency without
-	counting := []string{
-		"RATE_LIMIT_MAX_REQUESTS=10000", "RATE_LIMIT_WINDOW_MS=1000", // more than any one agent asks for
-		"TIER_ENFORCEMENT=true",
-	}
 	return b.withServer(ctx, config.AlgES256, func(off *node, without *tenant) error {
 		return b.withServer(ctx, config.AlgES256, func(on *node, with *tenant) error {
 			get := func(s *node, t *tenant) load {

@@ -1,7 +1,7 @@
 // Command bench measures what the product promises, each figure beside what
 // bounds it, everything on the same machine in one run:
 //
-//	go run ./test/bench [-quick] [-json] [-only groups] [-profile dir]
+//	go run ./test/bench [-quick] [-json] [-only groups] [-profile dir] [-before program]
 //
 // It starts a private PostgreSQL (with fsync on) and Redis in a temporary
 // directory and the real server as a process of its own, and is itself the
@@ -67,6 +67,8 @@ type options struct {
 	json    bool
 	only    []string // groups to measure; none: all
 	profile string   // directory for CPU profiles of the server; "": none
+
+	beforeProgram string // an earlier server to measure beside; "": none
 }
 
 func parse(args []string, stderr io.Writer) (options, error) {
@@ -78,6 +80,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.BoolVar(&o.json, "json", false, "print JSON instead of a table")
 	flags.StringVar(&only, "only", "", "measure only these `groups`, comma-separated: "+strings.Join(groupNames(), ", "))
 	flags.StringVar(&o.profile, "profile", "", "write CPU profiles of the server into this `directory`")
+	flags.StringVar(&o.beforeProgram, "before", "", "measure beside this earlier `agentidp`, in the group before")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}

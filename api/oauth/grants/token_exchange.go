@@ -164,7 +164,7 @@ func (a actor) Offer(ctx context.Context, request Request) (Offer, error) {
 	if a.known.CheckDelegation(id, a.known.Position()) != revocation.Alive || !genuine {
 		return nil, domain.RefuseExchange()
 	}
-	offered, err := a.Ledger.OfferExchange(ctx, id, domain.ExchangeDelegation{
+	offered, err := a.Ledger.OfferExchange(ctx, a.known, id, domain.ExchangeDelegation{
 		Actor: a.caller, CredentialID: a.credentialID, AuthMethod: a.method,
 		TokenID: request.TokenID, Scopes: request.Scopes, Audience: request.Audience,
 		Algorithm: request.Key.Algorithm(), KeyID: request.Key.ID(), At: request.At,
