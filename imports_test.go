@@ -56,6 +56,7 @@ var direction = map[string][]string{
 	"api/turns":       {"api/router", "api/access", "replay/verify", "domain"},
 	// The rooms: none knows another.
 	"api/registry":   room("api/quota", "api/idempotency", "api/consistency"),
+	"api/did":        room("api/idempotency", "api/consistency", "tokens", "internal/strictjson"),
 	"api/delegation": room("api/idempotency", "tokens", "internal/keyring"),
 	"api/audit":      room("api/turns", "replay/verify", "replay/history"),
 	"api/ledgerlog":  room("api/consistency"),
@@ -107,7 +108,7 @@ func room(more ...string) []string {
 // domainMayUse is the world as far as the domain sees it: nothing that does
 // I/O, reads a clock or makes a random number.
 var domainMayUse = []string{
-	"bytes", "cmp", "crypto/sha256", "crypto/subtle", "encoding/hex", "encoding/json", "errors", "fmt", "iter", "maps",
+	"bytes", "cmp", "crypto/sha256", "crypto/subtle", "encoding/base64", "encoding/hex", "encoding/json", "errors", "fmt", "iter", "maps",
 	"math", "net/mail", "reflect", "regexp", "slices", "sort", "strconv", "strings", "time", "unicode", "unicode/utf8",
 	"github.com/google/uuid", "golang.org/x/net/idna", "golang.org/x/text/cases", "golang.org/x/text/unicode/norm",
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/sentryagent/agentidp/api/compliance"
 	"github.com/sentryagent/agentidp/api/consistency"
 	"github.com/sentryagent/agentidp/api/delegation"
+	"github.com/sentryagent/agentidp/api/did"
 	"github.com/sentryagent/agentidp/api/discovery"
 	"github.com/sentryagent/agentidp/api/health"
 	"github.com/sentryagent/agentidp/api/idempotency"
@@ -50,6 +51,7 @@ type Options struct {
 	PublicURL      string                      // the API's own address, and the audience of its tokens
 	Issuer         string                      // of all tokens
 	DID            func(domain.AgentID) string // see [DID]
+	DIDMaxAge      time.Duration               // how long others may keep DID documents and cards
 	SigningAlg     string                      // RS256 or ES256
 	CORSOrigins    []string
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For counts
@@ -93,6 +95,7 @@ type Surroundings struct {
 	Policy     *policy.Policy
 	Limiter    *limits.Limiter
 	Redis      *redis.Client
+	Instance   did.Instance                               // the server itself as a DID
 	EventStore func() health.EventStore                   // nil where the ledger is in the database
 	Controls   func(context.Context) []compliance.Control // never fails
 	Registry   *prometheus.Registry
@@ -174,6 +177,11 @@ func New(write WriteSide, read ReadSide, around Surroundings, options Options) (
 		DID: options.DID, NewSecret: newSecret(around.Keys), CheckKey: clientauth.CheckedKey,
 		Registered: registry.NewRegistered(around.Registry), Now: options.Now,
 	}
+	identities := &did.Handler{
+		Ledger: write.Ledger, Queries: read.Queries, Reads: reads, DID: options.DID, Instance: around.Instance,
+		PublicURL: options.PublicURL, Issuer: options.Issuer, MaxAge: options.DIDMaxAge, CheckKey: clientauth.CheckedKey,
+		Used: write.Assertions, Generated: did.NewGenerated(around.Registry), Now: options.Now,
+	}
 	lending := &delegation.Handler{
 		Ledger: write.Ledger, Queries: read.Queries, Revocations: write.Revocations, Keys: around.Keys,
 		Guard: guard, Counters: lent, Now: options.Now,
@@ -211,7 +219,7 @@ func New(write WriteSide, read ReadSide, around Surroundings, options Options) (
 
 	served.Alias(found.Aliases())
 	rooms := [][]router.Route{
-		issuing.Routes(), registered.Routes(), trail.Routes(), logs.Routes(), officer.Routes(), state.Routes(), found.Routes(),
+		issuing.Routes(), registered.Routes(), identities.Routes(), trail.Routes(), logs.Routes(), officer.Routes(), state.Routes(), found.Routes(),
 	}
 	if options.Delegation {
 		rooms = append(rooms, lending.Routes())

@@ -139,6 +139,9 @@ func (t checkedTransport) check(request *http.Request, response *http.Response, 
 	if err := checkHeaders(request, response.StatusCode, response.Header); err != nil {
 		return err
 	}
+	if err := showsPrivateKey(body); err != nil {
+		return err
+	}
 	if response.StatusCode == http.StatusInternalServerError {
 		return fmt.Errorf("500: %s", body)
 	}
@@ -168,6 +171,9 @@ func checkHeaders(request *http.Request, status int, header http.Header) error {
 	if header.Get("X-Request-Id") == "" || !strings.Contains(header.Get("Content-Security-Policy"), "default-src 'none'") {
 		return fmt.Errorf("request id or content policy is missing: %v", header)
 	}
+	if isPublicDocument(request.URL.Path) && status < http.StatusBadRequest {
+		return nil // its test looks
+	}
 	private := strings.HasPrefix(request.URL.Path, "/api/") || strings.HasPrefix(request.URL.Path, "/oauth2/")
 	caching := "no-store"
 	if request.URL.Path == controlsPath && status == http.StatusOK {
@@ -177,6 +183,11 @@ func checkHeaders(request *http.Request, status int, header http.Header) error {
 		return fmt.Errorf("Cache-Control is %q, want %s", header.Get("Cache-Control"), caching)
 	}
 	return nil
+}
+
+// isPublicDocument: a DID document or a card, by an address of today or before.
+func isPublicDocument(path string) bool {
+	return strings.HasSuffix(path, "/did") || strings.HasSuffix(path, "/card") || path == "/api/v1/.well-known/did.json"
 }
 
 func isOAuth(path string) bool {

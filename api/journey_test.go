@@ -241,7 +241,7 @@ func (j *traveller) readAudit(t *testing.T) {
 	own := onStream["agent-"+j.agent.id]
 	want := []string{
 		"agent.decommissioned", "credential.revoked", "token.issued", "agent.reactivated", "agent.suspended",
-		"token.issued", "credential.rotated", "token.issued", "credential.generated", "agent.created",
+		"token.issued", "credential.rotated", "token.issued", "credential.generated", "did.created", "agent.created",
 	}
 	if diff := cmp.Diff(want, texts(own, "action")); diff != "" {
 		t.Errorf("actions, newest first -want +got:\n%s", diff)

@@ -21,6 +21,9 @@ func NewClientSecret() string {
 // DID gives the did:web identifiers of agents on a host, with the colon of a
 // port escaped (https://w3c-ccg.github.io/did-method-web/).
 func DID(host string) func(domain.AgentID) string {
-	prefix := "did:web:" + strings.ReplaceAll(host, ":", "%3A") + ":agents:"
+	prefix := InstanceDID(host) + ":agents:"
 	return func(id domain.AgentID) string { return prefix + id.String() }
 }
+
+// InstanceDID is the did:web identifier of the server itself on a host.
+func InstanceDID(host string) string { return "did:web:" + strings.ReplaceAll(host, ":", "%3A") }

@@ -26,8 +26,9 @@ type Agent struct {
 	Scopes         Scopes // allowed scopes
 	Status         AgentStatus
 	DID            string
-	Edition        int // counts the changes of the agent itself; what an ETag stands for
-	Confirmed      int // the newest promotion to an admin that is on the agent's own stream; 0: none
+	Keys           DIDKeys // of the DID
+	Edition        int     // counts the changes of the agent itself; what an ETag stands for
+	Confirmed      int     // the newest promotion to an admin that is on the agent's own stream; 0: none
 	Credentials    []Credential
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
@@ -84,7 +85,11 @@ func (a Agent) Evolve(e Event, at time.Time) Agent {
 	case AgentReactivated:
 		return a.changed(AgentActive, at)
 	case AgentDecommissioned:
+		a.Keys = a.Keys.Evolve(e, at)
 		return a.changed(AgentIsGone, at)
+	case DIDCreated, DIDKeyRotated:
+		a.Keys = a.Keys.Evolve(e, at)
+		return a
 	case RegistrationAbandoned:
 		a.ID = e.AgentID
 		return a.changed(agentNeverWas, at)

@@ -15,6 +15,9 @@ type RegisterAgent struct {
 	Profile        Profile
 	Scopes         Scopes // allowed scopes; none means [DefaultScopes]
 	DID            string
+	// DIDKey is the public half of a key that the server made for the agent's DID;
+	// without one the agent has no DID document until [CreateDID].
+	DIDKey json.RawMessage
 }
 
 // Validate checks what can be checked without any state.
@@ -57,14 +60,22 @@ func (c RegisterAgent) decide(a Agent) ([]Event, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	return []Event{AgentCreated{
+	events := []Event{AgentCreated{
 		AgentID:        c.AgentID,
 		OrganizationID: c.OrganizationID,
 		Email:          c.Email,
 		Profile:        c.Profile.normalized(),
 		Scopes:         c.scopes(),
 		DID:            c.DID,
-	}}, nil
+	}}
+	if c.DIDKey == nil {
+		return events, nil
+	}
+	key, err := NormalDIDKey(c.DIDKey)
+	if err != nil {
+		return nil, err
+	}
+	return append(events, firstKey(c.AgentID, c.DID, key, CustodyServer)), nil
 }
 
 // UpdateAgent changes what may be changed of an agent. Nil fields stay.

@@ -20,6 +20,7 @@ func everyAgentCommand() map[string]AgentCommand {
 		"issue":        IssueToken{Proof: secretProof("s1"), TokenID: tokenID, At: noon},
 		"revoke token": RevokeToken{TokenID: tokenID, ExpiresAt: noon},
 		"revoke all":   RevokeAgentsAccess{Caller: operator, Reason: "stolen"},
+		"rotate DID":   RotateDIDKey{Caller: operator, PublicKey: secondDIDKey, Custody: CustodyServer},
 	}
 }
 
@@ -33,6 +34,7 @@ func TestTenantsStayApart(t *testing.T) {
 		"rotate":       RotateCredential{Caller: stranger, CredentialID: first, Verifier: verifier("x"), At: noon},
 		"revoke":       RevokeCredential{Caller: stranger, CredentialID: first},
 		"revoke all":   RevokeAgentsAccess{Caller: stranger, Reason: "stolen"},
+		"rotate DID":   RotateDIDKey{Caller: stranger, PublicKey: secondDIDKey, Custody: CustodyAgent},
 	}
 	for name, cmd := range foreign {
 		t.Run(name, func(t *testing.T) {

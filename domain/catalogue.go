@@ -159,6 +159,19 @@ var catalogue = map[Type]*kind{
 		about: about(func(e ClaimTakenOver) Subject { return Subject{Organization: e.OrganizationID} }),
 	},
 
+	"did.created": {
+		schema: 1, decode: decodeAs[DIDCreated], changes: DIDNoun, audit: AuditSuccess, ends: noTokens,
+		about: about(func(e DIDCreated) Subject { return Subject{Agent: e.AgentID} }),
+	},
+	"did.key_rotated": {
+		schema: 1, decode: decodeAs[DIDKeyRotated], changes: DIDNoun, audit: AuditSuccess, ends: noTokens,
+		about: about(func(e DIDKeyRotated) Subject { return Subject{Agent: e.AgentID} }),
+	},
+	"did.instance_key_created": {
+		schema: 1, decode: decodeAs[InstanceKeyCreated], changes: Nothing, audit: AuditSuccess, ends: noTokens,
+		about: about(func(InstanceKeyCreated) Subject { return Subject{} }),
+	},
+
 	"signing_key.created": {
 		schema: 1, decode: decodeAs[SigningKeyCreated], changes: Nothing, audit: AuditSuccess, ends: noTokens,
 		about: about(func(SigningKeyCreated) Subject { return Subject{} }),

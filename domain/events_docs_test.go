@@ -92,6 +92,7 @@ func streams() (prefixes []string) {
 	for _, stream := range []string{
 		AgentStream(AgentID{}), OrganizationStream(OrganizationID{}), SeatsStream(OrganizationID{}), DelegationStream(DelegationID{}),
 		SigningKeyStream(""), LedgerStream(""), SecurityStream(""), ClaimStream(ClaimEmail, ""),
+		InstanceStream,
 	} {
 		prefix, _, _ := strings.Cut(stream, "-")
 		prefixes = append(prefixes, prefix+"-")

@@ -74,6 +74,10 @@ var golden = map[string]Event{
 
 	"agent.admin_confirmed.1.json": AdminConfirmed{AgentID: robot, Promotion: 2},
 
+	"did.created.1.json":              didCreated(),
+	"did.key_rotated.1.json":          DIDKeyRotated{AgentID: robot, KeyNumber: 2, PublicKey: secondDIDKey, Custody: CustodyAgent},
+	"did.instance_key_created.1.json": InstanceKeyCreated{KeyNumber: 1, PublicKey: firstDIDKey},
+
 	"delegation.created.1.json": lentOn(),
 	"delegation.created.1.minimal.json": DelegationCreated{
 		DelegationID: lent, OrganizationID: acme, DelegatorID: robot, DelegateeID: sibling,
@@ -296,6 +300,7 @@ func TestNoEventHasRoomForASecret(t *testing.T) {
 		"AuthMethod": "names the method",
 		"KeyID":      "names a key",
 		"PublicKey":  "public",
+		"KeyNumber":  "a number",
 
 		"MaxTokensPerMonth": "a number",
 		"MaxTokensPerDay":   "a number",

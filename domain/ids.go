@@ -77,5 +77,8 @@ func LedgerStream(origin string) string { return "ledger-" + origin }
 // SigningKeyStream is the life of one signing key.
 func SigningKeyStream(kid string) string { return "signing_key-" + kid }
 
+// InstanceStream has the keys of the server's own DID.
+const InstanceStream = "did-instance"
+
 // SecurityStream takes the events of one UTC day that belong to no agent.
 func SecurityStream(day string) string { return "security-" + day }

@@ -43,6 +43,7 @@ func TestStreamsAreNamedOnceAndForAll(t *testing.T) {
 		SeatsStream(acme):            "seats-0192f3a0-0000-7000-8000-0000000000a1",
 		SigningKeyStream("2026-11"):  "signing_key-2026-11",
 		LedgerStream("b.test"):       "ledger-b.test",
+		InstanceStream:               "did-instance",
 		SecurityStream("2026-11-23"): "security-2026-11-23",
 	} {
 		if got != want {

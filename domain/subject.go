@@ -27,11 +27,12 @@ const (
 	DelegationNoun
 	OrganizationNoun
 	MemberNoun // of an organization
+	DIDNoun    // of an agent
 )
 
 func (n Noun) String() string {
 	names := [...]string{Nothing: "nothing", AgentNoun: "agent", CredentialNoun: "credential", TokenNoun: "token",
-		DelegationNoun: "delegation", OrganizationNoun: "organization", MemberNoun: "member"}
+		DelegationNoun: "delegation", OrganizationNoun: "organization", MemberNoun: "member", DIDNoun: "DID"}
 	if int(n) >= len(names) || names[n] == "" {
 		return "noun " + strconv.Itoa(int(n))
 	}

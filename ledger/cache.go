@@ -74,6 +74,7 @@ func (c *cache[S]) remove(stream string) {
 const (
 	weightOfState      = 1024
 	weightOfCredential = 384
+	weightOfDIDKey     = 128
 	weightOfID         = 48
 )
 
@@ -86,6 +87,9 @@ func weighAgent(a domain.Agent) int {
 	}
 	for _, c := range a.Credentials {
 		bytes += weightOfCredential + len(c.PublicKey) + len(c.KeyID)
+	}
+	for _, k := range a.Keys.Retired {
+		bytes += weightOfDIDKey + len(k.PublicKey)
 	}
 	return bytes
 }

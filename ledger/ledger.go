@@ -31,6 +31,7 @@ type Options struct {
 	Now           func() time.Time
 	Logger        *slog.Logger
 	Snapshots     *Snapshots // nil: no snapshots
+	DIDKeys       DIDKeys    // nil: agents are registered without a DID document
 	// Jitter draws a pause below the most, between attempts of commands that
 	// compete for a stream. Default: at random.
 	Jitter func(most time.Duration) time.Duration
@@ -43,6 +44,7 @@ type Ledger struct {
 	tenants    *revocation.Index // tells which organizations may have tokens issued
 	grace      time.Duration
 	readWait   time.Duration
+	didKeys    DIDKeys
 	now        func() time.Time
 	logger     *slog.Logger
 
@@ -86,9 +88,10 @@ func New(store eventstore.Store, readModels ReadModels, tenants *revocation.Inde
 		tenants:       tenants,
 		grace:         options.Grace,
 		readWait:      options.ReadWait,
+		didKeys:       options.DIDKeys,
 		now:           options.Now,
 		logger:        options.Logger,
-		agents:        newRepository[domain.Agent](store, "agent/3", weighAgent, options),
+		agents:        newRepository[domain.Agent](store, "agent/4", weighAgent, options),
 		organizations: newRepository[domain.Organization](store, "organization/4", weighOrganization, options),
 		seats:         newRepository[domain.Seats](store, "seats/1", weighSeats, options),
 		claims:        newRepository[domain.Claim](store, "claim/1", weighFixed[domain.Claim], options),

@@ -31,11 +31,18 @@ func (l *Ledger) RegisterAgent(ctx context.Context, origin Origin, command domai
 	if err := l.mayRegister(ctx, command, organization.Limits().MaxAgents); err != nil {
 		return none, err
 	}
+	keyIsKept, err := l.withDIDKey(ctx, &command)
+	if err != nil {
+		return none, err
+	}
 	if err := l.claimEmail(ctx, origin, command); err != nil {
 		return none, err
 	}
 	if err := l.takeSeat(ctx, origin, organization.ID, command.AgentID, organization.Limits().MaxAgents); err != nil {
 		return none, l.giveUp(ctx, command, err)
+	}
+	if err := keyIsKept(); err != nil {
+		return none, err
 	}
 	outcome, err := l.onAgent(ctx, origin, command.AgentID, command)
 	if err != nil {

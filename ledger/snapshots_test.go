@@ -34,7 +34,7 @@ func (r *snapshotRow) place(shape string) []byte {
 	return fmt.Appendf(nil, "snapshot/1 %q %q %d %x", r.stream, shape, r.revision, r.hash)
 }
 
-const agentShape = "agent/3" // as the write side names it; the column says that it is sealed
+const agentShape = "agent/4" // as the write side names it; the column says that it is sealed
 
 func readSnapshot(t *testing.T, pool *pgxpool.Pool, sealer ledger.Sealer, stream string) *snapshotRow {
 	t.Helper()

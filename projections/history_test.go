@@ -75,9 +75,19 @@ func (h *history) check(w *world) {
 		if diff := cmp.Diff(want, domain.Agent{
 			ID: got.ID, OrganizationID: got.OrganizationID, Email: got.Email, Profile: got.Profile, Scopes: got.Scopes,
 			Status: got.Status, DID: got.DID, Edition: got.Edition, CreatedAt: got.CreatedAt, UpdatedAt: got.UpdatedAt,
-			LastAuthAt: got.LastAuthAt, Credentials: want.Credentials, Era: want.Era,
+			LastAuthAt: got.LastAuthAt, Credentials: want.Credentials, Era: want.Era, Keys: want.Keys,
 		}); diff != "" {
 			h.T.Fatalf("agent (-aggregate +read model):\n%s", diff)
+		}
+		if !got.Keys.CreatedAt.Equal(want.Keys.CreatedAt) {
+			h.T.Fatalf("agent %s: its DID was created at %s, shown is %s", want.ID, want.Keys.CreatedAt, got.Keys.CreatedAt)
+		}
+		identity, err := w.queries.Identity(h.TB.Context(), want.ID)
+		if err != nil {
+			h.T.Fatalf("identity of %s: %v", want.ID, err)
+		}
+		if diff := cmp.Diff(want.Keys, identity.Keys); diff != "" {
+			h.T.Fatalf("keys of the DID (-aggregate +read model):\n%s", diff)
 		}
 		list, err := w.queries.Credentials(h.TB.Context(), tenant, readmodels.CredentialFilter{AgentID: want.ID, Page: readmodels.Page{Limit: 100}})
 		if err != nil || list.Total != len(want.Credentials) {

@@ -2,6 +2,7 @@ package projections_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -29,6 +30,7 @@ func (w *world) populate(t testing.TB, tokens int) (last eventstore.Position) {
 		record(t, w.store, domain.AgentStream(id), organization, created(id, organization),
 			domain.CredentialGenerated{AgentID: id, CredentialID: newCredentialID(), Kind: domain.SecretCredential,
 				Verifier: &domain.Verifier{KeyID: "k", MAC: []byte("x")}},
+			domain.DIDCreated{AgentID: id, DID: "did:web:a", KeyNumber: 1, PublicKey: json.RawMessage(`{"crv":"P-256"}`), Custody: domain.CustodyServer},
 			domain.AgentSuspended{AgentID: id}, domain.AgentReactivated{AgentID: id})
 	}
 	link := delegated(organization, first, second)

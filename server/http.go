@@ -41,7 +41,7 @@ func newFront(f frame, s *storage, read *readSide, write *writeSide, keys *keyri
 		Queries: read.queries, Progress: read.progress, History: read.history, Verifier: read.verifier,
 		Logs: read.logs, Signer: read.signer, Witnesses: read.witnesses,
 	}, api.Surroundings{
-		Keys: keys, Policy: rules, Limiter: limiter, Redis: s.redis, EventStore: reached(s.store, f.config),
+		Keys: keys, Policy: rules, Limiter: limiter, Redis: s.redis, Instance: write.instance, EventStore: reached(s.store, f.config),
 		Controls: func(ctx context.Context) []compliance.Control { return s.controls(ctx, f) },
 		Registry: f.registry, Logger: f.logger,
 	}, apiOptions(f))
@@ -59,7 +59,7 @@ func apiOptions(f frame) api.Options {
 	c := f.config
 	return api.Options{
 		Version: f.version, PublicURL: c.PublicURL, Issuer: c.OIDCIssuer,
-		DID: api.DID(c.DIDWebDomain), SigningAlg: c.JWTSigningAlg,
+		DID: api.DID(c.DIDWebDomain), DIDMaxAge: c.DIDDocumentCacheTTL, SigningAlg: c.JWTSigningAlg,
 		CORSOrigins: c.CORSOrigins, TrustedProxies: c.TrustedProxies, HSTS: strings.HasPrefix(c.PublicURL, "https://"),
 		ReadWait: c.ReadWaitTimeout, RetentionDays: c.AuditRetentionDays,
 		Delegation: c.A2AEnabled, Compliance: c.ComplianceEnabled,

@@ -2,9 +2,12 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
+	"github.com/sentryagent/agentidp/api"
 	"github.com/sentryagent/agentidp/api/compliance"
+	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/internal/keyring"
 	"github.com/sentryagent/agentidp/migrations"
@@ -16,6 +19,11 @@ import (
 // five queries of catalogues, over all servers.
 const guardInterval = time.Minute
 
+const (
+	didInterval   = time.Hour // in which agents that have no DID document get one
+	sweepInterval = 24 * time.Hour
+)
+
 // scheduler runs what is done once over all nodes.
 func (s *Server) scheduler(keys *keyring.Keyring) *jobs.Scheduler {
 	c, pool := s.config, s.storage.pool
@@ -24,6 +32,8 @@ func (s *Server) scheduler(keys *keyring.Keyring) *jobs.Scheduler {
 		jobs.VerifyAll(c.VerifyAllInterval, verifyAll(s.read.verifier)),
 		jobs.SignCheckpoints(c.CheckpointInterval, signCheckpoints(s.read.signer, s.registry)),
 		jobs.ExpireCredentials(c.CredentialScanInterval, s.read.queries, s.write.ledger, s.now),
+		jobs.CreateDIDs(didInterval, s.read.queries, s.write.ledger, api.DID(c.DIDWebDomain)),
+		jobs.SweepDIDKeys(sweepInterval, s.read.queries, s.write.ledger, keptKeys{s.write.didKeys}, s.now),
 		jobs.CheckKeys(c.ControlCheckInterval, func(ctx context.Context) (jobs.Verdict, error) {
 			fault, err := keys.Check(ctx, pool, c.MasterKeyFile)
 			return jobs.Verdict{Fault: fault}, err
@@ -40,6 +50,20 @@ func (s *Server) scheduler(keys *keyring.Keyring) *jobs.Scheduler {
 	m := newJobMetrics(s.registry, list, s.http.api)
 	return jobs.NewScheduler(pool, list, jobs.Options{Logger: s.logger, Now: s.now, Ran: m.ran, Seen: m.seen})
 }
+
+// keptKeys shows the keyring's keys of DIDs to the job that sweeps them.
+type keptKeys struct{ *keyring.DIDKeys }
+
+func (k keptKeys) Kept(ctx context.Context, before time.Time, after string, limit int) ([]jobs.KeptKey, error) {
+	stored, err := k.Stored(ctx, before, after, limit)
+	kept := make([]jobs.KeptKey, len(stored))
+	for i, s := range stored {
+		kept[i] = jobs.KeptKey{ID: s.KID, Agent: domain.AgentID{UUID: s.Agent}}
+	}
+	return kept, err
+}
+
+func (keptKeys) IDOf(public json.RawMessage) (string, error) { return keyring.DIDKeyID(public) }
 
 // interferences are what was done to the ledger's streams past the ledger, each in a
 // line of its own.

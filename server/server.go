@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/sentryagent/agentidp/api"
 	"github.com/sentryagent/agentidp/api/policy"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/internal/config"
@@ -100,7 +101,8 @@ func Start(ctx context.Context, c config.Config, version string, logger *slog.Lo
 	return s, stores.RememberShared(ctx, s.storage.pool, c) // last, so that no start that failed is remembered
 }
 
-// begin puts the signing keys on record, and brings up what is kept in memory.
+// begin puts the signing keys and the server's own DID on record, and brings up what
+// is kept in memory.
 func (s *Server) begin(ctx context.Context, keys *keyring.Keyring) error {
 	public := keys.PublicKeys()
 	for _, key := range public {
@@ -110,6 +112,9 @@ func (s *Server) begin(ctx context.Context, keys *keyring.Keyring) error {
 	}
 	if err := s.watch.anchor.Begin(ctx, domain.SigningKeyStream(public[0].KID)); err != nil {
 		return err
+	}
+	if err := s.write.beginInstance(ctx, api.InstanceDID(s.config.DIDWebDomain)); err != nil {
+		return fmt.Errorf("the server's own DID: %w", err)
 	}
 	if _, err := s.write.revocations.Sync(ctx); err != nil {
 		return fmt.Errorf("load revocations: %w", err)

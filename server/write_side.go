@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 
+	"github.com/sentryagent/agentidp/api/did"
 	"github.com/sentryagent/agentidp/api/oauth/clientauth"
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/internal/config"
@@ -18,6 +19,8 @@ type writeSide struct {
 	revocations *revocation.Index
 	idempotency *ledger.IdempotencyKeys
 	assertions  *clientauth.UsedAssertions
+	didKeys     *keyring.DIDKeys
+	instance    did.Instance // from when the server has begun
 }
 
 func newWriteSide(f frame, s *storage, read *readSide, keys *keyring.Keyring) *writeSide {
@@ -26,15 +29,33 @@ func newWriteSide(f frame, s *storage, read *readSide, keys *keyring.Keyring) *w
 		Snapshots: revocation.NewSnapshots(s.pool, keys, f.logger),
 	})
 	snapshots := ledger.NewSnapshots(s.pool, keys, f.logger)
+	didKeys := keyring.NewDIDKeys(s.pool, keys.MasterKey)
 	return &writeSide{
 		ledger: ledger.New(s.store, read.progress, revocations, ledger.Options{
 			SnapshotEvery: int64(f.config.SnapshotEvery), Snapshots: snapshots, Logger: f.logger, Now: f.now, ReadWait: f.config.ReadWaitTimeout,
+			DIDKeys: didKeys,
 		}),
 		snapshots:   snapshots,
 		revocations: revocations,
 		idempotency: ledger.NewIdempotencyKeys(s.pool, keys, f.now),
 		assertions:  clientauth.NewUsedAssertions(s.pool),
+		didKeys:     didKeys,
 	}
+}
+
+// beginInstance brings up the server's own DID; the first start on a ledger makes
+// its key.
+func (w *writeSide) beginInstance(ctx context.Context, did string) error {
+	key, err := w.ledger.InstanceKey(ctx)
+	if err != nil {
+		return err
+	}
+	signer, err := w.didKeys.InstanceSigner(ctx, key.PublicKey)
+	if err != nil {
+		return err
+	}
+	w.instance.DID, w.instance.Key, w.instance.Sign = did, key, signer.Sign
+	return nil
 }
 
 func (w *writeSide) recordKey(ctx context.Context, key keyring.PublicKey) error {

@@ -135,11 +135,4 @@ func (h *Handler) listAgentCards(c *gin.Context) error {
 	return nil
 }
 
-// cardBody is the simple card of an agent, issued when the agent last changed.
-func (h *Handler) cardBody(a domain.Agent) gen.AgentCard {
-	return gen.AgentCard{
-		Did: a.DID, Name: a.Email, AgentType: gen.AgentType(a.Profile.AgentType), Capabilities: a.Profile.Capabilities, Owner: a.Profile.Owner,
-		Version: a.Profile.Version, DeploymentEnv: gen.DeploymentEnv(a.Profile.DeploymentEnv), IdentityProvider: h.Issuer,
-		IssuedAt: wire.Time(a.UpdatedAt),
-	}
-}
+func (h *Handler) cardBody(a domain.Agent) gen.AgentCard { return wire.AgentCard(a, a.DID, h.Issuer) }

@@ -110,6 +110,66 @@ func (e AuditOutcome) Valid() bool {
 	}
 }
 
+// Defines values for CardKeySetKeysAlg.
+const (
+	CardKeySetKeysAlgES256 CardKeySetKeysAlg = "ES256"
+)
+
+// Valid indicates whether the value is a known member of the CardKeySetKeysAlg enum.
+func (e CardKeySetKeysAlg) Valid() bool {
+	switch e {
+	case CardKeySetKeysAlgES256:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CardKeySetKeysCrv.
+const (
+	CardKeySetKeysCrvP256 CardKeySetKeysCrv = "P-256"
+)
+
+// Valid indicates whether the value is a known member of the CardKeySetKeysCrv enum.
+func (e CardKeySetKeysCrv) Valid() bool {
+	switch e {
+	case CardKeySetKeysCrvP256:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CardKeySetKeysKty.
+const (
+	CardKeySetKeysKtyEC CardKeySetKeysKty = "EC"
+)
+
+// Valid indicates whether the value is a known member of the CardKeySetKeysKty enum.
+func (e CardKeySetKeysKty) Valid() bool {
+	switch e {
+	case CardKeySetKeysKtyEC:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CardKeySetKeysUse.
+const (
+	CardKeySetKeysUseSig CardKeySetKeysUse = "sig"
+)
+
+// Valid indicates whether the value is a known member of the CardKeySetKeysUse enum.
+func (e CardKeySetKeysUse) Valid() bool {
+	switch e {
+	case CardKeySetKeysUseSig:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ComplianceControlStatus.
 const (
 	ComplianceControlStatusFailing ComplianceControlStatus = "failing"
@@ -380,6 +440,69 @@ func (e DetailedHealthStatus) Valid() bool {
 	case DetailedHealthStatusHealthy:
 		return true
 	case DetailedHealthStatusUnhealthy:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DidKeyCustody.
+const (
+	DidKeyCustodyAgent  DidKeyCustody = "agent"
+	DidKeyCustodyServer DidKeyCustody = "server"
+)
+
+// Valid indicates whether the value is a known member of the DidKeyCustody enum.
+func (e DidKeyCustody) Valid() bool {
+	switch e {
+	case DidKeyCustodyAgent:
+		return true
+	case DidKeyCustodyServer:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DidMethodType.
+const (
+	DidMethodTypeJSONWebKey2020 DidMethodType = "JsonWebKey2020"
+)
+
+// Valid indicates whether the value is a known member of the DidMethodType enum.
+func (e DidMethodType) Valid() bool {
+	switch e {
+	case DidMethodTypeJSONWebKey2020:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DidResolutionDidResolutionMetadataContentType.
+const (
+	DidResolutionDidResolutionMetadataContentTypeApplicationDidJSON DidResolutionDidResolutionMetadataContentType = "application/did+json"
+)
+
+// Valid indicates whether the value is a known member of the DidResolutionDidResolutionMetadataContentType enum.
+func (e DidResolutionDidResolutionMetadataContentType) Valid() bool {
+	switch e {
+	case DidResolutionDidResolutionMetadataContentTypeApplicationDidJSON:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DidServiceType.
+const (
+	DidServiceTypeAgentIDP DidServiceType = "AgentIdP"
+)
+
+// Valid indicates whether the value is a known member of the DidServiceType enum.
+func (e DidServiceType) Valid() bool {
+	switch e {
+	case DidServiceTypeAgentIDP:
 		return true
 	default:
 		return false
@@ -1205,6 +1328,42 @@ func (e TokenResponseTokenType) Valid() bool {
 	}
 }
 
+// Defines values for GetCardMovedParamsFormat.
+const (
+	GetCardMovedParamsFormatA2A    GetCardMovedParamsFormat = "a2a"
+	GetCardMovedParamsFormatSimple GetCardMovedParamsFormat = "simple"
+)
+
+// Valid indicates whether the value is a known member of the GetCardMovedParamsFormat enum.
+func (e GetCardMovedParamsFormat) Valid() bool {
+	switch e {
+	case GetCardMovedParamsFormatA2A:
+		return true
+	case GetCardMovedParamsFormatSimple:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for GetCardParamsFormat.
+const (
+	GetCardParamsFormatA2A    GetCardParamsFormat = "a2a"
+	GetCardParamsFormatSimple GetCardParamsFormat = "simple"
+)
+
+// Valid indicates whether the value is a known member of the GetCardParamsFormat enum.
+func (e GetCardParamsFormat) Valid() bool {
+	switch e {
+	case GetCardParamsFormatA2A:
+		return true
+	case GetCardParamsFormatSimple:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListAuditEventsParamsActor1.
 const (
 	ListAuditEventsParamsActor1Agent       ListAuditEventsParamsActor1 = "agent"
@@ -1319,6 +1478,28 @@ func (e ListDelegationsParamsRole) Valid() bool {
 	}
 }
 
+// A2ACard An AgentCard of A2A 1.0, with its signature.
+type A2ACard struct {
+	Capabilities       map[string]interface{} `json:"capabilities"`
+	DefaultInputModes  []string               `json:"defaultInputModes"`
+	DefaultOutputModes []string               `json:"defaultOutputModes"`
+	Description        string                 `json:"description"`
+	Name               string                 `json:"name"`
+	Provider           map[string]interface{} `json:"provider"`
+	SecuritySchemes    map[string]interface{} `json:"securitySchemes"`
+	Signatures         []struct {
+		Protected string `json:"protected"`
+		Signature string `json:"signature"`
+	} `json:"signatures"`
+	Skills              []map[string]interface{} `json:"skills"`
+	SupportedInterfaces []map[string]interface{} `json:"supportedInterfaces"`
+
+	// Version A semantic version (semver.org).
+	//
+	// Example: 1.4.0
+	Version SemanticVersion `json:"version"`
+}
+
 // AccessRevocation defines model for AccessRevocation.
 type AccessRevocation struct {
 	// Credentials Whether the credentials end too.
@@ -1337,7 +1518,7 @@ type Actor struct {
 
 // Agent A non-human identity.
 //
-// Example: {"agentId":"019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","agentType":"screener","capabilities":["resume:read","candidate:score"],"createdAt":"2026-11-23T07:21:00.123Z","deploymentEnv":"production","description":"Scores incoming applications.","did":"did:web:idp.acme.example:agents:019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","email":"cv-screener@agents.acme.example","isPublic":false,"lastAuthAt":null,"metadata":{"costCentre":"HR-7"},"organizationId":"019a3f5e-0b6c-7f10-8a4d-5e9b7c3d2f10","owner":"talent-team","scopes":["agents:read"],"status":"active","updatedAt":"2026-11-23T07:21:00.123Z","version":"1.4.0"}
+// Example: {"agentId":"019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","agentType":"screener","capabilities":["resume:read","candidate:score"],"createdAt":"2026-11-23T07:21:00.123Z","deploymentEnv":"production","description":"Scores incoming applications.","did":"did:web:idp.acme.example:agents:019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","didCreatedAt":"2026-11-23T07:21:00.123Z","email":"cv-screener@agents.acme.example","isPublic":false,"lastAuthAt":null,"metadata":{"costCentre":"HR-7"},"organizationId":"019a3f5e-0b6c-7f10-8a4d-5e9b7c3d2f10","owner":"talent-team","scopes":["agents:read"],"status":"active","updatedAt":"2026-11-23T07:21:00.123Z","version":"1.4.0"}
 type Agent struct {
 	// AgentID Made by the system; the OAuth client id too.
 	AgentID openapi_types.UUID `json:"agentId"`
@@ -1356,8 +1537,11 @@ type Agent struct {
 	Description   string        `json:"description"`
 
 	// Did The agent's decentralized identifier.
-	Did   string `json:"did"`
-	Email string `json:"email"`
+	Did string `json:"did"`
+
+	// DidCreatedAt When its DID document was made; null while there is none.
+	DidCreatedAt nullable.Nullable[timestamp.Milli] `json:"didCreatedAt"`
+	Email        string                             `json:"email"`
 
 	// IsPublic Listed in the marketplace.
 	IsPublic bool `json:"isPublic"`
@@ -1679,6 +1863,31 @@ type AuthorizationServerMetadata struct {
 //
 // Example: resume:read
 type Capability = string
+
+// CardKeySet defines model for CardKeySet.
+type CardKeySet struct {
+	Keys []struct {
+		Alg CardKeySetKeysAlg `json:"alg"`
+		Crv CardKeySetKeysCrv `json:"crv"`
+		Kid string            `json:"kid"`
+		Kty CardKeySetKeysKty `json:"kty"`
+		Use CardKeySetKeysUse `json:"use"`
+		X   string            `json:"x"`
+		Y   string            `json:"y"`
+	} `json:"keys"`
+}
+
+// CardKeySetKeysAlg defines model for CardKeySet.Keys.Alg.
+type CardKeySetKeysAlg string
+
+// CardKeySetKeysCrv defines model for CardKeySet.Keys.Crv.
+type CardKeySetKeysCrv string
+
+// CardKeySetKeysKty defines model for CardKeySet.Keys.Kty.
+type CardKeySetKeysKty string
+
+// CardKeySetKeysUse defines model for CardKeySet.Keys.Use.
+type CardKeySetKeysUse string
 
 // Checkpoint Example: {"checkpoint":"id.example.com/ledger\n3\n6nTRuJIDmbAJcT6t6rlKJfZUjFgEPFyGTnhpMsDqFGo=\n\n— id.example.com/ledger Az3grl…\n","origin":"id.example.com/ledger","position":3,"rootHash":"6nTRuJIDmbAJcT6t6rlKJfZUjFgEPFyGTnhpMsDqFGo=","signedAt":"2026-11-23T07:21:00.123Z","treeSize":3,"verifierKey":"id.example.com/ledger+033de0ae+AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}
 type Checkpoint struct {
@@ -2122,6 +2331,134 @@ type DetailedHealth struct {
 // DetailedHealthStatus defines model for DetailedHealth.Status.
 type DetailedHealthStatus string
 
+// DidAgent What AGNTCY wants to know of an agent.
+type DidAgent struct {
+	AgentID openapi_types.UUID `json:"agentId"`
+
+	// AgentType What the agent does.
+	AgentType    AgentType    `json:"agentType"`
+	Capabilities []Capability `json:"capabilities"`
+
+	// DeploymentEnv Where the agent runs.
+	DeploymentEnv DeploymentEnv `json:"deploymentEnv"`
+	Owner         string        `json:"owner"`
+
+	// Version A semantic version (semver.org).
+	//
+	// Example: 1.4.0
+	Version SemanticVersion `json:"version"`
+}
+
+// DidDocument A DID document (W3C DID Core 1.0).
+type DidDocument struct {
+	Context []string `json:"@context"`
+
+	// Agntcy What AGNTCY wants to know of an agent.
+	Agntcy          *DidAgent `json:"agntcy,omitempty"`
+	AssertionMethod []string  `json:"assertionMethod"`
+	Authentication  []string  `json:"authentication"`
+
+	// Controller Of an agent: its own DID and the server's. Of the server: its own.
+	Controller         interface{}  `json:"controller"`
+	ID                 string       `json:"id"`
+	Service            []DidService `json:"service"`
+	VerificationMethod []DidMethod  `json:"verificationMethod"`
+}
+
+// DidKey Example: {"createdAt":"2026-11-23T07:21:00.123Z","custody":"server","keyId":"did:web:id.example.com:agents:019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41#key-2","publicKeyJwk":{"crv":"P-256","kty":"EC","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}}
+type DidKey struct {
+	// CreatedAt RFC 3339, in UTC, with milliseconds.
+	//
+	// Example: 2026-11-23T07:21:00.123Z
+	CreatedAt Timestamp `json:"createdAt"`
+
+	// Custody Who has the private half.
+	Custody DidKeyCustody `json:"custody"`
+
+	// KeyID Its DID URL.
+	KeyID string `json:"keyId"`
+
+	// PublicKeyJwk A public key on P-256 as a JWK (RFC 7517).
+	//
+	// Example: {"crv":"P-256","kty":"EC","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
+	PublicKeyJwk DidPublicKeyJwk `json:"publicKeyJwk"`
+}
+
+// DidKeyCustody Who has the private half.
+type DidKeyCustody string
+
+// DidKeyCreate Empty for a key of the server's; both members for one of the agent's own.
+type DidKeyCreate struct {
+	// Proof A compact JWS that the private half of publicKeyJwk has signed.
+	Proof *string `json:"proof,omitempty"`
+
+	// PublicKeyJwk A public key on P-256 as a JWK (RFC 7517). Other members, such as `kid`, are ignored and not kept; private ones are
+	// refused.
+	//
+	//
+	// Example: {"crv":"P-256","kty":"EC","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
+	PublicKeyJwk *NewDidPublicKeyJwk `json:"publicKeyJwk,omitempty"`
+}
+
+// DidMethod defines model for DidMethod.
+type DidMethod struct {
+	Controller string `json:"controller"`
+	ID         string `json:"id"`
+
+	// PublicKeyJwk A public key on P-256 as a JWK (RFC 7517).
+	//
+	// Example: {"crv":"P-256","kty":"EC","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
+	PublicKeyJwk DidPublicKeyJwk `json:"publicKeyJwk"`
+	Type         DidMethodType   `json:"type"`
+}
+
+// DidMethodType defines model for DidMethod.Type.
+type DidMethodType string
+
+// DidPublicKeyJwk A public key on P-256 as a JWK (RFC 7517).
+//
+// Example: {"crv":"P-256","kty":"EC","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
+type DidPublicKeyJwk = json.RawMessage
+
+// DidResolution A DID resolution result. Its times are whole seconds, as DID Core wants them.
+type DidResolution struct {
+	// DidDocument A DID document (W3C DID Core 1.0).
+	DidDocument         DidDocument `json:"didDocument"`
+	DidDocumentMetadata struct {
+		Created     string `json:"created"`
+		Deactivated bool   `json:"deactivated"`
+
+		// RetiredMethods The newest first.
+		RetiredMethods []struct {
+			ID string `json:"id"`
+
+			// PublicKeyJwk A public key on P-256 as a JWK (RFC 7517).
+			//
+			// Example: {"crv":"P-256","kty":"EC","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
+			PublicKeyJwk DidPublicKeyJwk `json:"publicKeyJwk"`
+			Revoked      string          `json:"revoked"`
+		} `json:"retiredMethods"`
+		Updated string `json:"updated"`
+	} `json:"didDocumentMetadata"`
+	DidResolutionMetadata struct {
+		ContentType DidResolutionDidResolutionMetadataContentType `json:"contentType"`
+		Retrieved   string                                        `json:"retrieved"`
+	} `json:"didResolutionMetadata"`
+}
+
+// DidResolutionDidResolutionMetadataContentType defines model for DidResolution.DidResolutionMetadata.ContentType.
+type DidResolutionDidResolutionMetadataContentType string
+
+// DidService defines model for DidService.
+type DidService struct {
+	ID              string         `json:"id"`
+	ServiceEndpoint string         `json:"serviceEndpoint"`
+	Type            DidServiceType `json:"type"`
+}
+
+// DidServiceType defines model for DidService.Type.
+type DidServiceType string
+
 // Error Why a request was refused.
 type Error struct {
 	// Code For a program.
@@ -2424,6 +2761,12 @@ type MemberRole string
 
 // Metadata Anything that is the caller's own; at most 8 KiB of JSON.
 type Metadata = json.RawMessage
+
+// NewDidPublicKeyJwk A public key on P-256 as a JWK (RFC 7517). Other members, such as `kid`, are ignored and not kept; private ones are
+// refused.
+//
+// Example: {"crv":"P-256","kty":"EC","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
+type NewDidPublicKeyJwk = json.RawMessage
 
 // NewPublicKeyJwk A public key as a JWK (RFC 7517): EC on P-256 or P-384 (`crv`, `x`, `y`), OKP on Ed25519 (`crv`, `x`), or RSA of at
 // least 2048 bits (`n`, `e`). With `kid` it is found by the `kid` of an assertion. Other members, such as `x5t` or
@@ -2985,6 +3328,9 @@ type ToDate = timestamp.Milli
 // AgentExists Why a request was refused.
 type AgentExists = Error
 
+// AgentGone Why a request was refused.
+type AgentGone = Error
+
 // AgentNotFound Why a request was refused.
 type AgentNotFound = Error
 
@@ -3051,6 +3397,9 @@ type LastAdmin = Error
 
 // MemberNotFound Why a request was refused.
 type MemberNotFound = Error
+
+// NoDidDocument Why a request was refused.
+type NoDidDocument = Error
 
 // NotFound Why a request was refused.
 type NotFound = Error
@@ -3177,6 +3526,15 @@ type UpdateAgentParams struct {
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
+// GetCardMovedParams defines parameters for GetCardMoved.
+type GetCardMovedParams struct {
+	// Format Which card.
+	Format *GetCardMovedParamsFormat `form:"format,omitempty" json:"format,omitempty"`
+}
+
+// GetCardMovedParamsFormat defines parameters for GetCardMoved.
+type GetCardMovedParamsFormat string
+
 // ListCredentialsParams defines parameters for ListCredentials.
 type ListCredentialsParams struct {
 	// Page Which page, from 1.
@@ -3211,6 +3569,30 @@ type RotateNewestCredentialParams struct {
 type RotateCredentialParams struct {
 	// IdempotencyKey Any text unique to this request, such as a UUID. Repeating the request with the same key gets the same answer, for 24 hours.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetCardParams defines parameters for GetCard.
+type GetCardParams struct {
+	// Format Which card.
+	Format *GetCardParamsFormat `form:"format,omitempty" json:"format,omitempty"`
+}
+
+// GetCardParamsFormat defines parameters for GetCard.
+type GetCardParamsFormat string
+
+// RotateDidKeyParams defines parameters for RotateDidKey.
+type RotateDidKeyParams struct {
+	// IdempotencyKey Any text unique to this request, such as a UUID. Repeating the request with the same key gets the same answer, for 24 hours.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ResolveDidParams defines parameters for ResolveDid.
+type ResolveDidParams struct {
+	// MinPosition The answer must reflect the ledger at least up to this position, or be `503 READ_MODEL_BEHIND`.
+	MinPosition *MinPosition `form:"minPosition,omitempty" json:"minPosition,omitempty"`
+
+	// XLedgerPosition The same as `minPosition`; the greater one counts.
+	XLedgerPosition *LedgerPosition `json:"X-Ledger-Position,omitempty"`
 }
 
 // ListAuditEventsParams defines parameters for ListAuditEvents.
@@ -3497,6 +3879,9 @@ type RotateNewestCredentialJSONRequestBody = CredentialRotate
 
 // RotateCredentialJSONRequestBody defines body for RotateCredential for application/json ContentType.
 type RotateCredentialJSONRequestBody = CredentialRotate
+
+// RotateDidKeyJSONRequestBody defines body for RotateDidKey for application/json ContentType.
+type RotateDidKeyJSONRequestBody = DidKeyCreate
 
 // RevokeAgentAccessJSONRequestBody defines body for RevokeAgentAccess for application/json ContentType.
 type RevokeAgentAccessJSONRequestBody = AccessRevocation

@@ -37,6 +37,10 @@ const (
 	// Whoever follows the ledger's log without a token asks for many tiles.
 	maxLogReads    = 3000
 	logReadsWindow = time.Minute
+
+	// Whoever checks signatures keeps the documents of those it deals with.
+	maxDocuments    = 1200
+	documentsWindow = time.Minute
 )
 
 // Rates count requests, and refuse those that are too many. It is safe for
@@ -60,6 +64,7 @@ func (r *Rates) Steps() map[router.Limit]router.Step {
 		router.States:        r.limitStates,
 		router.Controls:      r.limitControls,
 		router.LogReads:      r.limitLogReads,
+		router.Documents:     r.limitDocuments,
 	}
 }
 
@@ -143,6 +148,12 @@ func (r *Rates) limitControls(c *gin.Context) error {
 // limitLogReads lets an address ask for 3000 parts of the public log a minute.
 func (r *Rates) limitLogReads(c *gin.Context) error {
 	return r.Take(c, IPAddress, r.Window("rate:ledger:address:"+Address(c), maxLogReads, logReadsWindow))
+}
+
+// limitDocuments lets an address ask for 1200 DID documents and cards a minute.
+func (r *Rates) limitDocuments(c *gin.Context) error {
+	MarkCounted(c)
+	return r.Take(c, IPAddress, r.Window("rate:documents:"+Address(c), maxDocuments, documentsWindow))
 }
 
 // Take counts a request in windows. The error is the refusal of a request too many.

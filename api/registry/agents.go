@@ -157,6 +157,7 @@ func agentBody(a domain.Agent) gen.Agent {
 		IsPublic:       a.Profile.IsPublic,
 		Status:         gen.AgentStatus(a.Status),
 		Did:            a.DID,
+		DidCreatedAt:   wire.TimeOrNull(a.Keys.CreatedAt),
 		CreatedAt:      wire.Time(a.CreatedAt),
 		UpdatedAt:      wire.Time(a.UpdatedAt),
 		LastAuthAt:     wire.TimeOrNull(a.LastAuthAt),

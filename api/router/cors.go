@@ -19,9 +19,9 @@ const (
 	corsMaxAge  = 600
 )
 
-// openToPages lets every page read what stands under /.well-known: clients in a
-// browser have to find the server before anybody could have configured their
-// origin. Nothing there depends on who asks.
+// openToPages lets every page read what stands under /.well-known, and the routes
+// that say so: clients in a browser have to find the server before anybody could
+// have configured their origin. Nothing there depends on who asks.
 func openToPages(c *gin.Context) {
 	header := c.Writer.Header()
 	header.Set("Access-Control-Allow-Origin", "*")
@@ -39,7 +39,7 @@ func openToPages(c *gin.Context) {
 // cors lets pages of the configured origins call the API. Credentials are
 // bearer tokens, never cookies, so none are allowed.
 func (r *Router) cors(c *gin.Context) {
-	if strings.HasPrefix(c.Request.URL.Path, WellKnown) {
+	if strings.HasPrefix(c.Request.URL.Path, WellKnown) || r.isForPages(c) {
 		openToPages(c)
 		return
 	}
@@ -61,4 +61,27 @@ func (r *Router) cors(c *gin.Context) {
 		header.Set("Access-Control-Max-Age", strconv.Itoa(corsMaxAge))
 		c.AbortWithStatus(http.StatusNoContent)
 	}
+}
+
+// isForPages reports whether a request is to a route for pages of any origin. The
+// question that a browser asks before has no route of its own.
+func (r *Router) isForPages(c *gin.Context) bool {
+	if c.Request.Method != http.MethodOptions {
+		return slices.Contains(r.open, c.FullPath())
+	}
+	return slices.ContainsFunc(r.open, func(pattern string) bool { return fits(pattern, c.Request.URL.Path) })
+}
+
+// fits reports whether a path is one of a pattern's, where :name is any one segment.
+func fits(pattern, path string) bool {
+	segments, given := strings.Split(pattern, "/"), strings.Split(path, "/")
+	if len(segments) != len(given) {
+		return false
+	}
+	for i, segment := range segments {
+		if segment != given[i] && (!strings.HasPrefix(segment, ":") || given[i] == "") {
+			return false
+		}
+	}
+	return true
 }

@@ -72,6 +72,18 @@ func StatusOf(code domain.Code) int {
 	return http.StatusInternalServerError
 }
 
+// goneError is a refusal because what was asked for has been there and is no more.
+type goneError struct{ refusal *domain.Error }
+
+// Gone answers a refusal with 410, whatever status its code has elsewhere (RFC 9110
+// section 15.5.11).
+func Gone(refusal *domain.Error) error { return &goneError{refusal} }
+
+func (e *goneError) Error() string { return e.refusal.Error() }
+
+// Unwrap gives the refusal.
+func (e *goneError) Unwrap() error { return e.refusal }
+
 const retryAfterSeconds = 1
 
 // refusal turns any error into one that may be shown. What is not a refusal of
@@ -139,6 +151,9 @@ func (r *Router) fail(c *gin.Context, err error) {
 	}
 	refusal := r.refusal(c, err)
 	status := StatusOf(refusal.Code)
+	if errors.As(err, new(*goneError)) {
+		status = http.StatusGone
+	}
 	r.sayWhenToRetry(c, status, refusal)
 	if isOAuthPath(c.Request.URL.Path) {
 		failOAuth(c, status, refusal)

@@ -72,7 +72,8 @@ func (r *Router) withSecurityHeaders(c *gin.Context) {
 // setCaching sets what a path says about caching where its route says nothing.
 func setCaching(c *gin.Context) {
 	header := c.Writer.Header()
-	if path := c.Request.URL.Path; strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, "/oauth2/") {
+	path := c.Request.URL.Path
+	if strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, "/oauth2/") || strings.HasPrefix(path, "/agents/") {
 		header.Set("Cache-Control", "no-store")
 	} else {
 		header.Del("Cache-Control")

@@ -15,14 +15,17 @@ type Step func(*gin.Context) error
 
 // Route is one operation of the OpenAPI document.
 type Route struct {
-	Method  string
-	Path    string // as in the document, with {parameters}
-	Access  Access
-	Limit   Limit
-	Read    Read
-	Repeat  Repeat
-	Cache   string // Cache-Control of answers that are no errors; "" for what the path says
-	Handler Handler
+	Method string
+	Path   string // as in the document, with {parameters}
+	Access Access
+	Limit  Limit
+	Read   Read
+	Repeat Repeat
+	Cache  string // Cache-Control of answers that are no errors; "" for what the path says
+	// AnyOrigin lets pages of every origin read the answers: nothing in them depends
+	// on who asks.
+	AnyOrigin bool
+	Handler   Handler
 }
 
 // Endpoint names a route as the policy does: "GET /api/v1/agents/{agentId}".
@@ -48,6 +51,7 @@ const (
 	States              // of the client: a read of history
 	Controls            // of the address: the compliance controls
 	LogReads            // of the address: the public log
+	Documents           // of the address: DID documents and cards
 )
 
 // Read says what a read waits for.

@@ -37,6 +37,7 @@ type Router struct {
 	metrics *metrics
 	schema  schemaFault
 	aliases map[string]string
+	open    []string // patterns of the routes that are for pages of any origin
 
 	proxyWarning sync.Once
 	draining     atomic.Bool // see Drain
@@ -68,6 +69,9 @@ func (r *Router) Add(routes ...Route) error {
 			return err
 		}
 		r.engine.Handle(route.Method, Pattern(route.Path), chain...)
+		if route.AnyOrigin {
+			r.open = append(r.open, Pattern(route.Path))
+		}
 	}
 	return nil
 }

@@ -36,6 +36,8 @@ type Config struct {
 	OIDCIssuer   string // OIDC_ISSUER
 	DIDWebDomain string // DID_WEB_DOMAIN
 
+	DIDDocumentCacheTTL time.Duration // DID_DOCUMENT_CACHE_TTL_SECONDS
+
 	JWTSigningAlg string // JWT_SIGNING_ALG
 	MasterKeyFile string // MASTER_KEY_FILE
 	PolicyDir     string // POLICY_DIR

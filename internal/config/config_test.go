@@ -50,6 +50,7 @@ func TestDefaults(t *testing.T) {
 		PublicURL:               "http://localhost:3000",
 		OIDCIssuer:              "http://localhost:3000",
 		DIDWebDomain:            "localhost:3000",
+		DIDDocumentCacheTTL:     5 * time.Minute,
 		JWTSigningAlg:           "RS256",
 		MasterKeyFile:           "/var/lib/agentidp/master.key",
 		A2AEnabled:              true,

@@ -134,6 +134,8 @@ var sections = []section{
 			read:    func(r *reader, c *Config) { c.DIDWebDomain = r.domain("DID_WEB_DOMAIN", hostOf(c.PublicURL)) },
 			log:     "did_web_domain", show: func(c Config) any { return c.DIDWebDomain },
 		},
+		duration("DID_DOCUMENT_CACHE_TTL_SECONDS", time.Second, 300, 0, 86_400, func(c *Config) *time.Duration { return &c.DIDDocumentCacheTTL },
+			"How long others may keep a DID document or a card. So long may they trust a key after it was rotated."),
 		{
 			name: "JWT_SIGNING_ALG", preset: "`RS256`", bound: "`RS256`, `ES256`", example: "RS256",
 			meaning: "What tokens are signed with; both kinds are always accepted. ES256 signs many times faster.",

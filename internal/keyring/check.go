@@ -10,7 +10,7 @@ import (
 )
 
 // Check looks whether what is at rest is as it should be: the master key file is there, nobody but its owner can read
-// it, it is the key of k, and every signing key in the database opens under it. Fault is the first thing that is wrong;
+// it, it is the key of k, and every signing key in the database opens under it, as do the newest keys of DIDs. Fault is the first thing that is wrong;
 // err says that the database could not be asked.
 func (k *Keyring) Check(ctx context.Context, pool *pgxpool.Pool, masterKeyFile string) (fault, err error) {
 	master, fault := LoadMasterKey(masterKeyFile)
@@ -21,14 +21,16 @@ func (k *Keyring) Check(ctx context.Context, pool *pgxpool.Pool, masterKeyFile s
 		return fmt.Errorf("%w: the file holds another key than the server runs with", ErrWrongMasterKey), nil
 	}
 	err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
-		_, err := selectKeys(ctx, tx, master)
-		return err
+		if _, err := selectKeys(ctx, tx, master); err != nil {
+			return err
+		}
+		return checkDIDKeys(ctx, tx, master)
 	})
 	if errors.Is(err, ErrTampered) || errors.Is(err, ErrWrongMasterKey) {
 		return err, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the signing keys: %w", err)
+		return nil, fmt.Errorf("read the keys: %w", err)
 	}
 	return nil, nil
 }

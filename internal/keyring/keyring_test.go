@@ -36,7 +36,14 @@ const table = `
 		created_at     timestamptz NOT NULL,
 		retired_at     timestamptz
 	);
-	GRANT SELECT, INSERT ON signing_keys TO agentidp`
+	GRANT SELECT, INSERT ON signing_keys TO agentidp;
+	CREATE TABLE did_keys (
+		kid            text        PRIMARY KEY,
+		agent_id       uuid,
+		sealed_private bytea       NOT NULL,
+		created_at     timestamptz NOT NULL DEFAULT now()
+	);
+	GRANT SELECT, INSERT, DELETE ON did_keys TO agentidp`
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 

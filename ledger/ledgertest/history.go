@@ -1,6 +1,8 @@
 package ledgertest
 
 import (
+	"encoding/json"
+	"fmt"
 	"testing"
 	"time"
 
@@ -70,7 +72,7 @@ func (h *History) delegation(i int, facts ...domain.Event) {
 
 // Step lets one thing happen.
 func (h *History) Step() {
-	kind := rapid.IntRange(0, 17).Draw(h.T, "kind")
+	kind := rapid.IntRange(0, 18).Draw(h.T, "kind")
 	if len(h.Organizations) == 0 {
 		kind = 0
 	} else if len(h.Agents) == 0 && kind > 4 {
@@ -136,6 +138,24 @@ func (h *History) Step() {
 		h.agent(i, domain.AgentAccessRevoked{AgentID: id, Reason: "r", Credentials: rapid.Bool().Draw(h.T, "credentials")})
 	case 17:
 		h.revokeOrganization(h.Agents[i].OrganizationID)
+	case 18:
+		h.didStep(i)
+	}
+}
+
+// didStep makes an agent's DID, or rotates its key.
+func (h *History) didStep(i int) {
+	id, keys := h.Agents[i].ID, h.Agents[i].Keys
+	switch {
+	case !keys.Exist():
+		h.agent(i, domain.DIDCreated{
+			AgentID: id, DID: h.Agents[i].DID, KeyNumber: 1, PublicKey: json.RawMessage(`{"crv":"P-256"}`), Custody: domain.CustodyServer,
+		})
+	case keys.Current.Number > 0:
+		next := keys.Current.Number + 1
+		h.agent(i, domain.DIDKeyRotated{
+			AgentID: id, KeyNumber: next, PublicKey: json.RawMessage(fmt.Sprintf(`{"crv":"P-256","x":"%d"}`, next)), Custody: domain.CustodyAgent,
+		})
 	}
 }
 

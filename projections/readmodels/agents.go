@@ -97,18 +97,18 @@ func storeAgents(ctx context.Context, tx pgx.Tx, rows []*row[domain.Agent]) erro
 	return err
 }
 
-// scanShownAgent reads an agent as the registry shows it: without its credentials,
-// which are a read model of their own.
+// scanShownAgent reads an agent as the registry shows it: without its credentials
+// and the keys of its DID, which are read models of their own.
 func scanShownAgent(columns pgx.CollectableRow) (domain.Agent, error) {
-	var lastAuth *time.Time
-	r, err := scanAgent(columns, &lastAuth)
-	r.thing.LastAuthAt = timeOrZero(lastAuth)
+	var lastAuth, didCreated *time.Time
+	r, err := scanAgent(columns, &lastAuth, &didCreated)
+	r.thing.LastAuthAt, r.thing.Keys.CreatedAt = timeOrZero(lastAuth), timeOrZero(didCreated)
 	return r.thing, err
 }
 
 const (
-	selectAgents = `SELECT ` + agentColumns + `, l.last_auth_at
-		FROM agents a LEFT JOIN agent_activity l ON l.agent_id = a.agent_id `
+	selectAgents = `SELECT ` + agentColumns + `, l.last_auth_at, d.created_at
+		FROM agents a LEFT JOIN agent_activity l ON l.agent_id = a.agent_id LEFT JOIN dids d ON d.agent_id = a.agent_id `
 
 	selectAgent    = selectAgents + `WHERE a.agent_id = $1 AND a.organization_id = $2`
 	selectAnyAgent = selectAgents + `WHERE a.agent_id = $1`

@@ -14,9 +14,9 @@ import (
 // what makes an identity.
 type Identities struct {
 	Agents     int // active
-	Sound      int // with a DID and without an expired credential
+	Sound      int // with a DID document and without an expired credential
 	WithoutDID int
-	MissingDID []domain.AgentID    // the first of those without
+	MissingDID []domain.AgentID    // the first of those without a document
 	Expired    []CredentialExpires // neither rotated nor revoked since; the first of them
 	Expiring   []CredentialExpires // within the time asked for; the first of them
 }
@@ -29,13 +29,14 @@ type CredentialExpires struct {
 }
 
 const (
-	countIdentities = `SELECT count(*), count(*) FILTER (WHERE did = ''),
-			count(*) FILTER (WHERE did <> '' AND NOT EXISTS (SELECT FROM credentials c
+	countIdentities = `SELECT count(*), count(*) FILTER (WHERE d.agent_id IS NULL),
+			count(*) FILTER (WHERE d.agent_id IS NOT NULL AND NOT EXISTS (SELECT FROM credentials c
 				WHERE c.agent_id = a.agent_id AND c.status <> 'revoked' AND c.expires_at <= $2))
-		FROM agents a WHERE organization_id = $1 AND status = 'active'`
+		FROM agents a LEFT JOIN dids d ON d.agent_id = a.agent_id WHERE a.organization_id = $1 AND a.status = 'active'`
 
-	agentsWithoutDID = `SELECT agent_id FROM agents
-		WHERE organization_id = $1 AND status = 'active' AND did = '' ORDER BY created_position LIMIT $2`
+	agentsWithoutDID = `SELECT a.agent_id FROM agents a
+		WHERE a.organization_id = $1 AND a.status = 'active' AND NOT EXISTS (SELECT FROM dids d WHERE d.agent_id = a.agent_id)
+		ORDER BY a.created_position LIMIT $2`
 
 	credentialsEnding = `SELECT c.agent_id, c.credential_id, c.expires_at FROM credentials c
 		JOIN agents a ON a.agent_id = c.agent_id

@@ -1,6 +1,7 @@
 package readmodels_test
 
 import (
+	"encoding/json"
 	"errors"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ func (w *world) tenants(t testing.TB, progress *projections.Progress) (ids [2]do
 		record(t, w.store, domain.AgentStream(agents[i]), ids[i], created(agents[i], ids[i]),
 			domain.CredentialGenerated{AgentID: agents[i], CredentialID: credentials[i], Kind: domain.SecretCredential,
 				Verifier: &domain.Verifier{KeyID: "k", MAC: []byte("mac")}},
+			domain.DIDCreated{AgentID: agents[i], DID: "did:web:a", KeyNumber: 1, PublicKey: json.RawMessage(`{}`), Custody: domain.CustodyServer},
 			issued(agents[i], credentials[i]))
 		link := delegated(ids[i], agents[i], newAgentID())
 		exchanged := issued(link.DelegateeID, newCredentialID())

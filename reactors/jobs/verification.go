@@ -7,6 +7,8 @@ const (
 	VerifyNewEvents  = "ledger_verification_new"
 	VerifyAllEvents  = "ledger_verification_full"
 	CredentialExpiry = "credential_expiry"
+	DIDCreation      = "did_creation"
+	DIDKeySweep      = "did_key_sweep"
 	KeyCheck         = "encryption_keys"
 	TLSCheck         = "tls"
 	SecretsRotation  = "secrets_rotation"

@@ -118,6 +118,66 @@ func (e AuditOutcome) Valid() bool {
 	}
 }
 
+// Defines values for CardKeySetKeysAlg.
+const (
+	CardKeySetKeysAlgES256 CardKeySetKeysAlg = "ES256"
+)
+
+// Valid indicates whether the value is a known member of the CardKeySetKeysAlg enum.
+func (e CardKeySetKeysAlg) Valid() bool {
+	switch e {
+	case CardKeySetKeysAlgES256:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CardKeySetKeysCrv.
+const (
+	CardKeySetKeysCrvP256 CardKeySetKeysCrv = "P-256"
+)
+
+// Valid indicates whether the value is a known member of the CardKeySetKeysCrv enum.
+func (e CardKeySetKeysCrv) Valid() bool {
+	switch e {
+	case CardKeySetKeysCrvP256:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CardKeySetKeysKty.
+const (
+	CardKeySetKeysKtyEC CardKeySetKeysKty = "EC"
+)
+
+// Valid indicates whether the value is a known member of the CardKeySetKeysKty enum.
+func (e CardKeySetKeysKty) Valid() bool {
+	switch e {
+	case CardKeySetKeysKtyEC:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CardKeySetKeysUse.
+const (
+	CardKeySetKeysUseSig CardKeySetKeysUse = "sig"
+)
+
+// Valid indicates whether the value is a known member of the CardKeySetKeysUse enum.
+func (e CardKeySetKeysUse) Valid() bool {
+	switch e {
+	case CardKeySetKeysUseSig:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ComplianceControlStatus.
 const (
 	ComplianceControlStatusFailing ComplianceControlStatus = "failing"
@@ -388,6 +448,69 @@ func (e DetailedHealthStatus) Valid() bool {
 	case DetailedHealthStatusHealthy:
 		return true
 	case DetailedHealthStatusUnhealthy:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DidKeyCustody.
+const (
+	DidKeyCustodyAgent  DidKeyCustody = "agent"
+	DidKeyCustodyServer DidKeyCustody = "server"
+)
+
+// Valid indicates whether the value is a known member of the DidKeyCustody enum.
+func (e DidKeyCustody) Valid() bool {
+	switch e {
+	case DidKeyCustodyAgent:
+		return true
+	case DidKeyCustodyServer:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DidMethodType.
+const (
+	DidMethodTypeJSONWebKey2020 DidMethodType = "JsonWebKey2020"
+)
+
+// Valid indicates whether the value is a known member of the DidMethodType enum.
+func (e DidMethodType) Valid() bool {
+	switch e {
+	case DidMethodTypeJSONWebKey2020:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DidResolutionDidResolutionMetadataContentType.
+const (
+	DidResolutionDidResolutionMetadataContentTypeApplicationDidJSON DidResolutionDidResolutionMetadataContentType = "application/did+json"
+)
+
+// Valid indicates whether the value is a known member of the DidResolutionDidResolutionMetadataContentType enum.
+func (e DidResolutionDidResolutionMetadataContentType) Valid() bool {
+	switch e {
+	case DidResolutionDidResolutionMetadataContentTypeApplicationDidJSON:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DidServiceType.
+const (
+	DidServiceTypeAgentIDP DidServiceType = "AgentIdP"
+)
+
+// Valid indicates whether the value is a known member of the DidServiceType enum.
+func (e DidServiceType) Valid() bool {
+	switch e {
+	case DidServiceTypeAgentIDP:
 		return true
 	default:
 		return false
@@ -1213,6 +1336,24 @@ func (e TokenResponseTokenType) Valid() bool {
 	}
 }
 
+// Defines values for GetCardParamsFormat.
+const (
+	GetCardParamsFormatA2A    GetCardParamsFormat = "a2a"
+	GetCardParamsFormatSimple GetCardParamsFormat = "simple"
+)
+
+// Valid indicates whether the value is a known member of the GetCardParamsFormat enum.
+func (e GetCardParamsFormat) Valid() bool {
+	switch e {
+	case GetCardParamsFormatA2A:
+		return true
+	case GetCardParamsFormatSimple:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListAuditEventsParamsActor1.
 const (
 	ListAuditEventsParamsActor1Agent       ListAuditEventsParamsActor1 = "agent"
@@ -1327,6 +1468,28 @@ func (e ListDelegationsParamsRole) Valid() bool {
 	}
 }
 
+// A2ACard An AgentCard of A2A 1.0, with its signature.
+type A2ACard struct {
+	Capabilities       map[string]interface{} `json:"capabilities"`
+	DefaultInputModes  []string               `json:"defaultInputModes"`
+	DefaultOutputModes []string               `json:"defaultOutputModes"`
+	Description        string                 `json:"description"`
+	Name               string                 `json:"name"`
+	Provider           map[string]interface{} `json:"provider"`
+	SecuritySchemes    map[string]interface{} `json:"securitySchemes"`
+	Signatures         []struct {
+		Protected string `json:"protected"`
+		Signature string `json:"signature"`
+	} `json:"signatures"`
+	Skills              []map[string]interface{} `json:"skills"`
+	SupportedInterfaces []map[string]interface{} `json:"supportedInterfaces"`
+
+	// Version A semantic version (semver.org).
+	//
+	// Example: 1.4.0
+	Version SemanticVersion `json:"version"`
+}
+
 // AccessRevocation defines model for AccessRevocation.
 type AccessRevocation struct {
 	// Credentials Whether the credentials end too.
@@ -1345,7 +1508,7 @@ type Actor struct {
 
 // Agent A non-human identity.
 //
-// Example: {"agentId":"019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","agentType":"screener","capabilities":["resume:read","candidate:score"],"createdAt":"2026-11-23T07:21:00.123Z","deploymentEnv":"production","description":"Scores incoming applications.","did":"did:web:idp.acme.example:agents:019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","email":"cv-screener@agents.acme.example","isPublic":false,"lastAuthAt":null,"metadata":{"costCentre":"HR-7"},"organizationId":"019a3f5e-0b6c-7f10-8a4d-5e9b7c3d2f10","owner":"talent-team","scopes":["agents:read"],"status":"active","updatedAt":"2026-11-23T07:21:00.123Z","version":"1.4.0"}
+// Example: {"agentId":"019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","agentType":"screener","capabilities":["resume:read","candidate:score"],"createdAt":"2026-11-23T07:21:00.123Z","deploymentEnv":"production","description":"Scores incoming applications.","did":"did:web:idp.acme.example:agents:019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41","didCreatedAt":"2026-11-23T07:21:00.123Z","email":"cv-screener@agents.acme.example","isPublic":false,"lastAuthAt":null,"metadata":{"costCentre":"HR-7"},"organizationId":"019a3f5e-0b6c-7f10-8a4d-5e9b7c3d2f10","owner":"talent-team","scopes":["agents:read"],"status":"active","updatedAt":"2026-11-23T07:21:00.123Z","version":"1.4.0"}
 type Agent struct {
 	// AgentID Made by the system; the OAuth client id too.
 	AgentID openapi_types.UUID `json:"agentId"`
@@ -1364,8 +1527,11 @@ type Agent struct {
 	Description   string        `json:"description"`
 
 	// Did The agent's decentralized identifier.
-	Did   string `json:"did"`
-	Email string `json:"email"`
+	Did string `json:"did"`
+
+	// DidCreatedAt When its DID document was made; null while there is none.
+	DidCreatedAt nullable.Nullable[time.Time] `json:"didCreatedAt"`
+	Email        string                       `json:"email"`
 
 	// IsPublic Listed in the marketplace.
 	IsPublic bool `json:"isPublic"`
@@ -1687,6 +1853,31 @@ type AuthorizationServerMetadata struct {
 //
 // Example: resume:read
 type Capability = string
+
+// CardKeySet defines model for CardKeySet.
+type CardKeySet struct {
+	Keys []struct {
+		Alg CardKeySetKeysAlg `json:"alg"`
+		Crv CardKeySetKeysCrv `json:"crv"`
+		Kid string            `json:"kid"`
+		Kty CardKeySetKeysKty `json:"kty"`
+		Use CardKeySetKeysUse `json:"use"`
+		X   string            `json:"x"`
+		Y   string            `json:"y"`
+	} `json:"keys"`
+}
+
+// CardKeySetKeysAlg defines model for CardKeySet.Keys.Alg.
+type CardKeySetKeysAlg string
+
+// CardKeySetKeysCrv defines model for CardKeySet.Keys.Crv.
+type CardKeySetKeysCrv string
+
+// CardKeySetKeysKty defines model for CardKeySet.Keys.Kty.
+type CardKeySetKeysKty string
+
+// CardKeySetKeysUse defines model for CardKeySet.Keys.Use.
+type CardKeySetKeysUse string
 
 // Checkpoint Example: {"checkpoint":"id.example.com/ledger\n3\n6nTRuJIDmbAJcT6t6rlKJfZUjFgEPFyGTnhpMsDqFGo=\n\n— id.example.com/ledger Az3grl…\n","origin":"id.example.com/ledger","position":3,"rootHash":"6nTRuJIDmbAJcT6t6rlKJfZUjFgEPFyGTnhpMsDqFGo=","signedAt":"2026-11-23T07:21:00.123Z","treeSize":3,"verifierKey":"id.example.com/ledger+033de0ae+AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}
 type Checkpoint struct {
@@ -2130,6 +2321,134 @@ type DetailedHealth struct {
 // DetailedHealthStatus defines model for DetailedHealth.Status.
 type DetailedHealthStatus string
 
+// DidAgent What AGNTCY wants to know of an agent.
+type DidAgent struct {
+	AgentID openapi_types.UUID `json:"agentId"`
+
+	// AgentType What the agent does.
+	AgentType    AgentType    `json:"agentType"`
+	Capabilities []Capability `json:"capabilities"`
+
+	// DeploymentEnv Where the agent runs.
+	DeploymentEnv DeploymentEnv `json:"deploymentEnv"`
+	Owner         string        `json:"owner"`
+
+	// Version A semantic version (semver.org).
+	//
+	// Example: 1.4.0
+	Version SemanticVersion `json:"version"`
+}
+
+// DidDocument A DID document (W3C DID Core 1.0).
+type DidDocument struct {
+	Context []string `json:"@context"`
+
+	// Agntcy What AGNTCY wants to know of an agent.
+	Agntcy          *DidAgent `json:"agntcy,omitempty"`
+	AssertionMethod []string  `json:"assertionMethod"`
+	Authentication  []string  `json:"authentication"`
+
+	// Controller Of an agent: its own DID and the server's. Of the server: its own.
+	Controller         interface{}  `json:"controller"`
+	ID                 string       `json:"id"`
+	Service            []DidService `json:"service"`
+	VerificationMethod []DidMethod  `json:"verificationMethod"`
+}
+
+// DidKey Example: {"createdAt":"2026-11-23T07:21:00.123Z","custody":"server","keyId":"did:web:id.example.com:agents:019a3f5e-7c1a-7b52-9d3e-2f6a1c0b8d41#key-2","publicKeyJwk":{"crv":"P-256","kty":"EC","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}}
+type DidKey struct {
+	// CreatedAt RFC 3339, in UTC, with milliseconds.
+	//
+	// Example: 2026-11-23T07:21:00.123Z
+	CreatedAt Timestamp `json:"createdAt"`
+
+	// Custody Who has the private half.
+	Custody DidKeyCustody `json:"custody"`
+
+	// KeyID Its DID URL.
+	KeyID string `json:"keyId"`
+
+	// PublicKeyJwk A public key on P-256 as a JWK (RFC 7517).
+	//
+	// Example: {"crv":"P-256","kty":"EC","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
+	PublicKeyJwk DidPublicKeyJwk `json:"publicKeyJwk"`
+}
+
+// DidKeyCustody Who has the private half.
+type DidKeyCustody string
+
+// DidKeyCreate Empty for a key of the server's; both members for one of the agent's own.
+type DidKeyCreate struct {
+	// Proof A compact JWS that the private half of publicKeyJwk has signed.
+	Proof *string `json:"proof,omitempty"`
+
+	// PublicKeyJwk A public key on P-256 as a JWK (RFC 7517). Other members, such as `kid`, are ignored and not kept; private ones are
+	// refused.
+	//
+	//
+	// Example: {"crv":"P-256","kty":"EC","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
+	PublicKeyJwk *NewDidPublicKeyJwk `json:"publicKeyJwk,omitempty"`
+}
+
+// DidMethod defines model for DidMethod.
+type DidMethod struct {
+	Controller string `json:"controller"`
+	ID         string `json:"id"`
+
+	// PublicKeyJwk A public key on P-256 as a JWK (RFC 7517).
+	//
+	// Example: {"crv":"P-256","kty":"EC","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
+	PublicKeyJwk DidPublicKeyJwk `json:"publicKeyJwk"`
+	Type         DidMethodType   `json:"type"`
+}
+
+// DidMethodType defines model for DidMethod.Type.
+type DidMethodType string
+
+// DidPublicKeyJwk A public key on P-256 as a JWK (RFC 7517).
+//
+// Example: {"crv":"P-256","kty":"EC","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
+type DidPublicKeyJwk = json.RawMessage
+
+// DidResolution A DID resolution result. Its times are whole seconds, as DID Core wants them.
+type DidResolution struct {
+	// DidDocument A DID document (W3C DID Core 1.0).
+	DidDocument         DidDocument `json:"didDocument"`
+	DidDocumentMetadata struct {
+		Created     string `json:"created"`
+		Deactivated bool   `json:"deactivated"`
+
+		// RetiredMethods The newest first.
+		RetiredMethods []struct {
+			ID string `json:"id"`
+
+			// PublicKeyJwk A public key on P-256 as a JWK (RFC 7517).
+			//
+			// Example: {"crv":"P-256","kty":"EC","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
+			PublicKeyJwk DidPublicKeyJwk `json:"publicKeyJwk"`
+			Revoked      string          `json:"revoked"`
+		} `json:"retiredMethods"`
+		Updated string `json:"updated"`
+	} `json:"didDocumentMetadata"`
+	DidResolutionMetadata struct {
+		ContentType DidResolutionDidResolutionMetadataContentType `json:"contentType"`
+		Retrieved   string                                        `json:"retrieved"`
+	} `json:"didResolutionMetadata"`
+}
+
+// DidResolutionDidResolutionMetadataContentType defines model for DidResolution.DidResolutionMetadata.ContentType.
+type DidResolutionDidResolutionMetadataContentType string
+
+// DidService defines model for DidService.
+type DidService struct {
+	ID              string         `json:"id"`
+	ServiceEndpoint string         `json:"serviceEndpoint"`
+	Type            DidServiceType `json:"type"`
+}
+
+// DidServiceType defines model for DidService.Type.
+type DidServiceType string
+
 // Error Why a request was refused.
 type Error struct {
 	// Code For a program.
@@ -2432,6 +2751,12 @@ type MemberRole string
 
 // Metadata Anything that is the caller's own; at most 8 KiB of JSON.
 type Metadata = json.RawMessage
+
+// NewDidPublicKeyJwk A public key on P-256 as a JWK (RFC 7517). Other members, such as `kid`, are ignored and not kept; private ones are
+// refused.
+//
+// Example: {"crv":"P-256","kty":"EC","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
+type NewDidPublicKeyJwk = json.RawMessage
 
 // NewPublicKeyJwk A public key as a JWK (RFC 7517): EC on P-256 or P-384 (`crv`, `x`, `y`), OKP on Ed25519 (`crv`, `x`), or RSA of at
 // least 2048 bits (`n`, `e`). With `kid` it is found by the `kid` of an assertion. Other members, such as `x5t` or
@@ -2993,6 +3318,9 @@ type ToDate = time.Time
 // AgentExists Why a request was refused.
 type AgentExists = Error
 
+// AgentGone Why a request was refused.
+type AgentGone = Error
+
 // AgentNotFound Why a request was refused.
 type AgentNotFound = Error
 
@@ -3059,6 +3387,9 @@ type LastAdmin = Error
 
 // MemberNotFound Why a request was refused.
 type MemberNotFound = Error
+
+// NoDidDocument Why a request was refused.
+type NoDidDocument = Error
 
 // NotFound Why a request was refused.
 type NotFound = Error
@@ -3219,6 +3550,30 @@ type RotateNewestCredentialParams struct {
 type RotateCredentialParams struct {
 	// IdempotencyKey Any text unique to this request, such as a UUID. Repeating the request with the same key gets the same answer, for 24 hours.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetCardParams defines parameters for GetCard.
+type GetCardParams struct {
+	// Format Which card.
+	Format *GetCardParamsFormat `form:"format,omitempty" json:"format,omitempty"`
+}
+
+// GetCardParamsFormat defines parameters for GetCard.
+type GetCardParamsFormat string
+
+// RotateDidKeyParams defines parameters for RotateDidKey.
+type RotateDidKeyParams struct {
+	// IdempotencyKey Any text unique to this request, such as a UUID. Repeating the request with the same key gets the same answer, for 24 hours.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ResolveDidParams defines parameters for ResolveDid.
+type ResolveDidParams struct {
+	// MinPosition The answer must reflect the ledger at least up to this position, or be `503 READ_MODEL_BEHIND`.
+	MinPosition *MinPosition `form:"minPosition,omitempty" json:"minPosition,omitempty"`
+
+	// XLedgerPosition The same as `minPosition`; the greater one counts.
+	XLedgerPosition *LedgerPosition `json:"X-Ledger-Position,omitempty"`
 }
 
 // ListAuditEventsParams defines parameters for ListAuditEvents.
@@ -3500,6 +3855,9 @@ type RotateNewestCredentialJSONRequestBody = CredentialRotate
 // RotateCredentialJSONRequestBody defines body for RotateCredential for application/json ContentType.
 type RotateCredentialJSONRequestBody = CredentialRotate
 
+// RotateDidKeyJSONRequestBody defines body for RotateDidKey for application/json ContentType.
+type RotateDidKeyJSONRequestBody = DidKeyCreate
+
 // RevokeAgentAccessJSONRequestBody defines body for RevokeAgentAccess for application/json ContentType.
 type RevokeAgentAccessJSONRequestBody = AccessRevocation
 
@@ -3613,6 +3971,21 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
+	// GetCardKeys The key that signs cards
+	//
+	// The key of the server's DID as a JWK set (RFC 7517). `kid` is its DID URL, as in the signatures of A2A cards.
+	//
+	// Corresponds with GET /.well-known/did-jwks.json (the `GetCardKeys` operationId).
+	GetCardKeys(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetInstanceDidDocument The server's DID document
+	//
+	// Where did:web resolvers look for `did:web:<host>`, the DID that controls those of all agents and signs their cards.
+	// Open to everybody, and to pages of any origin; at most 1200 documents and cards a minute for an address.
+	//
+	// Corresponds with GET /.well-known/did.json (the `GetInstanceDidDocument` operationId).
+	GetInstanceDidDocument(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetSigningKeys Signing keys
 	//
 	// The public keys that tokens are signed with (RFC 7517). A new key is published before it is used, and an old one
@@ -3644,6 +4017,14 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /.well-known/openid-configuration (the `GetOpenIDConfiguration` operationId).
 	GetOpenIDConfiguration(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetA2ACard An agent's A2A card, where A2A clients look
+	//
+	// The card of an active agent as A2A 1.0 wants it, signed by the server's DID: a JWS (RFC 7515, ES256) over the card
+	// without `signatures` in the canonical form of RFC 8785. The header's `jku` and `kid` name the key.
+	//
+	// Corresponds with GET /agents/{agentId}/.well-known/agent-card.json (the `GetA2ACard` operationId).
+	GetA2ACard(ctx context.Context, agentID AgentID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListAgents List agents
 	//
@@ -3791,6 +4172,64 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/agents/{agentId}/credentials/{credentialId}/rotate (the `RotateCredential` operationId).
 	RotateCredential(ctx context.Context, agentID AgentID, credentialID CredentialID, params *RotateCredentialParams, body RotateCredentialJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetDidDocument An agent's DID document
+	//
+	// Open to everybody, and to pages of any origin. It shows the key that holds now and no other: a key that is not
+	// among the methods is out of trust. Agents that were registered before there were documents get theirs within the
+	// hour after the upgrade; until then `404`.
+	//
+	// Corresponds with GET /api/v1/agents/{agentId}/did (the `GetDidDocument` operationId).
+	GetDidDocument(ctx context.Context, agentID AgentID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetCard An agent's card
+	//
+	// Of an active agent; a suspended one is answered `404`. `simple` is an AgentCard of this document, `a2a` the signed
+	// card that is at `/agents/{agentId}/.well-known/agent-card.json` too.
+	//
+	// Corresponds with GET /api/v1/agents/{agentId}/did/card (the `GetCard` operationId).
+	GetCard(ctx context.Context, agentID AgentID, params *GetCardParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateDidKeyWithBody Rotate the key of an agent's DID
+	//
+	// Another key takes the place of the one before, which leaves the document at once. An empty object has the server
+	// make it and keep the private half sealed. Better is `publicKeyJwk`, a key of the agent's own, with `proof` that
+	// the agent has its private half: a compact JWS signed by it with ES256 over `{sub, aud, iat, exp, jti}`, where
+	// `sub` is the agent's DID, `aud` this server's address, `exp` at most 300 seconds after `iat`. A proof works once.
+	//
+	// For whoever has agents:write, and for the agent itself by a token with all of its scopes. A key that is brought is
+	// worth as much as a credential, so it takes a token with all scopes of the agent. The key that holds already
+	// changes nothing; one that was retired stays out of trust. Numbers of keys are never used again.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/agents/{agentId}/did/keys (the `RotateDidKey` operationId).
+	RotateDidKeyWithBody(ctx context.Context, agentID AgentID, params *RotateDidKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateDidKey Rotate the key of an agent's DID
+	//
+	// Another key takes the place of the one before, which leaves the document at once. An empty object has the server
+	// make it and keep the private half sealed. Better is `publicKeyJwk`, a key of the agent's own, with `proof` that
+	// the agent has its private half: a compact JWS signed by it with ES256 over `{sub, aud, iat, exp, jti}`, where
+	// `sub` is the agent's DID, `aud` this server's address, `exp` at most 300 seconds after `iat`. A proof works once.
+	//
+	// For whoever has agents:write, and for the agent itself by a token with all of its scopes. A key that is brought is
+	// worth as much as a credential, so it takes a token with all scopes of the agent. The key that holds already
+	// changes nothing; one that was retired stays out of trust. Numbers of keys are never used again.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/agents/{agentId}/did/keys (the `RotateDidKey` operationId).
+	RotateDidKey(ctx context.Context, agentID AgentID, params *RotateDidKeyParams, body RotateDidKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResolveDid Resolve an agent's DID
+	//
+	// A DID resolution result: the document, when it was made and changed, whether it is deactivated, and the newest 32
+	// keys that hold no more. Of agents of any organization, since documents are public. A decommissioned agent is
+	// `deactivated`, with no methods.
+	//
+	// Corresponds with GET /api/v1/agents/{agentId}/did/resolve (the `ResolveDid` operationId).
+	ResolveDid(ctx context.Context, agentID AgentID, params *ResolveDidParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// RevokeAgentAccessWithBody End all access of an agent
 	//
 	// Ends, by one event, every token of the agent and every delegation that it has made or received and, with
@@ -3883,7 +4322,7 @@ type ClientInterface interface {
 	// GetComplianceReport Get the compliance report
 	//
 	// The report of the caller's organization, in the shape of AGNTCY. `agent-identity` fails when an active agent has no
-	// DID or a credential that has expired and was neither rotated nor revoked, and warns when one expires within seven
+	// DID document or a credential that has expired and was neither rotated nor revoked, and warns when one expires within seven
 	// days. `audit-trail` verifies the organization's own events and fails when their chain is broken. A report is kept
 	// for five minutes; `X-Cache` tells a kept one.
 	//
@@ -4309,6 +4748,41 @@ type ClientInterface interface {
 	VerifyDelegation(ctx context.Context, body VerifyDelegationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
+// GetCardKeys The key that signs cards
+//
+// The key of the server's DID as a JWK set (RFC 7517). `kid` is its DID URL, as in the signatures of A2A cards.
+//
+// Corresponds with GET /.well-known/did-jwks.json (the `GetCardKeys` operationId).
+func (c *Client) GetCardKeys(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCardKeysRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetInstanceDidDocument The server's DID document
+//
+// Where did:web resolvers look for `did:web:<host>`, the DID that controls those of all agents and signs their cards.
+// Open to everybody, and to pages of any origin; at most 1200 documents and cards a minute for an address.
+//
+// Corresponds with GET /.well-known/did.json (the `GetInstanceDidDocument` operationId).
+func (c *Client) GetInstanceDidDocument(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetInstanceDidDocumentRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetSigningKeys Signing keys
 //
 // The public keys that tokens are signed with (RFC 7517). A new key is published before it is used, and an old one
@@ -4371,6 +4845,24 @@ func (c *Client) GetProtectedResourceMetadata(ctx context.Context, reqEditors ..
 // Corresponds with GET /.well-known/openid-configuration (the `GetOpenIDConfiguration` operationId).
 func (c *Client) GetOpenIDConfiguration(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetOpenIDConfigurationRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetA2ACard An agent's A2A card, where A2A clients look
+//
+// The card of an active agent as A2A 1.0 wants it, signed by the server's DID: a JWS (RFC 7515, ES256) over the card
+// without `signatures` in the canonical form of RFC 8785. The header's `jku` and `kid` name the key.
+//
+// Corresponds with GET /agents/{agentId}/.well-known/agent-card.json (the `GetA2ACard` operationId).
+func (c *Client) GetA2ACard(ctx context.Context, agentID AgentID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetA2ACardRequest(c.Server, agentID)
 	if err != nil {
 		return nil, err
 	}
@@ -4677,6 +5169,114 @@ func (c *Client) RotateCredential(ctx context.Context, agentID AgentID, credenti
 	return c.Client.Do(req)
 }
 
+// GetDidDocument An agent's DID document
+//
+// Open to everybody, and to pages of any origin. It shows the key that holds now and no other: a key that is not
+// among the methods is out of trust. Agents that were registered before there were documents get theirs within the
+// hour after the upgrade; until then `404`.
+//
+// Corresponds with GET /api/v1/agents/{agentId}/did (the `GetDidDocument` operationId).
+func (c *Client) GetDidDocument(ctx context.Context, agentID AgentID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetDidDocumentRequest(c.Server, agentID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetCard An agent's card
+//
+// Of an active agent; a suspended one is answered `404`. `simple` is an AgentCard of this document, `a2a` the signed
+// card that is at `/agents/{agentId}/.well-known/agent-card.json` too.
+//
+// Corresponds with GET /api/v1/agents/{agentId}/did/card (the `GetCard` operationId).
+func (c *Client) GetCard(ctx context.Context, agentID AgentID, params *GetCardParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCardRequest(c.Server, agentID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateDidKeyWithBody Rotate the key of an agent's DID
+//
+// Another key takes the place of the one before, which leaves the document at once. An empty object has the server
+// make it and keep the private half sealed. Better is `publicKeyJwk`, a key of the agent's own, with `proof` that
+// the agent has its private half: a compact JWS signed by it with ES256 over `{sub, aud, iat, exp, jti}`, where
+// `sub` is the agent's DID, `aud` this server's address, `exp` at most 300 seconds after `iat`. A proof works once.
+//
+// For whoever has agents:write, and for the agent itself by a token with all of its scopes. A key that is brought is
+// worth as much as a credential, so it takes a token with all scopes of the agent. The key that holds already
+// changes nothing; one that was retired stays out of trust. Numbers of keys are never used again.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/agents/{agentId}/did/keys (the `RotateDidKey` operationId).
+func (c *Client) RotateDidKeyWithBody(ctx context.Context, agentID AgentID, params *RotateDidKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateDidKeyRequestWithBody(c.Server, agentID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateDidKey Rotate the key of an agent's DID
+//
+// Another key takes the place of the one before, which leaves the document at once. An empty object has the server
+// make it and keep the private half sealed. Better is `publicKeyJwk`, a key of the agent's own, with `proof` that
+// the agent has its private half: a compact JWS signed by it with ES256 over `{sub, aud, iat, exp, jti}`, where
+// `sub` is the agent's DID, `aud` this server's address, `exp` at most 300 seconds after `iat`. A proof works once.
+//
+// For whoever has agents:write, and for the agent itself by a token with all of its scopes. A key that is brought is
+// worth as much as a credential, so it takes a token with all scopes of the agent. The key that holds already
+// changes nothing; one that was retired stays out of trust. Numbers of keys are never used again.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/agents/{agentId}/did/keys (the `RotateDidKey` operationId).
+func (c *Client) RotateDidKey(ctx context.Context, agentID AgentID, params *RotateDidKeyParams, body RotateDidKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateDidKeyRequest(c.Server, agentID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResolveDid Resolve an agent's DID
+//
+// A DID resolution result: the document, when it was made and changed, whether it is deactivated, and the newest 32
+// keys that hold no more. Of agents of any organization, since documents are public. A decommissioned agent is
+// `deactivated`, with no methods.
+//
+// Corresponds with GET /api/v1/agents/{agentId}/did/resolve (the `ResolveDid` operationId).
+func (c *Client) ResolveDid(ctx context.Context, agentID AgentID, params *ResolveDidParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResolveDidRequest(c.Server, agentID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // RevokeAgentAccessWithBody End all access of an agent
 //
 // Ends, by one event, every token of the agent and every delegation that it has made or received and, with
@@ -4859,7 +5459,7 @@ func (c *Client) ListComplianceControls(ctx context.Context, reqEditors ...Reque
 // GetComplianceReport Get the compliance report
 //
 // The report of the caller's organization, in the shape of AGNTCY. `agent-identity` fails when an active agent has no
-// DID or a credential that has expired and was neither rotated nor revoked, and warns when one expires within seven
+// DID document or a credential that has expired and was neither rotated nor revoked, and warns when one expires within seven
 // days. `audit-trail` verifies the organization's own events and fails when their chain is broken. A report is kept
 // for five minutes; `X-Cache` tells a kept one.
 //
@@ -5714,6 +6314,60 @@ func (c *Client) VerifyDelegation(ctx context.Context, body VerifyDelegationJSON
 	return c.Client.Do(req)
 }
 
+// NewGetCardKeysRequest constructs an http.Request for the GetCardKeys method
+func NewGetCardKeysRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/.well-known/did-jwks.json")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetInstanceDidDocumentRequest constructs an http.Request for the GetInstanceDidDocument method
+func NewGetInstanceDidDocumentRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/.well-known/did.json")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetSigningKeysRequest constructs an http.Request for the GetSigningKeys method
 func NewGetSigningKeysRequest(server string) (*http.Request, error) {
 	var err error
@@ -5805,6 +6459,40 @@ func NewGetOpenIDConfigurationRequest(server string) (*http.Request, error) {
 	}
 
 	operationPath := fmt.Sprintf("/.well-known/openid-configuration")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetA2ACardRequest constructs an http.Request for the GetA2ACard method
+func NewGetA2ACardRequest(server string, agentID AgentID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "agentId", agentID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/agents/%s/.well-known/agent-card.json", pathParam0)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -6529,6 +7217,239 @@ func NewRotateCredentialRequestWithBody(server string, agentID AgentID, credenti
 			}
 
 			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetDidDocumentRequest constructs an http.Request for the GetDidDocument method
+func NewGetDidDocumentRequest(server string, agentID AgentID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "agentId", agentID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/agents/%s/did", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetCardRequest constructs an http.Request for the GetCard method
+func NewGetCardRequest(server string, agentID AgentID, params *GetCardParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "agentId", agentID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/agents/%s/did/card", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Format != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "format", *params.Format, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRotateDidKeyRequest calls the generic RotateDidKey builder with application/json body
+func NewRotateDidKeyRequest(server string, agentID AgentID, params *RotateDidKeyParams, body RotateDidKeyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRotateDidKeyRequestWithBody(server, agentID, params, "application/json", bodyReader)
+}
+
+// NewRotateDidKeyRequestWithBody constructs an http.Request for the RotateDidKey method, with any body, and a specified content type
+func NewRotateDidKeyRequestWithBody(server string, agentID AgentID, params *RotateDidKeyParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "agentId", agentID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/agents/%s/did/keys", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewResolveDidRequest constructs an http.Request for the ResolveDid method
+func NewResolveDidRequest(server string, agentID AgentID, params *ResolveDidParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "agentId", agentID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/agents/%s/did/resolve", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.MinPosition != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "minPosition", *params.MinPosition, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XLedgerPosition != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Ledger-Position", *params.XLedgerPosition, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "integer", Format: "int64"})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Ledger-Position", headerParam0)
 		}
 
 	}
@@ -8925,6 +9846,25 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
+	// GetCardKeysWithResponse The key that signs cards
+	//
+	// The key of the server's DID as a JWK set (RFC 7517). `kid` is its DID URL, as in the signatures of A2A cards.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /.well-known/did-jwks.json (the `GetCardKeys` operationId).
+	GetCardKeysWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetCardKeysResponse, error)
+
+	// GetInstanceDidDocumentWithResponse The server's DID document
+	//
+	// Where did:web resolvers look for `did:web:<host>`, the DID that controls those of all agents and signs their cards.
+	// Open to everybody, and to pages of any origin; at most 1200 documents and cards a minute for an address.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /.well-known/did.json (the `GetInstanceDidDocument` operationId).
+	GetInstanceDidDocumentWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetInstanceDidDocumentResponse, error)
+
 	// GetSigningKeysWithResponse Signing keys
 	//
 	// The public keys that tokens are signed with (RFC 7517). A new key is published before it is used, and an old one
@@ -8964,6 +9904,16 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /.well-known/openid-configuration (the `GetOpenIDConfiguration` operationId).
 	GetOpenIDConfigurationWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetOpenIDConfigurationResponse, error)
+
+	// GetA2ACardWithResponse An agent's A2A card, where A2A clients look
+	//
+	// The card of an active agent as A2A 1.0 wants it, signed by the server's DID: a JWS (RFC 7515, ES256) over the card
+	// without `signatures` in the canonical form of RFC 8785. The header's `jku` and `kid` name the key.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /agents/{agentId}/.well-known/agent-card.json (the `GetA2ACard` operationId).
+	GetA2ACardWithResponse(ctx context.Context, agentID AgentID, reqEditors ...RequestEditorFn) (*GetA2ACardResponse, error)
 
 	// ListAgentsWithResponse List agents
 	//
@@ -9121,6 +10071,70 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/agents/{agentId}/credentials/{credentialId}/rotate (the `RotateCredential` operationId).
 	RotateCredentialWithResponse(ctx context.Context, agentID AgentID, credentialID CredentialID, params *RotateCredentialParams, body RotateCredentialJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateCredentialResponse, error)
 
+	// GetDidDocumentWithResponse An agent's DID document
+	//
+	// Open to everybody, and to pages of any origin. It shows the key that holds now and no other: a key that is not
+	// among the methods is out of trust. Agents that were registered before there were documents get theirs within the
+	// hour after the upgrade; until then `404`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/agents/{agentId}/did (the `GetDidDocument` operationId).
+	GetDidDocumentWithResponse(ctx context.Context, agentID AgentID, reqEditors ...RequestEditorFn) (*GetDidDocumentResponse, error)
+
+	// GetCardWithResponse An agent's card
+	//
+	// Of an active agent; a suspended one is answered `404`. `simple` is an AgentCard of this document, `a2a` the signed
+	// card that is at `/agents/{agentId}/.well-known/agent-card.json` too.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/agents/{agentId}/did/card (the `GetCard` operationId).
+	GetCardWithResponse(ctx context.Context, agentID AgentID, params *GetCardParams, reqEditors ...RequestEditorFn) (*GetCardResponse, error)
+
+	// RotateDidKeyWithBodyWithResponse Rotate the key of an agent's DID
+	//
+	// Another key takes the place of the one before, which leaves the document at once. An empty object has the server
+	// make it and keep the private half sealed. Better is `publicKeyJwk`, a key of the agent's own, with `proof` that
+	// the agent has its private half: a compact JWS signed by it with ES256 over `{sub, aud, iat, exp, jti}`, where
+	// `sub` is the agent's DID, `aud` this server's address, `exp` at most 300 seconds after `iat`. A proof works once.
+	//
+	// For whoever has agents:write, and for the agent itself by a token with all of its scopes. A key that is brought is
+	// worth as much as a credential, so it takes a token with all scopes of the agent. The key that holds already
+	// changes nothing; one that was retired stays out of trust. Numbers of keys are never used again.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/agents/{agentId}/did/keys (the `RotateDidKey` operationId).
+	RotateDidKeyWithBodyWithResponse(ctx context.Context, agentID AgentID, params *RotateDidKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateDidKeyResponse, error)
+
+	// RotateDidKeyWithResponse Rotate the key of an agent's DID
+	//
+	// Another key takes the place of the one before, which leaves the document at once. An empty object has the server
+	// make it and keep the private half sealed. Better is `publicKeyJwk`, a key of the agent's own, with `proof` that
+	// the agent has its private half: a compact JWS signed by it with ES256 over `{sub, aud, iat, exp, jti}`, where
+	// `sub` is the agent's DID, `aud` this server's address, `exp` at most 300 seconds after `iat`. A proof works once.
+	//
+	// For whoever has agents:write, and for the agent itself by a token with all of its scopes. A key that is brought is
+	// worth as much as a credential, so it takes a token with all scopes of the agent. The key that holds already
+	// changes nothing; one that was retired stays out of trust. Numbers of keys are never used again.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/agents/{agentId}/did/keys (the `RotateDidKey` operationId).
+	RotateDidKeyWithResponse(ctx context.Context, agentID AgentID, params *RotateDidKeyParams, body RotateDidKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateDidKeyResponse, error)
+
+	// ResolveDidWithResponse Resolve an agent's DID
+	//
+	// A DID resolution result: the document, when it was made and changed, whether it is deactivated, and the newest 32
+	// keys that hold no more. Of agents of any organization, since documents are public. A decommissioned agent is
+	// `deactivated`, with no methods.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/agents/{agentId}/did/resolve (the `ResolveDid` operationId).
+	ResolveDidWithResponse(ctx context.Context, agentID AgentID, params *ResolveDidParams, reqEditors ...RequestEditorFn) (*ResolveDidResponse, error)
+
 	// RevokeAgentAccessWithBodyWithResponse End all access of an agent
 	//
 	// Ends, by one event, every token of the agent and every delegation that it has made or received and, with
@@ -9227,7 +10241,7 @@ type ClientWithResponsesInterface interface {
 	// GetComplianceReportWithResponse Get the compliance report
 	//
 	// The report of the caller's organization, in the shape of AGNTCY. `agent-identity` fails when an active agent has no
-	// DID or a credential that has expired and was neither rotated nor revoked, and warns when one expires within seven
+	// DID document or a credential that has expired and was neither rotated nor revoked, and warns when one expires within seven
 	// days. `audit-trail` verifies the organization's own events and fails when their chain is broken. A report is kept
 	// for five minutes; `X-Cache` tells a kept one.
 	//
@@ -9691,6 +10705,104 @@ type ClientWithResponsesInterface interface {
 	VerifyDelegationWithResponse(ctx context.Context, body VerifyDelegationJSONRequestBody, reqEditors ...RequestEditorFn) (*VerifyDelegationResponse, error)
 }
 
+// GetCardKeysResponse200Headers the declared response headers of an HTTP 200 response for GetCardKeys
+type GetCardKeysResponse200Headers struct {
+	CacheControl string
+	XRequestID   string
+}
+
+type GetCardKeysResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CardKeySet
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetCardKeysResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCardKeysResponse) GetJSON200() *CardKeySet {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCardKeysResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCardKeysResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCardKeysResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCardKeysResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetInstanceDidDocumentResponse200Headers the declared response headers of an HTTP 200 response for GetInstanceDidDocument
+type GetInstanceDidDocumentResponse200Headers struct {
+	CacheControl string
+	XRequestID   string
+}
+
+type GetInstanceDidDocumentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationDidJSON200 the response for an HTTP 200 `application/did+json` response
+	ApplicationDidJSON200 *DidDocument
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetInstanceDidDocumentResponse200Headers
+}
+
+// GetApplicationDidJSON200 returns the response for an HTTP 200 `application/did+json` response
+func (r GetInstanceDidDocumentResponse) GetApplicationDidJSON200() *DidDocument {
+	return r.ApplicationDidJSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r GetInstanceDidDocumentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetInstanceDidDocumentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetInstanceDidDocumentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetInstanceDidDocumentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetSigningKeysResponse200Headers the declared response headers of an HTTP 200 response for GetSigningKeys
 type GetSigningKeysResponse200Headers struct {
 	CacheControl string
@@ -9881,6 +10993,55 @@ func (r GetOpenIDConfigurationResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetOpenIDConfigurationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetA2ACardResponse200Headers the declared response headers of an HTTP 200 response for GetA2ACard
+type GetA2ACardResponse200Headers struct {
+	CacheControl string
+	XRequestID   string
+}
+
+type GetA2ACardResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *A2ACard
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetA2ACardResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetA2ACardResponse) GetJSON200() *A2ACard {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r GetA2ACardResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetA2ACardResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetA2ACardResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetA2ACardResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -10360,6 +11521,201 @@ func (r RotateCredentialResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r RotateCredentialResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetDidDocumentResponse200Headers the declared response headers of an HTTP 200 response for GetDidDocument
+type GetDidDocumentResponse200Headers struct {
+	CacheControl string
+	XRequestID   string
+}
+
+type GetDidDocumentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationDidJSON200 the response for an HTTP 200 `application/did+json` response
+	ApplicationDidJSON200 *DidDocument
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetDidDocumentResponse200Headers
+}
+
+// GetApplicationDidJSON200 returns the response for an HTTP 200 `application/did+json` response
+func (r GetDidDocumentResponse) GetApplicationDidJSON200() *DidDocument {
+	return r.ApplicationDidJSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r GetDidDocumentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetDidDocumentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetDidDocumentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetDidDocumentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetCardResponse200Headers the declared response headers of an HTTP 200 response for GetCard
+type GetCardResponse200Headers struct {
+	CacheControl string
+	XRequestID   string
+}
+
+type GetCardResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *map[string]interface{}
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetCardResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCardResponse) GetJSON200() *map[string]interface{} {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCardResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCardResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCardResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCardResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RotateDidKeyResponse201Headers the declared response headers of an HTTP 201 response for RotateDidKey
+type RotateDidKeyResponse201Headers struct {
+	XLedgerPosition int64
+	XRequestID      string
+}
+
+type RotateDidKeyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *DidKey
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *RotateDidKeyResponse201Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r RotateDidKeyResponse) GetJSON201() *DidKey {
+	return r.JSON201
+}
+
+// GetBody returns the raw response body bytes
+func (r RotateDidKeyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RotateDidKeyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RotateDidKeyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RotateDidKeyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ResolveDidResponse200Headers the declared response headers of an HTTP 200 response for ResolveDid
+type ResolveDidResponse200Headers struct {
+	XRequestID string
+}
+
+type ResolveDidResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationLdJSONProfileHTTPSW3IdOrgDidResolution200 the response for an HTTP 200 `application/ld+json;profile="https://w3id.org/did-resolution"` response
+	ApplicationLdJSONProfileHTTPSW3IdOrgDidResolution200 *DidResolution
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ResolveDidResponse200Headers
+}
+
+// GetApplicationLdJSONProfileHTTPSW3IdOrgDidResolution200 returns the response for an HTTP 200 `application/ld+json;profile="https://w3id.org/did-resolution"` response
+func (r ResolveDidResponse) GetApplicationLdJSONProfileHTTPSW3IdOrgDidResolution200() *DidResolution {
+	return r.ApplicationLdJSONProfileHTTPSW3IdOrgDidResolution200
+}
+
+// GetBody returns the raw response body bytes
+func (r ResolveDidResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ResolveDidResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ResolveDidResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ResolveDidResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -12229,6 +13585,37 @@ func (r VerifyDelegationResponse) ContentType() string {
 	return ""
 }
 
+// GetCardKeysWithResponse The key that signs cards
+//
+// The key of the server's DID as a JWK set (RFC 7517). `kid` is its DID URL, as in the signatures of A2A cards.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /.well-known/did-jwks.json (the `GetCardKeys` operationId).
+func (c *ClientWithResponses) GetCardKeysWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetCardKeysResponse, error) {
+	rsp, err := c.GetCardKeys(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCardKeysResponse(rsp)
+}
+
+// GetInstanceDidDocumentWithResponse The server's DID document
+//
+// Where did:web resolvers look for `did:web:<host>`, the DID that controls those of all agents and signs their cards.
+// Open to everybody, and to pages of any origin; at most 1200 documents and cards a minute for an address.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /.well-known/did.json (the `GetInstanceDidDocument` operationId).
+func (c *ClientWithResponses) GetInstanceDidDocumentWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetInstanceDidDocumentResponse, error) {
+	rsp, err := c.GetInstanceDidDocument(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetInstanceDidDocumentResponse(rsp)
+}
+
 // GetSigningKeysWithResponse Signing keys
 //
 // The public keys that tokens are signed with (RFC 7517). A new key is published before it is used, and an old one
@@ -12291,6 +13678,22 @@ func (c *ClientWithResponses) GetOpenIDConfigurationWithResponse(ctx context.Con
 		return nil, err
 	}
 	return ParseGetOpenIDConfigurationResponse(rsp)
+}
+
+// GetA2ACardWithResponse An agent's A2A card, where A2A clients look
+//
+// The card of an active agent as A2A 1.0 wants it, signed by the server's DID: a JWS (RFC 7515, ES256) over the card
+// without `signatures` in the canonical form of RFC 8785. The header's `jku` and `kid` name the key.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /agents/{agentId}/.well-known/agent-card.json (the `GetA2ACard` operationId).
+func (c *ClientWithResponses) GetA2ACardWithResponse(ctx context.Context, agentID AgentID, reqEditors ...RequestEditorFn) (*GetA2ACardResponse, error) {
+	rsp, err := c.GetA2ACard(ctx, agentID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetA2ACardResponse(rsp)
 }
 
 // ListAgentsWithResponse List agents
@@ -12539,6 +13942,100 @@ func (c *ClientWithResponses) RotateCredentialWithResponse(ctx context.Context, 
 	return ParseRotateCredentialResponse(rsp)
 }
 
+// GetDidDocumentWithResponse An agent's DID document
+//
+// Open to everybody, and to pages of any origin. It shows the key that holds now and no other: a key that is not
+// among the methods is out of trust. Agents that were registered before there were documents get theirs within the
+// hour after the upgrade; until then `404`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/agents/{agentId}/did (the `GetDidDocument` operationId).
+func (c *ClientWithResponses) GetDidDocumentWithResponse(ctx context.Context, agentID AgentID, reqEditors ...RequestEditorFn) (*GetDidDocumentResponse, error) {
+	rsp, err := c.GetDidDocument(ctx, agentID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetDidDocumentResponse(rsp)
+}
+
+// GetCardWithResponse An agent's card
+//
+// Of an active agent; a suspended one is answered `404`. `simple` is an AgentCard of this document, `a2a` the signed
+// card that is at `/agents/{agentId}/.well-known/agent-card.json` too.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/agents/{agentId}/did/card (the `GetCard` operationId).
+func (c *ClientWithResponses) GetCardWithResponse(ctx context.Context, agentID AgentID, params *GetCardParams, reqEditors ...RequestEditorFn) (*GetCardResponse, error) {
+	rsp, err := c.GetCard(ctx, agentID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCardResponse(rsp)
+}
+
+// RotateDidKeyWithBodyWithResponse Rotate the key of an agent's DID
+//
+// Another key takes the place of the one before, which leaves the document at once. An empty object has the server
+// make it and keep the private half sealed. Better is `publicKeyJwk`, a key of the agent's own, with `proof` that
+// the agent has its private half: a compact JWS signed by it with ES256 over `{sub, aud, iat, exp, jti}`, where
+// `sub` is the agent's DID, `aud` this server's address, `exp` at most 300 seconds after `iat`. A proof works once.
+//
+// For whoever has agents:write, and for the agent itself by a token with all of its scopes. A key that is brought is
+// worth as much as a credential, so it takes a token with all scopes of the agent. The key that holds already
+// changes nothing; one that was retired stays out of trust. Numbers of keys are never used again.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/agents/{agentId}/did/keys (the `RotateDidKey` operationId).
+func (c *ClientWithResponses) RotateDidKeyWithBodyWithResponse(ctx context.Context, agentID AgentID, params *RotateDidKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateDidKeyResponse, error) {
+	rsp, err := c.RotateDidKeyWithBody(ctx, agentID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateDidKeyResponse(rsp)
+}
+
+// RotateDidKeyWithResponse Rotate the key of an agent's DID
+//
+// Another key takes the place of the one before, which leaves the document at once. An empty object has the server
+// make it and keep the private half sealed. Better is `publicKeyJwk`, a key of the agent's own, with `proof` that
+// the agent has its private half: a compact JWS signed by it with ES256 over `{sub, aud, iat, exp, jti}`, where
+// `sub` is the agent's DID, `aud` this server's address, `exp` at most 300 seconds after `iat`. A proof works once.
+//
+// For whoever has agents:write, and for the agent itself by a token with all of its scopes. A key that is brought is
+// worth as much as a credential, so it takes a token with all scopes of the agent. The key that holds already
+// changes nothing; one that was retired stays out of trust. Numbers of keys are never used again.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/agents/{agentId}/did/keys (the `RotateDidKey` operationId).
+func (c *ClientWithResponses) RotateDidKeyWithResponse(ctx context.Context, agentID AgentID, params *RotateDidKeyParams, body RotateDidKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateDidKeyResponse, error) {
+	rsp, err := c.RotateDidKey(ctx, agentID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateDidKeyResponse(rsp)
+}
+
+// ResolveDidWithResponse Resolve an agent's DID
+//
+// A DID resolution result: the document, when it was made and changed, whether it is deactivated, and the newest 32
+// keys that hold no more. Of agents of any organization, since documents are public. A decommissioned agent is
+// `deactivated`, with no methods.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/agents/{agentId}/did/resolve (the `ResolveDid` operationId).
+func (c *ClientWithResponses) ResolveDidWithResponse(ctx context.Context, agentID AgentID, params *ResolveDidParams, reqEditors ...RequestEditorFn) (*ResolveDidResponse, error) {
+	rsp, err := c.ResolveDid(ctx, agentID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResolveDidResponse(rsp)
+}
+
 // RevokeAgentAccessWithBodyWithResponse End all access of an agent
 //
 // Ends, by one event, every token of the agent and every delegation that it has made or received and, with
@@ -12699,7 +14196,7 @@ func (c *ClientWithResponses) ListComplianceControlsWithResponse(ctx context.Con
 // GetComplianceReportWithResponse Get the compliance report
 //
 // The report of the caller's organization, in the shape of AGNTCY. `agent-identity` fails when an active agent has no
-// DID or a credential that has expired and was neither rotated nor revoked, and warns when one expires within seven
+// DID document or a credential that has expired and was neither rotated nor revoked, and warns when one expires within seven
 // days. `audit-trail` verifies the organization's own events and fails when their chain is broken. A report is kept
 // for five minutes; `X-Cache` tells a kept one.
 //
@@ -13420,6 +14917,98 @@ func (c *ClientWithResponses) VerifyDelegationWithResponse(ctx context.Context, 
 	return ParseVerifyDelegationResponse(rsp)
 }
 
+// ParseGetCardKeysResponse parses an HTTP response from a GetCardKeysWithResponse call
+func ParseGetCardKeysResponse(rsp *http.Response) (*GetCardKeysResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCardKeysResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CardKeySet
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetCardKeysResponse200Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetInstanceDidDocumentResponse parses an HTTP response from a GetInstanceDidDocumentWithResponse call
+func ParseGetInstanceDidDocumentResponse(rsp *http.Response) (*GetInstanceDidDocumentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetInstanceDidDocumentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DidDocument
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationDidJSON200 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetInstanceDidDocumentResponse200Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetSigningKeysResponse parses an HTTP response from a GetSigningKeysWithResponse call
 func ParseGetSigningKeysResponse(rsp *http.Response) (*GetSigningKeysResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -13584,6 +15173,52 @@ func ParseGetOpenIDConfigurationResponse(rsp *http.Response) (*GetOpenIDConfigur
 	switch {
 	case rsp.StatusCode == 200:
 		var headers GetOpenIDConfigurationResponse200Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetA2ACardResponse parses an HTTP response from a GetA2ACardWithResponse call
+func ParseGetA2ACardResponse(rsp *http.Response) (*GetA2ACardResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetA2ACardResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest A2ACard
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetA2ACardResponse200Headers
 		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -14052,6 +15687,183 @@ func ParseRotateCredentialResponse(rsp *http.Response) (*RotateCredentialRespons
 			}
 			headers.XLedgerPosition = value
 		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetDidDocumentResponse parses an HTTP response from a GetDidDocumentWithResponse call
+func ParseGetDidDocumentResponse(rsp *http.Response) (*GetDidDocumentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetDidDocumentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DidDocument
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationDidJSON200 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetDidDocumentResponse200Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetCardResponse parses an HTTP response from a GetCardWithResponse call
+func ParseGetCardResponse(rsp *http.Response) (*GetCardResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCardResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest map[string]interface{}
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetCardResponse200Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRotateDidKeyResponse parses an HTTP response from a RotateDidKeyWithResponse call
+func ParseRotateDidKeyResponse(rsp *http.Response) (*RotateDidKeyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RotateDidKeyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest DidKey
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers RotateDidKeyResponse201Headers
+		if values := rsp.Header.Values("X-Ledger-Position"); len(values) > 0 {
+			var value int64
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Ledger-Position", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			}
+			headers.XLedgerPosition = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseResolveDidResponse parses an HTTP response from a ResolveDidWithResponse call
+func ParseResolveDidResponse(rsp *http.Response) (*ResolveDidResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ResolveDidResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DidResolution
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationLdJSONProfileHTTPSW3IdOrgDidResolution200 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ResolveDidResponse200Headers
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {

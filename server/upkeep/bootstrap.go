@@ -62,7 +62,7 @@ func Bootstrap(ctx context.Context, c config.Config, newCredential bool) (Operat
 	if err != nil {
 		return Operator{}, fmt.Errorf("signing keys: %w", err)
 	}
-	b := bootstrapper{ledger: ledger.New(store, nil, nil, ledger.Options{}), keys: keys}
+	b := bootstrapper{ledger: ledger.New(store, nil, nil, ledger.Options{DIDKeys: keyring.NewDIDKeys(pool, keys.MasterKey)}), keys: keys}
 	organization, err := b.organization(ctx)
 	if err != nil {
 		return Operator{}, fmt.Errorf("system organization: %w", err)

@@ -132,6 +132,8 @@ func (h *History) take(o occurrence) error {
 		return h.takeDelegation(o)
 	case domain.SigningKeyCreated:
 		return h.takeSigningKey(o)
+	case domain.InstanceKeyCreated:
+		return onStream(o, domain.InstanceStream)
 	case domain.AuthFailed:
 		return onStream(o, domain.SecurityStream(o.at.UTC().Format(time.DateOnly)))
 	}

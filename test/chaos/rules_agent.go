@@ -88,6 +88,10 @@ func agentCommand(o occurrence) (domain.AgentID, func(domain.Agent) domain.Agent
 		return e.AgentID, always(domain.RevokeCredential{Caller: who, CredentialID: e.CredentialID, Reason: e.Reason})
 	case domain.CredentialExpired:
 		return e.AgentID, always(domain.ExpireCredentials{At: o.at})
+	case domain.DIDCreated:
+		return e.AgentID, always(domain.CreateDID{DID: e.DID, PublicKey: e.PublicKey})
+	case domain.DIDKeyRotated:
+		return e.AgentID, always(domain.RotateDIDKey{Caller: who, PublicKey: e.PublicKey, Custody: e.Custody})
 	}
 	return domain.AgentID{}, nil
 }

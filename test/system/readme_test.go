@@ -43,6 +43,11 @@ func TestTheDelegationGuidesJourneyWorks(t *testing.T) {
 		"403 with a token of its own", "200 with what it was lent", "401 with what it was lent", `"status":"revoked"`, `"maxDepth":0`)
 }
 
+func TestTheDIDGuidesJourneyWorks(t *testing.T) {
+	typed(t, "../../docs/guides/did.md",
+		`"JsonWebKey2020"`, `"deactivated":false`, `#key-2"`, `"custody":"server"`, `"identityProvider":`, `"protocolBinding":"AgentIdP"`)
+}
+
 // typed types what a document says and looks for what it should show.
 func typed(t *testing.T, document string, wants ...string) {
 	t.Helper()
