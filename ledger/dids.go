@@ -48,6 +48,18 @@ func (l *Ledger) withDIDKey(ctx context.Context, command *domain.RegisterAgent) 
 	return func() error { return <-done }, nil
 }
 
+// Readable waits, within bounds, until the read models show all that is in the ledger
+// now.
+func (l *Ledger) Readable(ctx context.Context) error {
+	head, err := l.Head(ctx)
+	if err != nil || l.readModels == nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.readWait)
+	defer cancel()
+	return l.readModels.Wait(ctx, head)
+}
+
 // CreateDID gives an agent a DID document that was registered before there were
 // any; did is for one that was registered without a DID. Created is false where
 // there was nothing to do. It does not wait for the read models.

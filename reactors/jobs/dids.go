@@ -26,6 +26,9 @@ type Identities interface {
 // is on record, so the next one goes on from there.
 func CreateDIDs(interval time.Duration, identities Identities, l *ledger.Ledger, did func(domain.AgentID) string) Job {
 	return Job{Name: DIDCreation, Interval: interval, Run: func(ctx context.Context) (Result, error) {
+		if err := l.Readable(ctx); err != nil { // an agent that is not shown yet would wait for the next run
+			return Result{}, err
+		}
 		created, err := createDIDs(ctx, identities, l, did)
 		return Result{Count: int64(created), Detail: fmt.Sprintf("%d agents got a DID document", created)}, err
 	}}
