@@ -169,10 +169,15 @@ func newDIDPair(tb testing.TB) didPair {
 	return didPair{private}
 }
 
-func (p didPair) jwk() map[string]any {
+func (p didPair) jwk(tb testing.TB) map[string]any {
+	tb.Helper()
 	const size = 32
-	encode := func(n *big.Int) string { return base64.RawURLEncoding.EncodeToString(n.FillBytes(make([]byte, size))) }
-	return map[string]any{"kty": "EC", "crv": "P-256", "x": encode(p.private.X), "y": encode(p.private.Y)}
+	point, err := p.private.PublicKey.Bytes() // 4, x, y
+	if err != nil {
+		tb.Fatal(err)
+	}
+	encode := base64.RawURLEncoding.EncodeToString
+	return map[string]any{"kty": "EC", "crv": "P-256", "x": encode(point[1 : 1+size]), "y": encode(point[1+size:])}
 }
 
 // proof is a good one, but for the claims that are given; nil takes one out.
@@ -202,12 +207,12 @@ func TestAnAgentBringsItsOwnKey(t *testing.T) {
 	token, own, did := s.token(t, a, ""), newDIDPair(t), s.didOf(a.id)
 	first := currentKey(s.must(t, get("", a.path()+"/did"), 200, "").object())
 	proof := own.proof(t, did, s.base+"/", nil)
-	made := s.must(t, rotation(token, a, own.jwk(), proof), 201, "")
+	made := s.must(t, rotation(token, a, own.jwk(t), proof), 201, "")
 	if made.text("keyId") != did+"#key-2" || made.text("custody") != "agent" || made.text("createdAt") == "" || made.header.Get("X-Ledger-Position") == "" {
 		t.Errorf("answer: %s", made.body)
 	}
 	method := currentKey(s.must(t, get("", a.path()+"/did"), 200, "").object())
-	if diff := cmp.Diff(any(own.jwk()), method["publicKeyJwk"]); diff != "" || method["id"] != did+"#key-2" {
+	if diff := cmp.Diff(any(own.jwk(t)), method["publicKeyJwk"]); diff != "" || method["id"] != did+"#key-2" {
 		t.Errorf("%s is in the document (-brought +shown):\n%s", method["id"], diff)
 	}
 	result := s.must(t, get(token, a.path()+"/did/resolve"), 200, "").object()
@@ -221,7 +226,7 @@ func TestAnAgentBringsItsOwnKey(t *testing.T) {
 	if ours.text("keyId") != did+"#key-3" || ours.text("custody") != "server" {
 		t.Errorf("answer: %s", ours.body)
 	}
-	s.must(t, rotation(token, a, own.jwk(), own.proof(t, did, s.base, nil)), 400, "VALIDATION_ERROR") // retired for good
+	s.must(t, rotation(token, a, own.jwk(t), own.proof(t, did, s.base, nil)), 400, "VALIDATION_ERROR") // retired for good
 	s.must(t, remove(s.operator, a.path()), 204, "")
 	s.must(t, post(s.operator, a.path()+"/did/keys", map[string]any{}), 403, "AGENT_DECOMMISSIONED")
 }
@@ -241,7 +246,7 @@ func TestAProofMustBeGood(t *testing.T) {
 		"ahead of time":   {"iat": now.Add(5 * time.Minute).Unix(), "exp": now.Add(6 * time.Minute).Unix()},
 		"an end before":   {"iat": now.Unix(), "exp": now.Add(-time.Second).Unix()},
 	} {
-		if _, err := s.want(rotation(token, a, own.jwk(), own.proof(t, did, s.base, claims)), 400, "VALIDATION_ERROR"); err != nil {
+		if _, err := s.want(rotation(token, a, own.jwk(t), own.proof(t, did, s.base, claims)), 400, "VALIDATION_ERROR"); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -255,17 +260,17 @@ func TestAProofMustBeGood(t *testing.T) {
 		"a key in the header": header(`{"alg":"ES256","jwk":{}}`) + parts[2], "critical": header(`{"alg":"ES256","crit":["exp"]}`) + parts[2],
 		"two parts": parts[0] + "." + parts[1], "padding": good + "=", "not a JWT": "x",
 	} {
-		if _, err := s.want(rotation(token, a, own.jwk(), proof), 400, "VALIDATION_ERROR"); err != nil {
+		if _, err := s.want(rotation(token, a, own.jwk(t), proof), 400, "VALIDATION_ERROR"); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	private := own.jwk()
+	private := own.jwk(t)
 	private["d"] = "AAAA"
-	off := own.jwk()
+	off := own.jwk(t)
 	off["y"] = off["x"]
 	for name, body := range map[string]map[string]any{
 		"a private key": {"publicKeyJwk": private, "proof": good}, "no point of the curve": {"publicKeyJwk": off, "proof": good},
-		"no proof": {"publicKeyJwk": own.jwk()}, "proof alone": {"proof": good}, "P-384": {"publicKeyJwk": map[string]any{"kty": "EC", "crv": "P-384"}, "proof": good},
+		"no proof": {"publicKeyJwk": own.jwk(t)}, "proof alone": {"proof": good}, "P-384": {"publicKeyJwk": map[string]any{"kty": "EC", "crv": "P-384"}, "proof": good},
 	} {
 		if _, err := s.want(post(token, a.path()+"/did/keys", body), 400, "VALIDATION_ERROR"); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -287,7 +292,7 @@ func TestAProofWorksOnce(t *testing.T) {
 	const tries = 8
 	statuses := make([]int, tries)
 	parallel(t, tries, func(i int) error {
-		answer, err := nodes[i%len(nodes)].do(rotation(token, a, own.jwk(), shared))
+		answer, err := nodes[i%len(nodes)].do(rotation(token, a, own.jwk(t), shared))
 		statuses[i] = answer.status
 		return err
 	})
@@ -320,7 +325,7 @@ func TestWhoMayRotateTheKeyOfADID(t *testing.T) {
 	a, writer := s.agent(t, organization, "agents:read audit:read"), s.agent(t, organization, "agents:read agents:write audit:read")
 	keys, own := a.path()+"/did/keys", newDIDPair(t)
 	brought := func(token string) request {
-		return rotation(token, a, own.jwk(), own.proof(t, s.didOf(a.id), s.base, nil))
+		return rotation(token, a, own.jwk(t), own.proof(t, s.didOf(a.id), s.base, nil))
 	}
 	narrow, narrowWriter := s.token(t, a, "agents:read"), s.token(t, writer, "agents:write")
 	s.must(t, post(narrow, keys, map[string]any{}), 403, "INSUFFICIENT_SCOPE")
@@ -375,15 +380,20 @@ func (s *scene) cardKey(tb testing.TB) *ecdsa.PublicKey {
 	if key["kid"] != s.didOf("")+"#key-1" || key["alg"] != "ES256" {
 		tb.Fatalf("the key is %v", key)
 	}
-	number := func(member string) *big.Int {
+	point := []byte{4}
+	for _, member := range []string{"x", "y"} {
 		text, _ := key[member].(string)
 		decoded, err := base64.RawURLEncoding.DecodeString(text)
 		if err != nil {
 			tb.Fatal(err)
 		}
-		return new(big.Int).SetBytes(decoded)
+		point = append(point, decoded...)
 	}
-	return &ecdsa.PublicKey{Curve: elliptic.P256(), X: number("x"), Y: number("y")}
+	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return public
 }
 
 // verifyCard holds an A2A card to its signature, as a client does, and to what would

@@ -147,6 +147,7 @@ func (h *History) Step() {
 func (h *History) didStep(i int) {
 	id, keys := h.Agents[i].ID, h.Agents[i].Keys
 	switch {
+	case h.Agents[i].Status == domain.AgentIsGone:
 	case !keys.Exist():
 		h.agent(i, domain.DIDCreated{
 			AgentID: id, DID: h.Agents[i].DID, KeyNumber: 1, PublicKey: json.RawMessage(`{"crv":"P-256"}`), Custody: domain.CustodyServer,
