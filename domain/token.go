@@ -151,19 +151,35 @@ func (c IssueToken) decide(a Agent) ([]Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	scopes := c.Scopes
-	if scopes == nil {
-		scopes = a.Scopes.Without(ScopeAdminOrgs)
-	}
-	if beyond := scopes.Beyond(a.Scopes); len(beyond) > 0 {
-		return nil, Refuse(CodeScopeNotAllowed, "the agent is not allowed these scopes: %s", beyond).
-			With("field", "scope").With("requested", scopes).With("available", a.Scopes)
+	scopes, err := grantable(c.Scopes, a.Scopes)
+	if err != nil {
+		return nil, err
 	}
 	return []Event{TokenIssued{
 		AgentID: a.ID, TokenID: c.TokenID, CredentialID: credential.ID, AuthMethod: credential.Kind,
 		Scope: scopes.String(), Audience: c.Audience, Algorithm: c.Algorithm, KeyID: c.KeyID,
 		ExpiresAt: asStored(c.At.Truncate(time.Second).Add(TokenLifetime)), // in whole seconds, as tokens tell it
 	}}, nil
+}
+
+// grantable are the scopes that a token gets of those that are wanted, nil for
+// all, where some are to be had. Unasked it gets no [ScopeAdminOrgs]. Scopes that
+// are not to be had are left out (RFC 6749 section 3.3). It is refused where none
+// remain, and where one does not exist.
+func grantable(wanted, available Scopes) (Scopes, error) {
+	if wanted == nil {
+		return available.Without(ScopeAdminOrgs), nil
+	}
+	if unknown := wanted.Beyond(AllScopes()); len(unknown) > 0 {
+		return nil, Refuse(CodeScopeNotAllowed, "there are no such scopes: %s", unknown).
+			With("field", "scope").With("requested", wanted).With("available", available)
+	}
+	scopes := wanted.Within(available)
+	if len(scopes) == 0 && len(wanted) > 0 {
+		return nil, Refuse(CodeScopeNotAllowed, "the agent is not allowed these scopes: %s", wanted).
+			With("field", "scope").With("requested", wanted).With("available", available)
+	}
+	return scopes, nil
 }
 
 // RevokeToken ends one token (RFC 7009).

@@ -38,7 +38,8 @@ func TestTokenNeverExceedsTheAllowedScopes(t *testing.T) {
 	}{
 		"nothing asked leaves admin:orgs out": {nil, "agents:read", false},
 		"admin:orgs on request":               {NewScopes(ScopeAdminOrgs), "admin:orgs", false},
-		"one beyond":                          {NewScopes(ScopeAgentsRead, ScopeAuditRead), "", true},
+		"one beyond is left out":              {NewScopes(ScopeAgentsRead, ScopeAuditRead), "agents:read", false},
+		"only beyond":                         {NewScopes(ScopeTokensRead, ScopeAuditRead), "", true},
 		"one that does not exist":             {ParseScopes("agents:read root"), "", true},
 		"none":                                {Scopes{}, "", false},
 	} {

@@ -33,11 +33,18 @@ func TestATokenNeedsACredentialThatTheLedgerKnows(t *testing.T) {
 	escaped.Audience = `https://"idp".example`
 	lent.Delegation, lent.Subject, lent.AuthMethod = &delegation, &other, domain.ActorToken
 	forged.AgentID = other
+	emptied, emptiedButKept := domain.AgentAccessRevoked{AgentID: agent, Credentials: true}, domain.AgentAccessRevoked{AgentID: agent}
+	era := domain.OrganizationAccessRevoked{OrganizationID: replaytest.Ours, Credentials: true, Era: 1}
+	noEra := domain.OrganizationAccessRevoked{OrganizationID: replaytest.Ours}
+	generatedInEra := generated
+	generatedInEra.Era = 1
+	organization, otherOrganization := domain.OrganizationStream(replaytest.Ours), domain.OrganizationStream(domain.OrganizationID{UUID: uuid.New()})
 	own, others, lending := domain.AgentStream(agent), domain.AgentStream(other), domain.DelegationStream(delegation)
 	type fact struct {
 		stream string
 		event  domain.Event
 	}
+	later := fact{} // more than an hour
 	for name, test := range map[string]struct {
 		facts []fact
 		wrong bool
@@ -58,6 +65,16 @@ func TestATokenNeedsACredentialThatTheLedgerKnows(t *testing.T) {
 		"lent, revoked at the same moment":      {[]fact{{own, generated}, {own, revoked}, {lending, lent}}, false},
 		"lent, never generated":                 {[]fact{{lending, lent}}, true},
 		"lent, on the agent's stream, revoked":  {[]fact{{own, generated}, {own, revoked}, {own, lent}}, true},
+		"all access ended":                      {[]fact{{own, generated}, {own, emptied}, {own, issued}}, true},
+		"all access ended, credentials kept":    {[]fact{{own, generated}, {own, emptiedButKept}, {own, issued}}, false},
+		"all access ended before":               {[]fact{{own, emptied}, {own, generated}, {own, issued}}, false},
+		"all access of another agent ended":     {[]fact{{own, generated}, {others, emptied}, {own, issued}}, false},
+		"an era began long before":              {[]fact{{own, generated}, {organization, era}, later, {own, issued}}, true},
+		"an era began at the same moment":       {[]fact{{own, generated}, {organization, era}, {own, issued}}, false},
+		"generated in the era":                  {[]fact{{organization, era}, {own, generatedInEra}, later, {own, issued}}, false},
+		"generated late, of the era before":     {[]fact{{organization, era}, {own, generated}, later, {own, issued}}, true},
+		"access ended, and no era began":        {[]fact{{own, generated}, {organization, noEra}, later, {own, issued}}, false},
+		"an era on another stream":              {[]fact{{own, generated}, {otherOrganization, era}, later, {own, issued}}, false},
 		"not lent, on a stream of a delegation": {[]fact{{own, generated}, {lending, issued}}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -65,6 +82,10 @@ func TestATokenNeedsACredentialThatTheLedgerKnows(t *testing.T) {
 			b := replaytest.Write(replaytest.Seed, 200, time.Date(2026, time.November, 1, 0, 0, 0, 0, time.UTC))
 			at := 0
 			for _, f := range test.facts {
+				if f == later {
+					b.Wait(2 * time.Hour)
+					continue
+				}
 				if f.event.EventType() == "token.issued" {
 					at = len(b.Events)
 				}

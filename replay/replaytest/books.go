@@ -60,6 +60,9 @@ func (b *Books) id() (id uuid.UUID) {
 	return id
 }
 
+// Wait lets time pass.
+func (b *Books) Wait(d time.Duration) { b.now = b.now.Add(d) }
+
 // Append writes one more event, of now, at the end of its stream.
 func (b *Books) Append(stream string, organization domain.OrganizationID, fact domain.Event) {
 	name, schema, data, err := domain.Encode(fact)

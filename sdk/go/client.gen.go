@@ -3211,7 +3211,8 @@ type TokenRequest struct {
 	// and fragment. Without it the token is for this API. Only one at a time: several are an `invalid_target`.
 	Resource *string `json:"resource,omitempty"`
 
-	// Scope Scopes with spaces between them.
+	// Scope Scopes with spaces between them. With `client_credentials`, those that the agent is not allowed are left out, and
+	// `scope` in the answer tells which remain; none left, or one that does not exist, is an `invalid_scope`.
 	Scope *string `json:"scope,omitempty"`
 
 	// SubjectToken For token exchange (RFC 8693), a delegation token made for the actor.
