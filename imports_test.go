@@ -77,10 +77,11 @@ var direction = map[string][]string{
 	"replay/replaytest": {"replay/verify", "projections", "eventstore", "domain", "migrations", "internal/pgtest"},
 
 	// Where it is all put together.
-	"server":            {"server/stores", "api", "domain", "eventstore", "follow", "internal", "ledger", "migrations", "projections", "reactors", "replay", "tokens"},
+	"server":            {"server/stores", "server/keys", "api", "domain", "eventstore", "follow", "internal", "ledger", "migrations", "projections", "reactors", "replay", "tokens"},
+	"server/keys":       {"domain", "follow", "internal", "ledger"},
 	"server/stores":     {"domain", "eventstore", "internal", "migrations", "projections", "replay/verify"},
-	"server/upkeep":     {"server/stores", "api", "domain", "eventstore", "internal", "ledger", "migrations", "projections", "replay"},
-	"server/servertest": {"server", "eventstore", "internal", "migrations"},
+	"server/upkeep":     {"server/stores", "server/keys", "api", "domain", "eventstore", "internal", "ledger", "migrations", "projections", "replay"},
+	"server/servertest": {"server", "server/keys", "eventstore", "internal", "migrations"},
 	"cmd":               {"sdk", "server", "api", "domain", "eventstore", "internal", "ledger", "migrations", "projections", "replay"},
 
 	"sdk": {}, // for programs that are not ours: it knows the API and nothing behind it

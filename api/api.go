@@ -53,6 +53,7 @@ type Options struct {
 	DID            func(domain.AgentID) string // see [DID]
 	DIDMaxAge      time.Duration               // how long others may keep DID documents and cards
 	SigningAlg     string                      // RS256 or ES256
+	JWKSLifetime   time.Duration               // how long clients may keep the key set
 	CORSOrigins    []string
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For counts
 	HSTS           bool
@@ -211,7 +212,8 @@ func New(write WriteSide, read ReadSide, around Surroundings, options Options) (
 		Endpoints: discovery.Endpoints{
 			Authorization: oauth.AuthorizePath, Token: oauth.TokenPath, Introspection: oauth.IntrospectPath, Revocation: oauth.RevokePath,
 		},
-		Grants: issuing.GrantTypes(), AssertionAlgorithms: clientauth.Algorithms(), JWKS: around.Keys.JWKS(), Description: spec.Published(),
+		Grants: issuing.GrantTypes(), AssertionAlgorithms: clientauth.Algorithms(), Description: spec.Published(),
+		JWKS: around.Keys.Published, JWKSLifetime: options.JWKSLifetime,
 	})
 	if err != nil {
 		return nil, err

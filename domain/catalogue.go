@@ -174,7 +174,20 @@ var catalogue = map[Type]*kind{
 
 	"signing_key.created": {
 		schema: 1, decode: decodeAs[SigningKeyCreated], changes: Nothing, audit: AuditSuccess, ends: noTokens,
-		about: about(func(SigningKeyCreated) Subject { return Subject{} }),
+		about: about(func(e SigningKeyCreated) Subject { return Subject{SigningKey: e.KeyID} }),
+	},
+	"signing_key.activated": {
+		schema: 1, decode: decodeAs[SigningKeyActivated], changes: Nothing, audit: AuditSuccess, ends: noTokens,
+		about: about(func(e SigningKeyActivated) Subject { return Subject{SigningKey: e.KeyID} }),
+	},
+	"signing_key.retired": {
+		schema: 1, decode: decodeAs[SigningKeyRetired], changes: Nothing, audit: AuditSuccess, ends: tokensOf(SigningKeyNoun, ShutOut),
+		refine: refine(endingByRetirement),
+		about:  about(func(e SigningKeyRetired) Subject { return Subject{SigningKey: e.KeyID} }),
+	},
+	"signing_key.removed": {
+		schema: 1, decode: decodeAs[SigningKeyRemoved], changes: Nothing, audit: AuditSuccess, ends: noTokens,
+		about: about(func(e SigningKeyRemoved) Subject { return Subject{SigningKey: e.KeyID} }),
 	},
 
 	"ledger.events_lost": {

@@ -9,8 +9,8 @@ import (
 // before its place in the ledger; later ones are not its concern.
 type Ending struct {
 	// Tokens names the owner whose tokens end, the one in the event's [Subject]:
-	// an agent, a credential, an organization, or a delegation and every link
-	// below it. With [TokenNoun] only that one token ends, with [Nothing] none.
+	// an agent, a credential, an organization, a signing key, or a delegation and
+	// every link below it. With [TokenNoun] only that one token ends, with [Nothing] none.
 	Tokens Noun
 	// Owner says whether the owner may get tokens afterwards.
 	Owner Admission
@@ -79,7 +79,7 @@ func TypesEndingCredentials() []Type {
 
 // TokenOwners are the nouns that [Ending.Tokens] can be, but for [Nothing].
 func TokenOwners() []Noun {
-	return []Noun{AgentNoun, CredentialNoun, TokenNoun, DelegationNoun, OrganizationNoun}
+	return []Noun{AgentNoun, CredentialNoun, TokenNoun, DelegationNoun, OrganizationNoun, SigningKeyNoun}
 }
 
 // refine makes a row's refinement from one that knows the event's type.
@@ -106,6 +106,13 @@ func endingOfAgentsAccess(e AgentAccessRevoked, all Ending) Ending {
 
 func endingOfOrganizationsAccess(e OrganizationAccessRevoked, all Ending) Ending {
 	all.Credentials = e.Credentials
+	return all
+}
+
+func endingByRetirement(e SigningKeyRetired, all Ending) Ending {
+	if !e.AtOnce {
+		return noTokens
+	}
 	return all
 }
 

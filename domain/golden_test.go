@@ -130,6 +130,12 @@ var golden = map[string]Event{
 	"ledger.events_lost.1.json":         EventsLost{Origin: "again.acme.test", FormerOrigin: "acme.test", Kept: 64, Known: 76, KnownRoot: "Z29sZGVu", End: 70, KnownEnd: 82},
 	"ledger.events_lost.1.minimal.json": EventsLost{Origin: "again.acme.test", FormerOrigin: "acme.test", Kept: 64, Known: 76, KnownRoot: "Z29sZGVu"},
 	"signing_key.created.1.json":        SigningKeyCreated{KeyID: "2026-11", Algorithm: "ES256", PublicKey: json.RawMessage(`{"kty":"EC","crv":"P-256"}`)},
+	"signing_key.created.1.verify.json": SigningKeyCreated{KeyID: "2026-11", Algorithm: "ES256", PublicKey: json.RawMessage(`{"kty":"EC","crv":"P-256"}`), VerifyOnly: true},
+	"signing_key.activated.1.json":      SigningKeyActivated{KeyID: "2026-11", Algorithm: "ES256", ServedSince: &noon},
+	"signing_key.activated.1.now.json":  SigningKeyActivated{KeyID: "2026-11", Algorithm: "ES256"},
+	"signing_key.retired.1.json":        SigningKeyRetired{KeyID: "2026-11", Algorithm: "ES256"},
+	"signing_key.retired.1.once.json":   SigningKeyRetired{KeyID: "2026-11", Algorithm: "ES256", AtOnce: true},
+	"signing_key.removed.1.json":        SigningKeyRemoved{KeyID: "2026-11", Algorithm: "ES256"},
 }
 
 func publicAgent() AgentCreated {

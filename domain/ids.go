@@ -74,7 +74,12 @@ func DelegationStream(id DelegationID) string     { return "delegation-" + id.St
 // LedgerStream is what becomes of the ledger as a whole under an origin.
 func LedgerStream(origin string) string { return "ledger-" + origin }
 
-// SigningKeyStream is the life of one signing key.
+// SigningKeysStream is the life of all signing keys, but for the creation of the first
+// ones.
+const SigningKeysStream = "signing_key-all"
+
+// SigningKeyStream has the creation of one of the first signing keys, which servers make
+// before any state of theirs is on record.
 func SigningKeyStream(kid string) string { return "signing_key-" + kid }
 
 // InstanceStream has the keys of the server's own DID.

@@ -13,6 +13,7 @@ type Subject struct {
 	Token        TokenID
 	Delegation   DelegationID
 	Organization OrganizationID
+	SigningKey   string // its kid
 }
 
 // Noun is a kind of thing that events are about.
@@ -28,11 +29,12 @@ const (
 	OrganizationNoun
 	MemberNoun // of an organization
 	DIDNoun    // of an agent
+	SigningKeyNoun
 )
 
 func (n Noun) String() string {
 	names := [...]string{Nothing: "nothing", AgentNoun: "agent", CredentialNoun: "credential", TokenNoun: "token",
-		DelegationNoun: "delegation", OrganizationNoun: "organization", MemberNoun: "member", DIDNoun: "DID"}
+		DelegationNoun: "delegation", OrganizationNoun: "organization", MemberNoun: "member", DIDNoun: "DID", SigningKeyNoun: "signing key"}
 	if int(n) >= len(names) || names[n] == "" {
 		return "noun " + strconv.Itoa(int(n))
 	}

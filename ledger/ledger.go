@@ -53,6 +53,7 @@ type Ledger struct {
 	seats         *repository[domain.Seats]
 	claims        *repository[domain.Claim]
 	delegations   *repository[domain.Delegation]
+	signingKeys   *repository[domain.SigningKeys]
 	failures      *failureGate
 }
 
@@ -96,6 +97,7 @@ func New(store eventstore.Store, readModels ReadModels, tenants *revocation.Inde
 		seats:         newRepository[domain.Seats](store, "seats/1", weighSeats, options),
 		claims:        newRepository[domain.Claim](store, "claim/1", weighFixed[domain.Claim], options),
 		delegations:   newRepository[domain.Delegation](store, "delegation/2", weighFixed[domain.Delegation], options),
+		signingKeys:   newRepository[domain.SigningKeys](store, "signing_keys/1", weighFixed[domain.SigningKeys], options),
 		failures:      newFailureGate(),
 	}
 }

@@ -38,6 +38,7 @@ func (l *Ledger) VerifySnapshots(ctx context.Context) (SnapshotsVerified, error)
 		l.seats.snapshotShape:         l.seats.verifySnapshot,
 		l.claims.snapshotShape:        l.claims.verifySnapshot,
 		l.delegations.snapshotShape:   l.delegations.verifySnapshot,
+		l.signingKeys.snapshotShape:   l.signingKeys.verifySnapshot,
 	}
 	for after := ""; ; {
 		page, err := kept.page(ctx, after)

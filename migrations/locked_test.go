@@ -31,6 +31,7 @@ var locked = map[string]string{
 	"00017_shared_settings.sql":                  "4a48fb69a27f3f4f7e501784828c6fbec729b5a1a4d752ccb4a31b6a56a60b54",
 	"00018_head_moves_once.sql":                  "5bd63f2b281ad2ccb8e9d3fe52be3ec49a65fdb055673957019f731759ed5ae3",
 	"00020_delegations_of_ended_credentials.sql": "dcd15c8f49021e361e8ed041a4c3508f24b9a9ab5a16c765e5129bc5fb61607b",
+	"00021_signing_key_life.sql":                 "511edfd29ad4d35b533a7a5a562b0c65f7968c5912719c9fb1093e9451328f88",
 	"00022_credential_eras.sql":                  "0be05ca1b504dac582e5c889cc70fd17ed13693aa1c8b7fcef1db97236a1a2d7",
 	"00024_dids.sql":                             "6b91e5f9bdd090a4222ff2c5fbb2cf6adc0303f6a9056516fe632cd9b3f64375",
 }

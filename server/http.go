@@ -59,7 +59,7 @@ func apiOptions(f frame) api.Options {
 	c := f.config
 	return api.Options{
 		Version: f.version, PublicURL: c.PublicURL, Issuer: c.OIDCIssuer,
-		DID: api.DID(c.DIDWebDomain), DIDMaxAge: c.DIDDocumentCacheTTL, SigningAlg: c.JWTSigningAlg,
+		DID: api.DID(c.DIDWebDomain), DIDMaxAge: c.DIDDocumentCacheTTL, SigningAlg: c.JWTSigningAlg, JWKSLifetime: c.JWKSCacheTTL,
 		CORSOrigins: c.CORSOrigins, TrustedProxies: c.TrustedProxies, HSTS: strings.HasPrefix(c.PublicURL, "https://"),
 		ReadWait: c.ReadWaitTimeout, RetentionDays: c.AuditRetentionDays,
 		Delegation: c.A2AEnabled, Compliance: c.ComplianceEnabled,

@@ -24,6 +24,10 @@ const (
 	sweepInterval = 24 * time.Hour
 )
 
+// overdue is how much older than the age at which another is published a signing key may
+// get: longer than any lead.
+const overdue = 7 * 24 * time.Hour
+
 // scheduler runs what is done once over all nodes.
 func (s *Server) scheduler(keys *keyring.Keyring) *jobs.Scheduler {
 	c, pool := s.config, s.storage.pool
@@ -44,7 +48,7 @@ func (s *Server) scheduler(keys *keyring.Keyring) *jobs.Scheduler {
 		jobs.CheckStreams(min(c.ControlCheckInterval, guardInterval), s.storage.interferences),
 		jobs.CheckTLS(c.ControlCheckInterval, c.PublicURL, nil, s.now),
 		jobs.CheckRotation(c.ControlCheckInterval, jobs.RotationRules{
-			MaxAge: c.SigningKeyMaxAge, Grace: 2*c.CredentialScanInterval + time.Minute,
+			MaxAge: s.timing.MaxAge + overdue, Grace: 2*c.CredentialScanInterval + time.Minute,
 		}, func() time.Time { return signingSince(keys) }, s.read.queries, s.now),
 	}
 	m := newJobMetrics(s.registry, list, s.http.api)
@@ -102,10 +106,10 @@ func verdict(report verify.Report) jobs.Verdict {
 	return v
 }
 
-// signingSince is when the oldest key came into use that signs.
+// signingSince is when the oldest key was published that signs.
 func signingSince(keys *keyring.Keyring) (oldest time.Time) {
 	for _, key := range keys.PublicKeys() {
-		if !key.Retired && (oldest.IsZero() || key.CreatedAt.Before(oldest)) {
+		if key.State == keyring.Current && (oldest.IsZero() || key.CreatedAt.Before(oldest)) {
 			oldest = key.CreatedAt
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/keyring"
+	"github.com/sentryagent/agentidp/server/keys"
 	"github.com/sentryagent/agentidp/server/stores"
 )
 
@@ -41,6 +42,7 @@ type frame struct {
 	now      func() time.Time
 	registry *prometheus.Registry
 	without  string // name of a read model that is left out
+	timing   keys.Timing
 }
 
 // Option changes what a server is made of.
@@ -49,12 +51,15 @@ type Option func(*frame)
 // WithClock has a server live at another time than the machine's.
 func WithClock(now func() time.Time) Option { return func(f *frame) { f.now = now } }
 
+// WithKeyTiming has signing keys live faster than the settings allow, for tests.
+func WithKeyTiming(timing keys.Timing) Option { return func(f *frame) { f.timing = timing } }
+
 // WithoutReadModel leaves a read model out: to measure what it costs.
 func WithoutReadModel(name string) Option { return func(f *frame) { f.without = name } }
 
 // Start builds a server. On error nothing is left open.
 func Start(ctx context.Context, c config.Config, version string, logger *slog.Logger, options ...Option) (_ *Server, err error) {
-	f := frame{config: c, version: version, logger: logger, now: time.Now, registry: prometheus.NewRegistry()}
+	f := frame{config: c, version: version, logger: logger, now: time.Now, registry: prometheus.NewRegistry(), timing: keys.TimingOf(c)}
 	for _, option := range options {
 		option(&f)
 	}
@@ -76,7 +81,7 @@ func Start(ctx context.Context, c config.Config, version string, logger *slog.Lo
 	if s.watch, err = recognize(ctx, f, s.storage); err != nil {
 		return nil, err
 	}
-	keys, err := keyring.Open(ctx, s.storage.pool, c.MasterKeyFile)
+	ring, err := keyring.Open(ctx, s.storage.pool, c.MasterKeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("signing keys: %w", err)
 	}
@@ -84,34 +89,35 @@ func Start(ctx context.Context, c config.Config, version string, logger *slog.Lo
 	if err != nil {
 		return nil, err
 	}
-	if s.read, err = newReadSide(f, s.storage, keys); err != nil {
+	if s.read, err = newReadSide(f, s.storage, ring); err != nil {
 		return nil, err
 	}
-	s.write = newWriteSide(f, s.storage, s.read, keys)
-	if err := s.begin(ctx, keys); err != nil {
+	s.write = newWriteSide(f, s.storage, s.read, ring)
+	if err := s.begin(ctx, ring); err != nil {
 		return nil, err
 	}
-	if s.http, err = newFront(f, s.storage, s.read, s.write, keys, rules); err != nil {
+	if s.http, err = newFront(f, s.storage, s.read, s.write, ring, rules); err != nil {
 		return nil, err
 	}
-	s.work = s.newWork(keys)
+	s.work = s.newWork(ring)
 	if err := s.http.listen(ctx, f, s.door); err != nil {
 		return nil, err
 	}
 	return s, stores.RememberShared(ctx, s.storage.pool, c) // last, so that no start that failed is remembered
 }
 
-// begin puts the signing keys and the server's own DID on record, and brings up what
-// is kept in memory.
-func (s *Server) begin(ctx context.Context, keys *keyring.Keyring) error {
-	public := keys.PublicKeys()
-	for _, key := range public {
-		if err := s.write.recordKey(ctx, key); err != nil {
-			return err
-		}
-	}
-	if err := s.watch.anchor.Begin(ctx, domain.SigningKeyStream(public[0].KID)); err != nil {
+// begin puts the first signing keys and the server's own DID on record, brings up what
+// is kept in memory, and counts this server among those that serve.
+func (s *Server) begin(ctx context.Context, ring *keyring.Keyring) error {
+	landmark, err := s.write.recordFirstKeys(ctx, ring)
+	if err != nil {
 		return err
+	}
+	if err := s.watch.anchor.Begin(ctx, landmark); err != nil {
+		return err
+	}
+	if err := s.write.keys.Begin(ctx, s.config.ForceKeyRotation); err != nil {
+		return fmt.Errorf("signing keys: %w", err)
 	}
 	if err := s.write.beginInstance(ctx, api.InstanceDID(s.config.DIDWebDomain)); err != nil {
 		return fmt.Errorf("the server's own DID: %w", err)

@@ -11,16 +11,17 @@ import (
 )
 
 // newWork lists what a server does beside answering.
-func (s *Server) newWork(keys *keyring.Keyring) []func(context.Context) {
-	scheduler := s.scheduler(keys)
+func (s *Server) newWork(ring *keyring.Keyring) []func(context.Context) {
+	scheduler := s.scheduler(ring)
 	s.registry.MustRegister(follow.NewCollector(s.read.progress), projections.NewCollector(s.read.progress),
-		poolCollector{s.storage.pool}, positionCollector{s.storage.store, &s.watch.lost})
+		poolCollector{s.storage.pool}, positionCollector{s.storage.store, &s.watch.lost}, keyCollector{ring, s.now})
 	return []func(context.Context){
 		s.read.runner.Run,
 		s.read.progress.Run,
 		s.write.revocations.Run,
 		s.http.limiter.Run,
 		s.write.snapshots.Run,
+		s.write.keys.Run,
 		scheduler.Run,
 		every(10*time.Second, s.logger, func(ctx context.Context) error { return s.write.ledger.FlushAuthFailures(ctx, false) }),
 		every(time.Hour, s.logger, s.watch.anchor.Move),

@@ -2,6 +2,7 @@ package tokens
 
 import (
 	"encoding/json"
+	"errors"
 
 	"github.com/sentryagent/agentidp/internal/keyring"
 )
@@ -18,12 +19,19 @@ type Signer struct {
 	alg  string
 }
 
-// NewSigner makes a signer for [keyring.RS256] or [keyring.ES256].
+// NewSigner makes a signer for [keyring.RS256] or [keyring.ES256]. While no key signs
+// with that, it signs with another: see [keyring.Keyring.Signing].
 func NewSigner(keys *keyring.Keyring, alg string) *Signer { return &Signer{keys, alg} }
 
 // Key gives the key that signs now. Take it once for each issuance: the event
 // names the key that then signs, whatever becomes the current one meanwhile.
-func (s *Signer) Key() (*keyring.SigningKey, error) { return s.keys.Current(s.alg) }
+func (s *Signer) Key() (*keyring.SigningKey, error) {
+	key, err := s.keys.Signing(s.alg)
+	if errors.Is(err, keyring.ErrStale) {
+		return nil, ErrUndecided
+	}
+	return key, err
+}
 
 // SignAccess makes an access token.
 func SignAccess(key *keyring.SigningKey, claims AccessClaims) (string, error) {

@@ -1,6 +1,7 @@
 package tokens
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ type Access struct {
 	Organization domain.OrganizationID
 	Delegation   domain.DelegationID // zero when it acts under none
 	Issuance     uuid.UUID           // the token.issued event; uuid.Nil where the token does not tell
+	KeyID        string              // of the key that signed it
 	Scopes       domain.Scopes
 	ExpiresAt    time.Time
 }
@@ -38,6 +40,10 @@ func (t Access) Caller() domain.Caller {
 
 // ErrNotAccessToken: it is genuine perhaps, and no access token of this issuer.
 var ErrNotAccessToken = errors.New("not an access token of this issuer")
+
+// ErrUndecided: the signing keys could not be looked at, so nobody knows yet what the
+// token is, or which key signs. It is a [domain.Error] that says to try again.
+var ErrUndecided error = domain.Refuse(domain.CodeUnavailable, "the signing keys cannot be looked at right now; try again")
 
 // Verifier verifies access tokens. It is safe for concurrent use.
 type Verifier struct {
@@ -71,9 +77,10 @@ func NewVerifier(keys *keyring.Keyring, issuer string, now func() time.Time) (*V
 }
 
 // Verify checks everything about a token that can be checked without the
-// ledger: type, algorithm, key, signature, issuer and times. What is wrong is one of
-// the errors of golang-jwt, or [ErrNotAccessToken].
-func (v *Verifier) Verify(text string) (Access, error) {
+// ledger: type, algorithm, key, signature, issuer and times. A key that is not known
+// is looked for, within ctx. What is wrong is one of the errors of golang-jwt, or
+// [ErrNotAccessToken]. With [ErrUndecided] nothing is known to be wrong.
+func (v *Verifier) Verify(ctx context.Context, text string) (Access, error) {
 	digest := sha256.Sum256([]byte(text))
 	if token, known := v.verified.Get(digest); known {
 		if !v.now().Before(token.ExpiresAt) {
@@ -85,9 +92,15 @@ func (v *Verifier) Verify(text string) (Access, error) {
 		return Access{}, jwt.ErrTokenMalformed
 	}
 	var token Access
-	if _, err := v.parser.ParseWithClaims(text, &token.Claims, v.keyFor); err != nil {
+	findKey := func(unverified *jwt.Token) (any, error) { return v.keyFor(ctx, unverified) }
+	parsed, err := v.parser.ParseWithClaims(text, &token.Claims, findKey)
+	if errors.Is(err, ErrUndecided) {
+		return Access{}, ErrUndecided
+	}
+	if err != nil {
 		return Access{}, err
 	}
+	token.KeyID, _ = parsed.Header["kid"].(string)
 	if err := token.readClaims(); err != nil {
 		return Access{}, err
 	}
@@ -102,12 +115,15 @@ func (v *Verifier) ReadDelegation(text string) (id domain.DelegationID, genuine 
 
 // keyFor finds the key by its id and insists on the algorithm it was made for,
 // so that nobody can have an RSA key taken for an HMAC secret.
-func (v *Verifier) keyFor(token *jwt.Token) (any, error) {
+func (v *Verifier) keyFor(ctx context.Context, token *jwt.Token) (any, error) {
 	if typ, _ := token.Header["typ"].(string); typ != accessType {
 		return nil, ErrNotAccessToken
 	}
 	kid, _ := token.Header["kid"].(string)
-	key, alg, known := v.keys.PublicKey(kid)
+	key, alg, known, err := v.keys.Find(ctx, kid)
+	if err != nil {
+		return nil, ErrUndecided
+	}
 	if !known || alg != token.Method.Alg() {
 		return nil, ErrNotAccessToken
 	}

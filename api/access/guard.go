@@ -95,7 +95,10 @@ func (g *Guard) bearer(c *gin.Context) (tokens.Access, error) {
 	if sent.Scheme != Bearer || sent.Credentials == "" {
 		return tokens.Access{}, errNoBearer
 	}
-	token, err := g.Tokens.Verify(sent.Credentials)
+	token, err := g.Tokens.Verify(c.Request.Context(), sent.Credentials)
+	if errors.Is(err, tokens.ErrUndecided) {
+		return tokens.Access{}, err
+	}
 	if err != nil {
 		return tokens.Access{}, fmt.Errorf("%w: %w", errBadBearer, err)
 	}
@@ -129,6 +132,7 @@ func RefOf(token tokens.Access) revocation.Token {
 		AgentID:        token.AgentID,
 		CredentialID:   token.CredentialID,
 		OrganizationID: token.Organization,
+		KeyID:          token.KeyID,
 		ExpiresAt:      token.ExpiresAt,
 		Position:       ledger.Position(token.Claims.Ledger),
 		Basis:          ledger.Position(token.Claims.Basis),

@@ -4,12 +4,16 @@
 package discovery
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/sentryagent/agentidp/api/router"
+	"github.com/sentryagent/agentidp/domain"
 )
 
 // Handler answers what is asked about the server's interfaces. Make one with [New].
@@ -19,8 +23,10 @@ type Handler struct {
 	Endpoints           Endpoints
 	Grants              []string // values of grant_type
 	AssertionAlgorithms []string // of client assertions
-	JWKS                any      // the keys of tokens
 	Description         []byte   // the OpenAPI document as JSON
+	// JWKS is the keys of tokens as they are now, encoded.
+	JWKS         func(context.Context) ([]byte, error)
+	JWKSLifetime time.Duration // how long clients may keep them
 
 	documents []document
 	docs      *docs
@@ -40,7 +46,6 @@ func New(h Handler) (*Handler, error) {
 	for path, content := range map[string]any{
 		openIDConfigurationPath: h.metadata(),
 		serverMetadataPath:      h.metadata(),
-		jwksPath:                h.JWKS,
 		resourceMetadataPath:    h.resourceMetadata(),
 	} {
 		body, err := json.Marshal(content)
@@ -55,13 +60,25 @@ func New(h Handler) (*Handler, error) {
 }
 
 // Routes are those of the metadata and the documentation. A new signing key is
-// published longer before its first use than clients may keep an answer.
+// published longer before its first use than clients may keep the keys.
 func (h *Handler) Routes() []router.Route {
-	routes := h.docs.routes()
+	routes := append(h.docs.routes(), router.Route{
+		Method: http.MethodGet, Path: jwksPath, Access: router.Open, Handler: h.serveJWKS,
+		Cache: "public, max-age=" + strconv.Itoa(int(h.JWKSLifetime.Seconds())),
+	})
 	for _, d := range h.documents {
 		routes = append(routes, router.Route{Method: http.MethodGet, Path: d.path, Access: router.Open, Cache: fiveMinutes, Handler: d.serve})
 	}
 	return routes
+}
+
+// serveJWKS gives the keys that tokens are verified with (RFC 7517 section 5).
+func (h *Handler) serveJWKS(c *gin.Context) error {
+	body, err := h.JWKS(c.Request.Context())
+	if err != nil {
+		return domain.Refuse(domain.CodeUnavailable, "the signing keys cannot be looked at right now; try again")
+	}
+	return document{body: body}.serve(c)
 }
 
 func (d document) serve(c *gin.Context) error {

@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
@@ -83,7 +84,10 @@ func (h *Handler) introspect(ctx context.Context, asker introspector, text strin
 	if id, genuine := h.Tokens.ReadDelegation(text); genuine {
 		return h.introspectDelegation(ctx, asker, id)
 	}
-	token, err := h.Tokens.Verify(text)
+	token, err := h.Tokens.Verify(ctx, text)
+	if errors.Is(err, tokens.ErrUndecided) {
+		return introspection{}, err
+	}
 	if err != nil || asker.MayActIn(token.Organization) != nil || asker.ownOnly && token.AgentID != asker.AgentID {
 		return introspection{}, nil
 	}

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
@@ -34,8 +35,10 @@ func (h *Handler) revokeToken(c *gin.Context) error {
 	}
 	if id, genuine := h.Tokens.ReadDelegation(text); genuine {
 		err = h.revokeDelegation(c, client, id)
-	} else if token, invalid := h.Tokens.Verify(text); invalid == nil {
+	} else if token, invalid := h.Tokens.Verify(c.Request.Context(), text); invalid == nil {
 		err = h.revokeAccess(c, client, token)
+	} else if errors.Is(invalid, tokens.ErrUndecided) {
+		err = invalid
 	}
 	if err != nil {
 		return err

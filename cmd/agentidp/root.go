@@ -39,7 +39,7 @@ func newRootCommand(environ []string) *cobra.Command {
 		Long:  rootHelp,
 	}
 	c.Accept(root)
-	root.AddCommand(c.serveCommand(), c.migrateCommand(), c.bootstrapCommand(), c.ledgerCommand(), c.projectionsCommand(), c.tokensCommand(), c.settingsCommand(),
+	root.AddCommand(c.serveCommand(), c.migrateCommand(), c.bootstrapCommand(), c.ledgerCommand(), c.projectionsCommand(), c.tokensCommand(), c.keysCommand(), c.settingsCommand(),
 		c.healthcheckCommand(), versionCommand(), movedCommand("dev"), movedCommand("demo"))
 	return root
 }

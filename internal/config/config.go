@@ -38,7 +38,11 @@ type Config struct {
 
 	DIDDocumentCacheTTL time.Duration // DID_DOCUMENT_CACHE_TTL_SECONDS
 
-	JWTSigningAlg string // JWT_SIGNING_ALG
+	JWTSigningAlg    string        // JWT_SIGNING_ALG
+	SigningKeyLead   time.Duration // SIGNING_KEY_LEAD_SECONDS
+	ForceKeyRotation bool          // OIDC_FORCE_KEY_ROTATION
+	JWKSCacheTTL     time.Duration // JWKS_CACHE_TTL_SECONDS
+
 	MasterKeyFile string // MASTER_KEY_FILE
 	PolicyDir     string // POLICY_DIR
 	A2AEnabled    bool   // A2A_ENABLED
@@ -109,6 +113,16 @@ func load(r *reader) (Config, error) {
 		return Config{}, r.faults
 	}
 	return c, nil
+}
+
+// Variable is a variable that is no setting, from environ or else from the file, "" where neither has it. The error is
+// always [Faults].
+func Variable(environ []string, dotenvPath, name string) (string, error) {
+	r := newReader(environ, dotenvPath)
+	if len(r.faults) > 0 {
+		return "", r.faults
+	}
+	return r.get(name, ""), nil
 }
 
 // LocalAddress is the host and port at which a server with these settings answers on its own machine. It reads

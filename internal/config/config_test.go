@@ -71,7 +71,9 @@ func TestDefaults(t *testing.T) {
 		VerifyAllInterval:       24 * time.Hour,
 		CredentialScanInterval:  time.Hour,
 		ControlCheckInterval:    15 * time.Minute,
-		SigningKeyMaxAge:        365 * 24 * time.Hour,
+		SigningKeyMaxAge:        90 * 24 * time.Hour,
+		SigningKeyLead:          24 * time.Hour,
+		JWKSCacheTTL:            5 * time.Minute,
 		LogFormat:               "json",
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {

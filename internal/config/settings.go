@@ -138,10 +138,24 @@ var sections = []section{
 			"How long others may keep a DID document or a card. So long may they trust a key after it was rotated."),
 		{
 			name: "JWT_SIGNING_ALG", preset: "`RS256`", bound: "`RS256`, `ES256`", example: "RS256",
-			meaning: "What tokens are signed with; both kinds are always accepted. ES256 signs many times faster.",
-			read:    func(r *reader, c *Config) { c.JWTSigningAlg = r.oneOf("JWT_SIGNING_ALG", AlgRS256, AlgES256) },
-			log:     "jwt_signing_alg", show: func(c Config) any { return c.JWTSigningAlg },
+			meaning: "What tokens are signed with; both kinds are always accepted. ES256 signs many times faster. Where no key of the kind can " +
+				"sign yet, one is made and published, and tokens are signed with the other kind until its time has come.",
+			read: func(r *reader, c *Config) { c.JWTSigningAlg = r.oneOf("JWT_SIGNING_ALG", AlgRS256, AlgES256) },
+			log:  "jwt_signing_alg", show: func(c Config) any { return c.JWTSigningAlg },
 		},
+		duration("SIGNING_KEY_LEAD_SECONDS", time.Second, 86_400, 1_200, 518_400, func(c *Config) *time.Duration { return &c.SigningKeyLead },
+			"How long every server has a new key in its JWKS before the first token is signed with it. Clients that keep keys look again "+
+				"only after hours. All servers have the same. [How keys are rotated](runbooks/signing-keys.md)."),
+		{
+			name: "OIDC_FORCE_KEY_ROTATION", preset: "`false`", bound: "`true`, `false`", example: "false",
+			meaning: "With `true` the server publishes another signing key when it starts, which signs when its lead is over. Take it away again: " +
+				"each start does it, unless a key waits already.",
+			read: func(r *reader, c *Config) {
+				c.ForceKeyRotation = r.oneOf("OIDC_FORCE_KEY_ROTATION", "false", "true") == "true"
+			},
+		},
+		duration("JWKS_CACHE_TTL_SECONDS", time.Second, 300, 0, 900, func(c *Config) *time.Duration { return &c.JWKSCacheTTL },
+			"How long clients may keep `/.well-known/jwks.json`, as `max-age`."),
 		{
 			name: "MASTER_KEY_FILE", preset: "required (`.agentidp/master.key` under `make run`)", bound: "path of a regular file", example: "/var/lib/agentidp/master.key",
 			meaning: "The key that seals all other keys. It is made with mode 0600 where it does not exist, and refused when others can read " +
@@ -239,8 +253,9 @@ var sections = []section{
 			"How often expired credentials are looked for and put on record. They stop working at their time, whatever this is."),
 		milliseconds("CONTROL_CHECK_INTERVAL_MS", 900_000, 1_000, 86_400_000, func(c *Config) *time.Duration { return &c.ControlCheckInterval },
 			"How often keys, TLS and rotation are checked."),
-		duration("SIGNING_KEY_MAX_AGE_DAYS", 24*time.Hour, 365, 1, 3_650, func(c *Config) *time.Duration { return &c.SigningKeyMaxAge },
-			"From which age of a signing key control CC9.2 is failing."),
+		duration("SIGNING_KEY_MAX_AGE_DAYS", 24*time.Hour, 90, 1, 3_650, func(c *Config) *time.Duration { return &c.SigningKeyMaxAge },
+			"At which age of a signing key, counted from its publication, another one is published in its place. Control CC9.2 is failing "+
+				"from 7 days after that."),
 	}},
 	{"Log", []setting{
 		{

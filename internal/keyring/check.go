@@ -21,12 +21,18 @@ func (k *Keyring) Check(ctx context.Context, pool *pgxpool.Pool, masterKeyFile s
 		return fmt.Errorf("%w: the file holds another key than the server runs with", ErrWrongMasterKey), nil
 	}
 	err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
-		if _, err := selectKeys(ctx, tx, master); err != nil {
+		stored, err := Stored(ctx, tx)
+		if err != nil {
 			return err
+		}
+		for _, row := range stored {
+			if _, err := row.open(master); err != nil {
+				return err
+			}
 		}
 		return checkDIDKeys(ctx, tx, master)
 	})
-	if errors.Is(err, ErrTampered) || errors.Is(err, ErrWrongMasterKey) {
+	if errors.Is(err, ErrTampered) || errors.Is(err, ErrWrongMasterKey) || errors.Is(err, ErrUnsuitable) {
 		return err, nil
 	}
 	if err != nil {

@@ -11,4 +11,8 @@ var (
 	ErrTampered = errors.New("sealed value does not open")
 	// ErrUnknownAlgorithm: no key for this JWS algorithm.
 	ErrUnknownAlgorithm = errors.New("no signing key for this algorithm")
+	// ErrUnsuitable: tokens are not signed with keys of this kind.
+	ErrUnsuitable = errors.New("the key does not suit")
+	// ErrStale: the keys could not be looked at for so long that others may be in use.
+	ErrStale = errors.New("the signing keys are not known as they are now")
 )

@@ -34,9 +34,11 @@ const table = `
 		public_jwk     jsonb       NOT NULL,
 		sealed_private bytea       NOT NULL,
 		created_at     timestamptz NOT NULL,
-		retired_at     timestamptz
+		retired_at     timestamptz,
+		served_at      timestamptz,
+		verify_only    boolean     NOT NULL DEFAULT false
 	);
-	GRANT SELECT, INSERT ON signing_keys TO agentidp;
+	GRANT SELECT, INSERT, DELETE, UPDATE (retired_at, served_at) ON signing_keys TO agentidp;
 	CREATE TABLE did_keys (
 		kid            text        PRIMARY KEY,
 		agent_id       uuid,
@@ -203,19 +205,27 @@ func TestRetiredKeyVerifiesAndSignsNoMore(t *testing.T) {
 	pool, superuser := database(t)
 	file := filepath.Join(t.TempDir(), "master.key")
 	old := current(t, open(t, pool, file), keyring.ES256).ID()
-	if _, err := superuser.Exec(t.Context(), `UPDATE signing_keys SET retired_at = now() WHERE kid = $1`, old); err != nil {
-		t.Fatal(err)
+	retire := func(where string) {
+		t.Helper()
+		if _, err := superuser.Exec(t.Context(), `UPDATE signing_keys SET retired_at = now() WHERE `+where); err != nil {
+			t.Fatal(err)
+		}
 	}
+	retire(`alg = 'ES256'`)
 	k := open(t, pool, file)
-	newer := current(t, k, keyring.ES256).ID()
-	if newer == old {
-		t.Errorf("signs with %s, want another key", old)
+	if _, err := k.Current(keyring.ES256); !errors.Is(err, keyring.ErrUnknownAlgorithm) || len(k.Created()) != 0 {
+		t.Errorf("Current: %v, created %q; want no other key while one of another algorithm signs", err, kids(k.Created()))
+	}
+	if key, err := k.Signing(keyring.ES256); err != nil || key.Algorithm() != keyring.RS256 {
+		t.Errorf("Signing = %v, %v; want the RS256 key", key, err)
 	}
 	if _, _, ok := k.PublicKey(old); !ok {
 		t.Error("the retired key does not verify any more")
 	}
-	if got := kids(k.Created()); !slices.Equal(got, []string{newer}) {
-		t.Errorf("created %q, want %q", got, newer)
+	retire(`true`)
+	k = open(t, pool, file)
+	if newer := current(t, k, keyring.ES256).ID(); newer == old || len(k.Created()) != 2 {
+		t.Errorf("where no key signs it signs with %s and has created %q; want two new ones", newer, kids(k.Created()))
 	}
 }
 

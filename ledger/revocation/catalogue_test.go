@@ -39,7 +39,7 @@ func TestTheEventsThatEndTokensAreThoseThatSayIt(t *testing.T) {
 
 // verdictAfter is what the index says after a fact of a token that was issued
 // before it: to the agent, under the credential, in the organization and by the
-// delegation that the fact is about, and with its id.
+// delegation that the fact is about, with its id, and signed with its key.
 func verdictAfter(t *testing.T, fact domain.Event) revocation.Verdict {
 	t.Helper()
 	store, about := memory.New(), domain.About(fact)
@@ -47,7 +47,7 @@ func verdictAfter(t *testing.T, fact domain.Event) revocation.Verdict {
 		Now: func() time.Time { return goldenNoon.Add(-time.Hour) },
 	})
 	token := revocation.Token{
-		TokenID: about.Token, AgentID: about.Agent, CredentialID: about.Credential, OrganizationID: about.Organization, ExpiresAt: goldenNoon,
+		TokenID: about.Token, AgentID: about.Agent, CredentialID: about.Credential, OrganizationID: about.Organization, KeyID: about.SigningKey, ExpiresAt: goldenNoon,
 	}
 	if _, first := fact.(domain.DelegationCreated); !first && !about.Delegation.IsZero() {
 		link := delegated(about.Organization, about.Agent, newAgentID())

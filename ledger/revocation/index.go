@@ -38,6 +38,7 @@ type Index struct {
 	organizations map[domain.OrganizationID]organization
 	tokens        map[domain.TokenID]time.Time // revoked; until they would expire
 	delegations   map[domain.DelegationID]link // until they expire
+	signingKeys   map[string]time.Time         // whose tokens have all ended, by kid; since when
 }
 
 // fate is what has happened to the owner of tokens.
@@ -123,6 +124,7 @@ func New(store eventstore.Store, options Options) *Index {
 		organizations: make(map[domain.OrganizationID]organization),
 		tokens:        make(map[domain.TokenID]time.Time),
 		delegations:   make(map[domain.DelegationID]link),
+		signingKeys:   make(map[string]time.Time),
 	}
 	r.group.read, r.group.crowd = r.read, options.Crowd
 	return r
@@ -174,8 +176,8 @@ func (r *Index) Run(ctx context.Context) {
 
 // Prune forgets what no token and no delegation can need that has not expired by
 // now: revoked tokens and delegations past their expiry, and what became of
-// agents and credentials, dead or alive, once no token of that time can live and
-// no living delegation rests on them. Nothing new comes from what is dead: the
+// agents, credentials and signing keys, dead or alive, once no token of that time can
+// live and no living delegation rests on them. Nothing new comes from what is dead: the
 // aggregates refuse that. Organizations stay, since tokens are issued by what is
 // known of them here.
 func (r *Index) Prune(now time.Time) {
@@ -190,6 +192,7 @@ func (r *Index) Prune(now time.Time) {
 	oldest := now.Add(-r.options.Keep)
 	maps.DeleteFunc(r.agents, func(id domain.AgentID, f fate) bool { return f.At.Before(oldest) && !parties[id] })
 	maps.DeleteFunc(r.credentials, func(id domain.CredentialID, f fate) bool { return f.At.Before(oldest) && !credentials[id] })
+	maps.DeleteFunc(r.signingKeys, func(_ string, ended time.Time) bool { return ended.Before(oldest) })
 }
 
 // longPast reports whether nothing can live that an event then has ended,

@@ -57,6 +57,7 @@ type snapshot struct {
 	Organizations map[domain.OrganizationID]fate `json:"organizations"`
 	Tokens        map[domain.TokenID]time.Time   `json:"tokens"`
 	Delegations   map[domain.DelegationID]link   `json:"delegations"`
+	SigningKeys   map[string]time.Time           `json:"signingKeys"`
 	// Also is how the organizations stand, apart from what became of their tokens.
 	Also [1]map[domain.OrganizationID]domain.Organization `json:"also"`
 }
@@ -134,6 +135,7 @@ func (r *Index) begin(saved snapshot) {
 	}
 	maps.Copy(r.tokens, saved.Tokens)
 	maps.Copy(r.delegations, saved.Delegations)
+	maps.Copy(r.signingKeys, saved.SigningKeys)
 	r.applied = saved.Applied
 }
 
@@ -193,6 +195,7 @@ func (r *Index) copy() snapshot {
 	saved := snapshot{
 		Applied: r.applied, Agents: maps.Clone(r.agents), Credentials: maps.Clone(r.credentials),
 		Tokens: maps.Clone(r.tokens), Delegations: maps.Clone(r.delegations),
+		SigningKeys:   maps.Clone(r.signingKeys),
 		Organizations: make(map[domain.OrganizationID]fate),
 	}
 	saved.Also[0] = make(map[domain.OrganizationID]domain.Organization, len(r.organizations))

@@ -124,6 +124,10 @@ func (r *Index) apply(e follow.Event) {
 		r.organizations[about.Organization] = o
 	case domain.DelegationNoun:
 		r.endLink(about.Delegation)
+	case domain.SigningKeyNoun:
+		if !r.longPast(e.Time) {
+			r.signingKeys[about.SigningKey] = e.Time
+		}
 	}
 	if made, is := e.Fact.(domain.DelegationCreated); is {
 		r.addLink(made, e.Position)

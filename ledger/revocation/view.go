@@ -44,6 +44,7 @@ type Token struct {
 	AgentID        domain.AgentID
 	CredentialID   domain.CredentialID // zero where the token does not tell
 	OrganizationID domain.OrganizationID
+	KeyID          string // of the key that signed it
 	ExpiresAt      time.Time
 	// Position is that of its token.issued event. Its issuer knew of everything
 	// before that on the stream that it is on: the agent's own, where there is no
@@ -69,7 +70,8 @@ const (
 	AgentInactive        Verdict = "agent_inactive"
 	OrganizationChanged  Verdict = "organization_changed" // suspended since
 	OrganizationInactive Verdict = "organization_inactive"
-	DelegationEnded      Verdict = "delegation_ended" // revoked, expired or unknown, it or one above it
+	DelegationEnded      Verdict = "delegation_ended"  // revoked, expired or unknown, it or one above it
+	SigningKeyEnded      Verdict = "signing_key_ended" // with all that it had signed
 	// BeyondLedger: the token names a place in the ledger that this one has not
 	// reached. It was issued by a ledger that has been lost since, to a backup that
 	// was restored, or by another one.
@@ -105,7 +107,10 @@ func (v View) Check(token Token) Verdict {
 	}
 	credential := r.credentials[token.CredentialID]
 	_, revoked := r.tokens[token.TokenID]
+	_, disowned := r.signingKeys[token.KeyID]
 	switch {
+	case disowned:
+		return SigningKeyEnded
 	case credential.Dead || credential.Cut > known:
 		return CredentialChanged
 	case revoked:

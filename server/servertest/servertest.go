@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -138,18 +139,27 @@ func (w *World) ServeLogged(tb testing.TB, logger *slog.Logger, settings ...stri
 
 func (w *World) serve(tb testing.TB, logger *slog.Logger, now func() time.Time, settings ...string) string {
 	tb.Helper()
-	started, err := server.Start(tb.Context(), w.Config(tb, settings...), "test", logger, server.WithClock(now))
+	url, _ := w.ServeUntil(tb, w.Config(tb, settings...), logger, server.WithClock(now))
+	return url
+}
+
+// ServeUntil starts a server of the test's own making, which stops when the test ends or
+// before, by stop.
+func (w *World) ServeUntil(tb testing.TB, c config.Config, logger *slog.Logger, options ...server.Option) (url string, stop func()) {
+	tb.Helper()
+	started, err := server.Start(tb.Context(), c, "test", logger, options...)
 	if err != nil {
 		tb.Fatalf("start the server: %v", err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, end := context.WithCancel(context.Background())
 	stopped := make(chan error, 1)
 	go func() { stopped <- started.Run(ctx) }()
-	tb.Cleanup(func() {
-		stop()
+	stop = sync.OnceFunc(func() {
+		end()
 		if err := <-stopped; err != nil {
 			tb.Errorf("the server stopped with: %v", err)
 		}
 	})
-	return "http://" + started.Address()
+	tb.Cleanup(stop)
+	return "http://" + started.Address(), stop
 }

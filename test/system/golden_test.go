@@ -158,7 +158,7 @@ func restoreGoldenLedger(t *testing.T) *world {
 	if err := os.WriteFile(key, goldenFile(t, "master.key"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w := emptyWorld(t, services.DatabaseURL, services.OwnerDatabaseURL, services.RedisURL, "MASTER_KEY_FILE="+key)
+	w := emptyWorld(t, services.DatabaseURL, services.OwnerDatabaseURL, services.RedisURL, "MASTER_KEY_FILE="+key, "SIGNING_KEY_MAX_AGE_DAYS=3650") // the keys are as old as the ledger
 	w.superuserURL = services.SuperuserURL
 	if r := runToEnd(t, w.settings, "migrate"); r.code != exitOK {
 		t.Fatalf("migrate: code %d\n%s", r.code, r.stderr)

@@ -2,6 +2,7 @@ package grants
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"time"
 
@@ -120,7 +121,10 @@ func (e exchange) byClient(c *gin.Context) (actor, error) {
 // at this server, and its agent's own. Authority that was lent cannot vouch for
 // itself.
 func (e exchange) byToken(ctx context.Context) (actor, error) {
-	token, err := e.Tokens.Verify(e.actorToken)
+	token, err := e.Tokens.Verify(ctx, e.actorToken)
+	if errors.Is(err, tokens.ErrUndecided) {
+		return actor{}, err
+	}
 	if err != nil || !e.IsOurs(token.Claims.Audience) || !token.Delegation.IsZero() {
 		return actor{}, errActorToken
 	}
