@@ -99,12 +99,18 @@ func refused(err error) bool {
 }
 
 func ask(request *http.Request, into any) error {
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
+	response, body, err := send(request)
+	// Keys are of no use once they are older than the lead, which is here what a busy machine
+	// may take to look. That refuses nothing: it says to try again.
+	for began := time.Now(); err == nil && response.StatusCode == http.StatusServiceUnavailable && time.Since(began) < patience; {
+		time.Sleep(quick.Poll)
+		if request.GetBody != nil {
+			if request.Body, err = request.GetBody(); err != nil {
+				return err
+			}
+		}
+		response, body, err = send(request)
 	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		return err
 	}
@@ -115,6 +121,15 @@ func ask(request *http.Request, into any) error {
 		return nil
 	}
 	return json.Unmarshal(body, into)
+}
+
+func send(request *http.Request) (response *http.Response, body []byte, err error) {
+	if response, err = http.DefaultClient.Do(request); err != nil {
+		return nil, nil, err
+	}
+	defer response.Body.Close()
+	body, err = io.ReadAll(response.Body)
+	return response, body, err
 }
 
 // jwks is the key set of a server.
@@ -522,6 +537,69 @@ func TestKeysAgeAndEnd(t *testing.T) {
 	if !slices.Contains(events, domain.Event(domain.SigningKeyRemoved{KeyID: old, Algorithm: "ES256"})) {
 		t.Errorf("that it is gone is not on record: %+v", events)
 	}
+}
+
+func TestAStartMayForceARotation(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	at, stop := w.node(t)
+	before := w.signsWith(t, at)
+	stop()
+	time.Sleep(quick.Spacing)
+	settings := w.Config(t, "OIDC_FORCE_KEY_ROTATION=true", "JWKS_CACHE_TTL_SECONDS=17")
+	for range 2 { // two servers, one key
+		at, _ = w.ServeUntil(t, settings, slog.New(slog.DiscardHandler), server.WithKeyTiming(quick))
+	}
+	if published := kids(t, at); len(published) != 3 || w.signsWith(t, at) != before {
+		t.Errorf("%v are published and %s signs; want one more, and the old one", published, w.signsWith(t, at))
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, at+"/.well-known/jwks.json", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, _, err := send(request)
+	if err != nil || response.Header.Get("Cache-Control") != "public, max-age=17" {
+		t.Errorf("Cache-Control %q, %v", response.Header.Get("Cache-Control"), err)
+	}
+	eventually(t, "the new key signs", func() bool { return w.signsWith(t, at) != before })
+}
+
+// Another JWT_SIGNING_ALG of which no key is left goes on with the other kind until the
+// lead of a new key is over.
+func TestAnotherAlgorithmWaitsForItsLead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	at, stop := w.node(t)
+	k := w.operator(t)
+	for _, key := range listed(t, k) {
+		if key.Algorithm == "RS256" {
+			if _, err := k.Retire(t.Context(), key.KeyID, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	es256 := w.signsWith(t, at)
+	stop()
+	time.Sleep(quick.Spacing)
+	at, _ = w.ServeUntil(t, w.Config(t, "JWT_SIGNING_ALG=RS256"), slog.New(slog.DiscardHandler), server.WithKeyTiming(quick))
+	if got := w.signsWith(t, at); got != es256 {
+		t.Errorf("it signs with %s at once, want %s until the lead is over", got, es256)
+	}
+	eventually(t, "it signs with RS256", func() bool { return w.signsWith(t, at) != es256 })
+	for _, key := range listed(t, k) {
+		if signs := w.signsWith(t, at); key.KeyID == signs && key.Algorithm != "RS256" {
+			t.Errorf("it signs with %+v", key)
+		}
+	}
+}
+
+func listed(t *testing.T, k *upkeep.SigningKeys) []keys.Listed {
+	t.Helper()
+	all, err := k.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 // After agentidp tokens end, which deletes all keys, servers sign with others.
