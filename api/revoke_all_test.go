@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sentryagent/agentidp/server/upkeep"
 )
 
 func revokeAll(path string, credentials bool) func(*server, string, agent, string) error {
@@ -206,4 +208,22 @@ func (s *scene) lend(tb testing.TB, n tenant) (delegationToken string) {
 	return s.must(tb, post(n.token, "/oauth2/token/delegate", map[string]any{
 		"delegateeAgentId": to.id, "scopes": []string{"agents:read"}, "ttlSeconds": 600,
 	}), 201, "").text("delegationToken")
+}
+
+// Whoever has shut the platform out by its own kill switch gets in again from the
+// server's side, without asking for another credential by name.
+func TestBootstrapLetsAnOperatorInWhoseCredentialsWereAllEnded(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.must(t, post(s.operator, "/api/v1/organizations/"+s.root.organization+"/revoke-all", map[string]any{"reason": "stolen", "credentials": true}), 200, "")
+	if err := s.mustDie(s.operator); err != nil {
+		t.Error(err)
+	}
+	s.must(t, tokenRequest(s.root, "admin:orgs"), 401, "invalid_client")
+	made, err := upkeep.Bootstrap(t.Context(), s.world.Config(t), false)
+	if err != nil || made.ClientID != s.root.id || made.ClientSecret == "" || made.Older != 0 {
+		t.Fatalf("bootstrap says %+v, %v; want a new secret and nothing older", made.ClientID, err)
+	}
+	s.root.secret = made.ClientSecret
+	s.must(t, get(s.token(t, s.root, "admin:orgs"), "/api/v1/organizations"), 200, "")
 }

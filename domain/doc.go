@@ -49,6 +49,8 @@
 //   - Basis: the position up to which a decision knew the ledger. What ends tokens
 //     above it ends the token as well.
 //   - Ending: what an event does to tokens ([Ending]); revocation is one of several.
+//   - Era: the time of an organization from one ending of all its credentials to the
+//     next. A credential is of the era that it was made in, and ends with it.
 //
 // Where it is written:
 //

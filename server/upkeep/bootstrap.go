@@ -76,7 +76,11 @@ func Bootstrap(ctx context.Context, c config.Config, newCredential bool) (Operat
 	if !lost.IsZero() {
 		operator.Replaces = lost.String()
 	}
-	operator.ClientID, operator.Older = agent.ID.String(), usableCredentials(agent)
+	tenant, err := b.ledger.Organization(ctx, organization)
+	if err != nil {
+		return Operator{}, fmt.Errorf("system organization: %w", err)
+	}
+	operator.ClientID, operator.Older = agent.ID.String(), usableCredentials(agent.InEra(tenant.Era))
 	if newCredential || operator.Older == 0 {
 		operator.ClientSecret, err = b.credential(ctx, agent.ID)
 	}
