@@ -96,7 +96,7 @@ func TestTheTrailSaysByWhoseAuthority(t *testing.T) {
 		"onBehalfOf=" + lender.id:                            {"agent.updated", "agent.updated", "delegation.created", "token.issued", "token.issued"},
 		"onBehalfOf=" + p.third.id:                           nil,
 		"actor=system":                                       nil,
-		"actor=agent&agentId=" + p.third.id:                  {"token.issued", "token.issued", "credential.generated", "agent.created"},
+		"actor=agent&agentId=" + p.third.id:                  {"token.issued", "token.issued", "credential.generated", "did.created", "agent.created"},
 	} {
 		for name, token := range map[string]string{"a tenant": p.ofDelegator, "the operator, without an organization": p.operator} {
 			if token == p.operator && query == "actor=system" {

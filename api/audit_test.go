@@ -68,22 +68,22 @@ func TestAuditFilters(t *testing.T) {
 	s.must(t, tokenRequest(agent{id: peer.id, secret: "wrong"}, ""), 401, "")
 	all := s.must(t, get(n.token, "/api/v1/audit?limit=100"), 200, "")
 	want := []string{
-		"auth.failed", "agent.updated", "credential.generated", "agent.created",
-		"token.issued", "credential.generated", "agent.created", "organization.created",
+		"auth.failed", "agent.updated", "credential.generated", "did.created", "agent.created",
+		"token.issued", "credential.generated", "did.created", "agent.created", "organization.created",
 	}
 	if diff := cmp.Diff(want, texts(all.list("data"), "action")); diff != "" || all.number("total") != float64(len(want)) {
 		t.Errorf("total %v, actions -want +got:\n%s", all.number("total"), diff)
 	}
-	middle, _ := all.list("data")[3]["timestamp"].(string) // when the peer was created
+	middle, _ := all.list("data")[4]["timestamp"].(string) // when the peer was created
 	for query, want := range map[string][]string{
-		"agentId=" + peer.id:                                    {"auth.failed", "agent.updated", "credential.generated", "agent.created"},
+		"agentId=" + peer.id:                                    {"auth.failed", "agent.updated", "credential.generated", "did.created", "agent.created"},
 		"agentId=" + peer.id + "&action=agent.created":          {"agent.created"},
 		"action=agent.created":                                  {"agent.created", "agent.created"},
 		"action=token.issued":                                   {"token.issued"},
 		"action=webhook.created":                                {},
 		"outcome=failure":                                       {"auth.failed"},
 		"outcome=failure&action=agent.created":                  {},
-		"outcome=success&agentId=" + peer.id:                    {"agent.updated", "credential.generated", "agent.created"},
+		"outcome=success&agentId=" + peer.id:                    {"agent.updated", "credential.generated", "did.created", "agent.created"},
 		"agentId=" + uuid.NewString():                           {},
 		"fromDate=2100-01-01T00:00:00Z":                         {},
 		"toDate=2001-01-01T00:00:00Z":                           {},

@@ -190,6 +190,11 @@ func isPublicDocument(path string) bool {
 	return strings.HasSuffix(path, "/did") || strings.HasSuffix(path, "/card") || path == "/api/v1/.well-known/did.json"
 }
 
+// isForPages: pages of any origin may read what is there.
+func isForPages(path string) bool {
+	return strings.HasPrefix(path, "/.well-known/") || strings.HasPrefix(path, "/agents/") || isPublicDocument(path)
+}
+
 func isOAuth(path string) bool {
 	return strings.HasPrefix(path, "/oauth2/") && !strings.HasPrefix(path, "/oauth2/token/") || path == "/api/v1/token" || strings.HasPrefix(path, "/api/v1/token/")
 }

@@ -4192,8 +4192,8 @@ type ClientInterface interface {
 
 	// RotateDidKeyWithBody Rotate the key of an agent's DID
 	//
-	// Another key takes the place of the one before, which leaves the document at once. An empty object has the server
-	// make it and keep the private half sealed. Better is `publicKeyJwk`, a key of the agent's own, with `proof` that
+	// Another key takes the place of the one before, which leaves the document at once. An empty object, or no
+	// body, has the server make it and keep the private half sealed. Better is `publicKeyJwk`, a key of the agent's own, with `proof` that
 	// the agent has its private half: a compact JWS signed by it with ES256 over `{sub, aud, iat, exp, jti}`, where
 	// `sub` is the agent's DID, `aud` this server's address, `exp` at most 300 seconds after `iat`. A proof works once.
 	//
@@ -4208,8 +4208,8 @@ type ClientInterface interface {
 
 	// RotateDidKey Rotate the key of an agent's DID
 	//
-	// Another key takes the place of the one before, which leaves the document at once. An empty object has the server
-	// make it and keep the private half sealed. Better is `publicKeyJwk`, a key of the agent's own, with `proof` that
+	// Another key takes the place of the one before, which leaves the document at once. An empty object, or no
+	// body, has the server make it and keep the private half sealed. Better is `publicKeyJwk`, a key of the agent's own, with `proof` that
 	// the agent has its private half: a compact JWS signed by it with ES256 over `{sub, aud, iat, exp, jti}`, where
 	// `sub` is the agent's DID, `aud` this server's address, `exp` at most 300 seconds after `iat`. A proof works once.
 	//
@@ -5209,8 +5209,8 @@ func (c *Client) GetCard(ctx context.Context, agentID AgentID, params *GetCardPa
 
 // RotateDidKeyWithBody Rotate the key of an agent's DID
 //
-// Another key takes the place of the one before, which leaves the document at once. An empty object has the server
-// make it and keep the private half sealed. Better is `publicKeyJwk`, a key of the agent's own, with `proof` that
+// Another key takes the place of the one before, which leaves the document at once. An empty object, or no
+// body, has the server make it and keep the private half sealed. Better is `publicKeyJwk`, a key of the agent's own, with `proof` that
 // the agent has its private half: a compact JWS signed by it with ES256 over `{sub, aud, iat, exp, jti}`, where
 // `sub` is the agent's DID, `aud` this server's address, `exp` at most 300 seconds after `iat`. A proof works once.
 //
@@ -5235,8 +5235,8 @@ func (c *Client) RotateDidKeyWithBody(ctx context.Context, agentID AgentID, para
 
 // RotateDidKey Rotate the key of an agent's DID
 //
-// Another key takes the place of the one before, which leaves the document at once. An empty object has the server
-// make it and keep the private half sealed. Better is `publicKeyJwk`, a key of the agent's own, with `proof` that
+// Another key takes the place of the one before, which leaves the document at once. An empty object, or no
+// body, has the server make it and keep the private half sealed. Better is `publicKeyJwk`, a key of the agent's own, with `proof` that
 // the agent has its private half: a compact JWS signed by it with ES256 over `{sub, aud, iat, exp, jti}`, where
 // `sub` is the agent's DID, `aud` this server's address, `exp` at most 300 seconds after `iat`. A proof works once.
 //
@@ -10095,8 +10095,8 @@ type ClientWithResponsesInterface interface {
 
 	// RotateDidKeyWithBodyWithResponse Rotate the key of an agent's DID
 	//
-	// Another key takes the place of the one before, which leaves the document at once. An empty object has the server
-	// make it and keep the private half sealed. Better is `publicKeyJwk`, a key of the agent's own, with `proof` that
+	// Another key takes the place of the one before, which leaves the document at once. An empty object, or no
+	// body, has the server make it and keep the private half sealed. Better is `publicKeyJwk`, a key of the agent's own, with `proof` that
 	// the agent has its private half: a compact JWS signed by it with ES256 over `{sub, aud, iat, exp, jti}`, where
 	// `sub` is the agent's DID, `aud` this server's address, `exp` at most 300 seconds after `iat`. A proof works once.
 	//
@@ -10111,8 +10111,8 @@ type ClientWithResponsesInterface interface {
 
 	// RotateDidKeyWithResponse Rotate the key of an agent's DID
 	//
-	// Another key takes the place of the one before, which leaves the document at once. An empty object has the server
-	// make it and keep the private half sealed. Better is `publicKeyJwk`, a key of the agent's own, with `proof` that
+	// Another key takes the place of the one before, which leaves the document at once. An empty object, or no
+	// body, has the server make it and keep the private half sealed. Better is `publicKeyJwk`, a key of the agent's own, with `proof` that
 	// the agent has its private half: a compact JWS signed by it with ES256 over `{sub, aud, iat, exp, jti}`, where
 	// `sub` is the agent's DID, `aud` this server's address, `exp` at most 300 seconds after `iat`. A proof works once.
 	//
@@ -13978,8 +13978,8 @@ func (c *ClientWithResponses) GetCardWithResponse(ctx context.Context, agentID A
 
 // RotateDidKeyWithBodyWithResponse Rotate the key of an agent's DID
 //
-// Another key takes the place of the one before, which leaves the document at once. An empty object has the server
-// make it and keep the private half sealed. Better is `publicKeyJwk`, a key of the agent's own, with `proof` that
+// Another key takes the place of the one before, which leaves the document at once. An empty object, or no
+// body, has the server make it and keep the private half sealed. Better is `publicKeyJwk`, a key of the agent's own, with `proof` that
 // the agent has its private half: a compact JWS signed by it with ES256 over `{sub, aud, iat, exp, jti}`, where
 // `sub` is the agent's DID, `aud` this server's address, `exp` at most 300 seconds after `iat`. A proof works once.
 //
@@ -14000,8 +14000,8 @@ func (c *ClientWithResponses) RotateDidKeyWithBodyWithResponse(ctx context.Conte
 
 // RotateDidKeyWithResponse Rotate the key of an agent's DID
 //
-// Another key takes the place of the one before, which leaves the document at once. An empty object has the server
-// make it and keep the private half sealed. Better is `publicKeyJwk`, a key of the agent's own, with `proof` that
+// Another key takes the place of the one before, which leaves the document at once. An empty object, or no
+// body, has the server make it and keep the private half sealed. Better is `publicKeyJwk`, a key of the agent's own, with `proof` that
 // the agent has its private half: a compact JWS signed by it with ES256 over `{sub, aud, iat, exp, jti}`, where
 // `sub` is the agent's DID, `aud` this server's address, `exp` at most 300 seconds after `iat`. A proof works once.
 //
