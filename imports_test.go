@@ -95,6 +95,7 @@ var direction = map[string][]string{
 	"internal/lease":      {"internal/pg"}, // who of several processes may: nothing of the field in it
 	"internal/pg":         {},
 	"internal/ordered":    {},
+	"internal/outbound":   {},
 	"internal/strictjson": {},
 	"internal/wait":       {},
 }

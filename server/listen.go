@@ -77,3 +77,10 @@ func warnOfWideProxies(logger *slog.Logger, trusted []netip.Prefix) {
 		}
 	}
 }
+
+// warnOfOpenRanges: whoever may name a URL that the server calls reaches what is in these ranges by it.
+func warnOfOpenRanges(logger *slog.Logger, open []netip.Prefix) {
+	for _, prefix := range open {
+		logger.Warn("OUTBOUND_ALLOW opens a range of addresses to calls of URLs that come in by the API; name no more than is needed", "range", prefix.String())
+	}
+}

@@ -70,6 +70,7 @@ func Start(ctx context.Context, c config.Config, version string, logger *slog.Lo
 		}
 	}()
 	warnOfWideProxies(logger, c.TrustedProxies)
+	warnOfOpenRanges(logger, c.OutboundAllow)
 	f.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if err := domain.CheckCatalogue(); err != nil {
 		return nil, err

@@ -30,6 +30,7 @@ type Config struct {
 	MetricsPortSet bool           // METRICS_PORT is set: no other port will do where this one is taken
 	MetricsAllow   []netip.Prefix // METRICS_ALLOW
 	TrustedProxies []netip.Prefix // TRUSTED_PROXIES
+	OutboundAllow  []netip.Prefix // OUTBOUND_ALLOW
 	CORSOrigins    []string       // CORS_ORIGIN
 
 	PublicURL    string // PUBLIC_URL
@@ -46,6 +47,8 @@ type Config struct {
 	MasterKeyFile string // MASTER_KEY_FILE
 	PolicyDir     string // POLICY_DIR
 	A2AEnabled    bool   // A2A_ENABLED
+
+	FederationJWKSCacheTTL time.Duration // FEDERATION_JWKS_CACHE_TTL_SECONDS
 
 	EventStore         string        // EVENTSTORE
 	ESDBLease          time.Duration // ESDB_LEASE_MS

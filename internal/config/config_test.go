@@ -54,6 +54,7 @@ func TestDefaults(t *testing.T) {
 		JWTSigningAlg:           "RS256",
 		MasterKeyFile:           "/var/lib/agentidp/master.key",
 		A2AEnabled:              true,
+		FederationJWKSCacheTTL:  time.Hour,
 		EventStore:              "postgres",
 		ESDBLease:               time.Second,
 		ReadWaitTimeout:         5 * time.Second,

@@ -104,6 +104,13 @@ var sections = []section{
 			meaning: "Which web pages may call the API.",
 			read:    func(r *reader, c *Config) { c.CORSOrigins = r.origins("CORS_ORIGIN") },
 		},
+		{
+			name: "OUTBOUND_ALLOW", preset: "none", bound: "CIDR ranges, separated by commas", example: "10.20.0.0/16",
+			meaning: "Ranges of addresses, closed otherwise, that the server may call where a URL came in by the API (the keys of a federation " +
+				"partner): it makes such calls to public addresses only. Whoever may name such a URL then reaches what is in the " +
+				"range, on every port, so name as little as you can; the server warns of it when it starts.",
+			read: func(r *reader, c *Config) { c.OutboundAllow = r.prefixes("OUTBOUND_ALLOW", "") },
+		},
 		milliseconds("SHUTDOWN_TIMEOUT_MS", 10_000, 0, 600_000, func(c *Config) *time.Duration { return &c.ShutdownTimeout },
 			"How long requests in flight may take to finish after SIGTERM."),
 		duration("DRAIN_SECONDS", time.Second, 0, 0, 300, func(c *Config) *time.Duration { return &c.DrainTime },
@@ -170,6 +177,9 @@ var sections = []section{
 		},
 		boolean("A2A_ENABLED", func(c *Config) *bool { return &c.A2AEnabled },
 			"Whether agents may delegate to each other; with `false` the endpoints answer 404 and the grant is unsupported."),
+		duration("FEDERATION_JWKS_CACHE_TTL_SECONDS", time.Second, 3_600, 1, 86_400, func(c *Config) *time.Duration { return &c.FederationJWKSCacheTTL },
+			"How long the keys of a federation partner are kept before they are fetched again. A key that is not among them has them "+
+				"fetched sooner, at most once in 30 seconds, and a change of the partner at once."),
 		{
 			name: "POLICY_DIR", preset: "what is built in", bound: "a directory that exists", example: "/etc/agentidp/policy",
 			meaning: "Where `authz.rego` and `scopes.json` are read from instead of the built-in policy.",
@@ -250,7 +260,8 @@ var sections = []section{
 		milliseconds("VERIFY_ALL_INTERVAL_MS", 86_400_000, 1_000, 2_678_400_000, func(c *Config) *time.Duration { return &c.VerifyAllInterval },
 			"How often the ledger is verified from its beginning."),
 		milliseconds("CREDENTIAL_SCAN_INTERVAL_MS", 3_600_000, 1_000, 86_400_000, func(c *Config) *time.Duration { return &c.CredentialScanInterval },
-			"How often expired credentials are looked for and put on record. They stop working at their time, whatever this is."),
+			"How often expired credentials, and federation partners, are looked for and put on record. They stop working at their time, "+
+				"whatever this is."),
 		milliseconds("CONTROL_CHECK_INTERVAL_MS", 900_000, 1_000, 86_400_000, func(c *Config) *time.Duration { return &c.ControlCheckInterval },
 			"How often keys, TLS and rotation are checked."),
 		duration("SIGNING_KEY_MAX_AGE_DAYS", 24*time.Hour, 90, 1, 3_650, func(c *Config) *time.Duration { return &c.SigningKeyMaxAge },
