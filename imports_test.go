@@ -58,6 +58,7 @@ var direction = map[string][]string{
 	"api/registry":   room("api/quota", "api/idempotency", "api/consistency"),
 	"api/did":        room("api/idempotency", "api/consistency", "tokens", "internal/strictjson"),
 	"api/delegation": room("api/idempotency", "tokens", "internal/keyring"),
+	"api/federation": room("api/idempotency", "tokens", "internal/strictjson"),
 	"api/audit":      room("api/turns", "replay/verify", "replay/history"),
 	"api/ledgerlog":  room("api/consistency"),
 	"api/compliance": room("api/turns", "replay/verify"),
@@ -111,7 +112,7 @@ func room(more ...string) []string {
 // I/O, reads a clock or makes a random number.
 var domainMayUse = []string{
 	"bytes", "cmp", "crypto/sha256", "crypto/subtle", "encoding/base64", "encoding/hex", "encoding/json", "errors", "fmt", "iter", "maps",
-	"math", "net/mail", "reflect", "regexp", "slices", "sort", "strconv", "strings", "time", "unicode", "unicode/utf8",
+	"math", "net/mail", "net/url", "reflect", "regexp", "slices", "sort", "strconv", "strings", "time", "unicode", "unicode/utf8",
 	"github.com/google/uuid", "golang.org/x/net/idna", "golang.org/x/text/cases", "golang.org/x/text/unicode/norm",
 }
 
@@ -348,6 +349,7 @@ func TestTheTableForbids(t *testing.T) {
 		{"api/oauth/grants", "api/oauth/clientauth", true},
 		{"api/oauth/clientauth", "api/oauth/grants", false},
 		{"api/oauth", "api/delegation", false},
+		{"api/federation", "api/registry", false},
 		{"api/audit", "api", false},
 		{"api/router", "api/access", false},
 		{"api/access", "api/quota", false},

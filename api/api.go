@@ -17,6 +17,7 @@ import (
 	"github.com/sentryagent/agentidp/api/delegation"
 	"github.com/sentryagent/agentidp/api/did"
 	"github.com/sentryagent/agentidp/api/discovery"
+	"github.com/sentryagent/agentidp/api/federation"
 	"github.com/sentryagent/agentidp/api/health"
 	"github.com/sentryagent/agentidp/api/idempotency"
 	"github.com/sentryagent/agentidp/api/ledgerlog"
@@ -62,6 +63,7 @@ type Options struct {
 	ReadWait       time.Duration // bound of a read's wait for the read models
 	RetentionDays  int           // of the audit query; 0: as the tier says
 	RateLimit      quota.Limit
+	PartnerKeysTTL time.Duration // how long the keys of federation partners are kept
 	// TierEnforcement: the daily limits of the tiers hold. They are counted
 	// either way.
 	TierEnforcement bool
@@ -99,6 +101,7 @@ type Surroundings struct {
 	Instance   did.Instance                               // the server itself as a DID
 	EventStore func() health.EventStore                   // nil where the ledger is in the database
 	Controls   func(context.Context) []compliance.Control // never fails
+	Fetch      federation.Fetch                           // of what others name, guarded
 	Registry   *prometheus.Registry
 	Logger     *slog.Logger
 }
@@ -109,7 +112,12 @@ type API struct {
 
 	health        *health.Handler
 	verifications *turns.Verifications
+	partners      *federation.Events
 }
+
+// ReportPartnerExpired says that a federation partner's time has run out, which was
+// put on record; the metrics count it.
+func (a *API) ReportPartnerExpired() { a.partners.PartnerExpired() }
 
 // ReportUnguarded says how many guards of the database were found not to be as
 // they should; the detailed health shows it.
@@ -196,6 +204,13 @@ func New(write WriteSide, read ReadSide, around Surroundings, options Options) (
 		Ledger: write.Ledger, Logs: read.Logs, Signer: read.Signer, Witnesses: read.Witnesses, Reads: reads,
 		Event: trail.Event, Logger: around.Logger,
 	}
+	federated, err := federation.New(federation.Handler{
+		Ledger: write.Ledger, Queries: read.Queries, Revocations: write.Revocations, Fetch: around.Fetch, KeysTTL: options.PartnerKeysTTL,
+		Ours: []string{options.PublicURL, options.Issuer}, Challenge: guard.Challenge, Events: federation.NewEvents(around.Registry), Now: options.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
 	officer := compliance.New(compliance.Handler{
 		Ledger: write.Ledger, Queries: read.Queries, Verifications: verifications, Controls: around.Controls,
 		Enabled: options.Compliance, Issuer: options.Issuer, Now: options.Now,
@@ -221,7 +236,7 @@ func New(write WriteSide, read ReadSide, around Surroundings, options Options) (
 
 	served.Alias(found.Aliases())
 	rooms := [][]router.Route{
-		issuing.Routes(), registered.Routes(), identities.Routes(), trail.Routes(), logs.Routes(), officer.Routes(), state.Routes(), found.Routes(),
+		issuing.Routes(), registered.Routes(), identities.Routes(), trail.Routes(), logs.Routes(), officer.Routes(), federated.Routes(), state.Routes(), found.Routes(),
 	}
 	if options.Delegation {
 		rooms = append(rooms, lending.Routes())
@@ -231,7 +246,7 @@ func New(write WriteSide, read ReadSide, around Surroundings, options Options) (
 			return nil, err
 		}
 	}
-	return &API{Router: served, health: state, verifications: verifications}, nil
+	return &API{Router: served, health: state, verifications: verifications, partners: federated.Events}, nil
 }
 
 // newSecret makes client secrets, each with its verifier.

@@ -28,7 +28,12 @@ import (
 	"github.com/sentryagent/agentidp/server/servertest"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	if err := trustPartners(); err != nil {
+		panic(err)
+	}
+	pgtest.Main(m)
+}
 
 // description is openapi.yaml, to hold every answer to and to derive tests from.
 type description struct {

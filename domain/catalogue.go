@@ -172,6 +172,35 @@ var catalogue = map[Type]*kind{
 		about: about(func(InstanceKeyCreated) Subject { return Subject{} }),
 	},
 
+	"federation.partner_registered": {
+		schema: 1, decode: decodeAs[PartnerRegistered], changes: PartnerNoun, audit: AuditSuccess, ends: noTokens,
+		about: about(func(e PartnerRegistered) Subject { return Subject{Partner: e.PartnerID} }),
+	},
+	"federation.partner_updated": {
+		schema: 1, decode: decodeAs[PartnerUpdated], changes: PartnerNoun, audit: AuditSuccess, ends: noTokens,
+		about: about(func(e PartnerUpdated) Subject { return Subject{Partner: e.PartnerID} }),
+	},
+	"federation.partner_suspended": {
+		schema: 1, decode: decodeAs[PartnerSuspended], changes: PartnerNoun, audit: AuditSuccess, ends: noTokens,
+		about: about(func(e PartnerSuspended) Subject { return Subject{Partner: e.PartnerID} }),
+	},
+	"federation.partner_reactivated": {
+		schema: 1, decode: decodeAs[PartnerReactivated], changes: PartnerNoun, audit: AuditSuccess, ends: noTokens,
+		about: about(func(e PartnerReactivated) Subject { return Subject{Partner: e.PartnerID} }),
+	},
+	"federation.partner_expired": {
+		schema: 1, decode: decodeAs[PartnerExpired], changes: PartnerNoun, audit: AuditSuccess, ends: noTokens,
+		about: about(func(e PartnerExpired) Subject { return Subject{Partner: e.PartnerID} }),
+	},
+	"federation.partner_deleted": {
+		schema: 1, decode: decodeAs[PartnerDeleted], changes: PartnerNoun, audit: AuditSuccess, ends: noTokens,
+		about: about(func(e PartnerDeleted) Subject { return Subject{Partner: e.PartnerID} }),
+	},
+	"federation.registration_abandoned": {
+		schema: 1, decode: decodeAs[PartnerAbandoned], changes: Nothing, audit: unaudited, ends: noTokens,
+		about: about(func(e PartnerAbandoned) Subject { return Subject{Partner: e.PartnerID} }),
+	},
+
 	"signing_key.created": {
 		schema: 1, decode: decodeAs[SigningKeyCreated], changes: Nothing, audit: AuditSuccess, ends: noTokens,
 		about: about(func(e SigningKeyCreated) Subject { return Subject{SigningKey: e.KeyID} }),

@@ -65,7 +65,7 @@ func checkSubject(t *testing.T, file string, row *kind, event Event) {
 	about, ending := About(event), EndingOf(event)
 	owners := map[Noun]uuid.UUID{
 		AgentNoun: about.Agent.UUID, CredentialNoun: about.Credential.UUID, TokenNoun: about.Token.UUID,
-		DelegationNoun: about.Delegation.UUID, OrganizationNoun: about.Organization.UUID,
+		DelegationNoun: about.Delegation.UUID, OrganizationNoun: about.Organization.UUID, PartnerNoun: about.Partner.UUID,
 	}
 	for _, noun := range []Noun{row.changes, row.ends.Tokens} {
 		if id, has := owners[noun]; has && id == uuid.Nil {
@@ -81,7 +81,7 @@ func checkSubject(t *testing.T, file string, row *kind, event Event) {
 	for _, field := range reflect.VisibleFields(reflect.TypeOf(event)) {
 		switch field.Type {
 		case reflect.TypeFor[AgentID](), reflect.TypeFor[CredentialID](), reflect.TypeFor[TokenID](),
-			reflect.TypeFor[DelegationID](), reflect.TypeFor[OrganizationID]():
+			reflect.TypeFor[DelegationID](), reflect.TypeFor[OrganizationID](), reflect.TypeFor[PartnerID]():
 			t.Errorf("%s: it has %s and is said to be about nothing", file, field.Name)
 		}
 	}
@@ -139,19 +139,21 @@ func TestWhatShutsSomebodyOutEndsTheirTokens(t *testing.T) {
 // the registry sees it.
 func TestWhatChangesAnAggregateChangesTheRegistry(t *testing.T) {
 	unseen := map[Type]string{
-		"agent.registration_abandoned":    "there was no agent",
-		"agent.admin_confirmed":           "it only makes decisions begin again",
-		"token.issued":                    "when an agent was last seen is no part of the registry",
-		"organization.creation_abandoned": "there was no organization",
-		"organization.member_suspended":   "it prepares an agent's suspension",
+		"agent.registration_abandoned":      "there was no agent",
+		"agent.admin_confirmed":             "it only makes decisions begin again",
+		"token.issued":                      "when an agent was last seen is no part of the registry",
+		"organization.creation_abandoned":   "there was no organization",
+		"organization.member_suspended":     "it prepares an agent's suspension",
+		"federation.registration_abandoned": "there was no partner",
 	}
 	at := noon.Add(-time.Minute)
 	agent := Agent{}.Evolve(created(), at).Evolve(generated(first, "s1"), at)
 	organization := Organization{}.Evolve(acmeCreated(), at).Evolve(memberAdded(robot, RoleAdmin), at)
 	delegation := Delegation{}.Evolve(golden["delegation.created.1.minimal.json"], at)
+	partner := Partner{}.Evolve(golden["federation.partner_registered.1.json"], at)
 	for file, event := range golden {
 		same := reflect.DeepEqual(agent.Evolve(event, noon), agent) && reflect.DeepEqual(organization.Evolve(event, noon), organization) &&
-			reflect.DeepEqual(delegation.Evolve(event, noon), delegation)
+			reflect.DeepEqual(delegation.Evolve(event, noon), delegation) && reflect.DeepEqual(partner.Evolve(event, noon), partner)
 		if changes := Changes(event) != Nothing; changes == same {
 			if unseen[event.EventType()] == "" {
 				t.Errorf("%s: Evolve changes an aggregate: %v; its row says that it changes %s", file, !same, Changes(event))

@@ -15,15 +15,24 @@ import (
 type ClaimKind string
 
 const (
-	ClaimEmail ClaimKind = "email"
-	ClaimSlug  ClaimKind = "slug"
+	ClaimEmail  ClaimKind = "email"
+	ClaimSlug   ClaimKind = "slug"
+	ClaimIssuer ClaimKind = "issuer"
 )
 
 // ClaimStream is the stream that a unique value is claimed on. Letter case
 // does not tell two values apart. E-mail addresses were claimed so until they
 // became unique in their organization alone: see [EmailClaimStream].
 func ClaimStream(kind ClaimKind, value string) string {
-	digest := sha256.Sum256([]byte(strings.ToLower(value)))
+	return claimStream(kind, strings.ToLower(value))
+}
+
+// IssuerClaimStream is the stream that a federation partner claims its issuer on.
+// Issuers are compared byte by byte.
+func IssuerClaimStream(issuer string) string { return claimStream(ClaimIssuer, issuer) }
+
+func claimStream(kind ClaimKind, value string) string {
+	digest := sha256.Sum256([]byte(value))
 	return "claim-" + string(kind) + "-" + hex.EncodeToString(digest[:])
 }
 
@@ -123,8 +132,12 @@ func (m MakeClaim) decide(c Claim) ([]Event, error) {
 
 // Taken is the refusal of a value that another has.
 func (k ClaimKind) Taken() error {
-	if k == ClaimSlug {
+	switch k {
+	case ClaimSlug:
 		return Refuse(CodeSlugTaken, "the slug is taken").With("field", "slug")
+	case ClaimIssuer:
+		return Refuse(CodeConflict, "there is a federation partner with this issuer already").With("field", "issuer")
+	case ClaimEmail:
 	}
 	return Refuse(CodeAgentExists, "the organization has an agent with this e-mail address already; use that one, or another address").With("field", "email")
 }

@@ -34,7 +34,9 @@
 //   - Operator: who runs the servers. An agent too, of an organization of its own.
 //   - Tier: what an organization has booked, and so its caps and quotas.
 //   - Seats: how many active agents an organization has; holds the cap.
-//   - Claim: the right to a unique value (an e-mail address, a slug).
+//   - Partner: an issuer of somebody else's whose tokens are verified here, for as long
+//     as the operator says.
+//   - Claim: the right to a unique value (an e-mail address, a slug, an issuer).
 //
 // What they may:
 //

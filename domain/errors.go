@@ -26,6 +26,7 @@ const (
 	CodeOrganizationNotFound     Code = "ORG_NOT_FOUND"
 	CodeMemberNotFound           Code = "MEMBER_NOT_FOUND"
 	CodeDelegationNotFound       Code = "DELEGATION_NOT_FOUND"
+	CodePartnerNotFound          Code = "PARTNER_NOT_FOUND"
 	CodeNotFound                 Code = "NOT_FOUND"
 	CodeAgentExists              Code = "AGENT_ALREADY_EXISTS"
 	CodeSlugTaken                Code = "ORG_SLUG_TAKEN"

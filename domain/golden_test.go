@@ -127,6 +127,22 @@ var golden = map[string]Event{
 		Kind: ClaimSlug, Owner: acme.UUID, OrganizationID: acme, From: rivals.UUID,
 	},
 
+	"federation.partner_registered.1.json": PartnerRegistered{
+		PartnerID: theirs, OrganizationID: acme, Name: "Beta & Co", Issuer: "https://id.beta.test/realms/A", JWKSURI: "https://id.beta.test/keys",
+		AllowedOrganizations: []string{"b-1", "b 2"}, ExpiresAt: &noon,
+	},
+	"federation.partner_registered.1.minimal.json": partnerRegistered(),
+	"federation.partner_updated.1.json": PartnerUpdated{
+		PartnerID: theirs, Name: new("Beta 2"), JWKSURI: new("https://id.beta.test/keys2"), AllowedOrganizations: &[]string{"b-3"}, ExpiresAt: &Expiry{Time: &noon},
+	},
+	"federation.partner_updated.1.emptied.json": PartnerUpdated{PartnerID: theirs, AllowedOrganizations: &[]string{}, ExpiresAt: &Expiry{}},
+	"federation.partner_suspended.1.json":       PartnerSuspended{PartnerID: theirs},
+	"federation.partner_reactivated.1.json":     PartnerReactivated{PartnerID: theirs},
+	"federation.partner_expired.1.json":         PartnerExpired{PartnerID: theirs, ExpiresAt: noon},
+	"federation.partner_deleted.1.json":         PartnerDeleted{PartnerID: theirs},
+	"federation.registration_abandoned.1.json":  PartnerAbandoned{PartnerID: theirs},
+	"claim.made.1.issuer.json":                  ClaimMade{Kind: ClaimIssuer, Owner: theirs.UUID, OrganizationID: acme},
+
 	"ledger.events_lost.1.json":         EventsLost{Origin: "again.acme.test", FormerOrigin: "acme.test", Kept: 64, Known: 76, KnownRoot: "Z29sZGVu", End: 70, KnownEnd: 82},
 	"ledger.events_lost.1.minimal.json": EventsLost{Origin: "again.acme.test", FormerOrigin: "acme.test", Kept: 64, Known: 76, KnownRoot: "Z29sZGVu"},
 	"signing_key.created.1.json":        SigningKeyCreated{KeyID: "2026-11", Algorithm: "ES256", PublicKey: json.RawMessage(`{"kty":"EC","crv":"P-256"}`)},

@@ -19,11 +19,15 @@ type TokenID struct{ uuid.UUID }
 // DelegationID identifies a delegation: one link of a chain of them.
 type DelegationID struct{ uuid.UUID }
 
+// PartnerID identifies a federation partner.
+type PartnerID struct{ uuid.UUID }
+
 // IsZero reports whether the id is absent.
 func (id AgentID) IsZero() bool        { return id.UUID == uuid.Nil }
 func (id OrganizationID) IsZero() bool { return id.UUID == uuid.Nil }
 func (id CredentialID) IsZero() bool   { return id.UUID == uuid.Nil }
 func (id DelegationID) IsZero() bool   { return id.UUID == uuid.Nil }
+func (id PartnerID) IsZero() bool      { return id.UUID == uuid.Nil }
 
 // ParseAgentID reads the canonical text form of an agent's id.
 func ParseAgentID(s string) (AgentID, error) {
@@ -55,6 +59,12 @@ func ParseDelegationID(s string) (DelegationID, error) {
 	return DelegationID{id}, err
 }
 
+// ParsePartnerID reads the canonical text form of a federation partner's id.
+func ParsePartnerID(s string) (PartnerID, error) {
+	id, err := parseID("partnerId", s)
+	return PartnerID{id}, err
+}
+
 func parseID(field, s string) (uuid.UUID, error) {
 	const canonical = 36 // the other forms that uuid.Parse reads are not ours
 	id, err := uuid.Parse(s)
@@ -70,6 +80,7 @@ func AgentStream(id AgentID) string               { return "agent-" + id.String(
 func OrganizationStream(id OrganizationID) string { return "organization-" + id.String() }
 func SeatsStream(id OrganizationID) string        { return "seats-" + id.String() }
 func DelegationStream(id DelegationID) string     { return "delegation-" + id.String() }
+func PartnerStream(id PartnerID) string           { return "partner-" + id.String() }
 
 // LedgerStream is what becomes of the ledger as a whole under an origin.
 func LedgerStream(origin string) string { return "ledger-" + origin }

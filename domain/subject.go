@@ -14,6 +14,7 @@ type Subject struct {
 	Delegation   DelegationID
 	Organization OrganizationID
 	SigningKey   string // its kid
+	Partner      PartnerID
 }
 
 // Noun is a kind of thing that events are about.
@@ -30,11 +31,13 @@ const (
 	MemberNoun // of an organization
 	DIDNoun    // of an agent
 	SigningKeyNoun
+	PartnerNoun
 )
 
 func (n Noun) String() string {
 	names := [...]string{Nothing: "nothing", AgentNoun: "agent", CredentialNoun: "credential", TokenNoun: "token",
-		DelegationNoun: "delegation", OrganizationNoun: "organization", MemberNoun: "member", DIDNoun: "DID", SigningKeyNoun: "signing key"}
+		DelegationNoun: "delegation", OrganizationNoun: "organization", MemberNoun: "member", DIDNoun: "DID", SigningKeyNoun: "signing key",
+		PartnerNoun: "partner"}
 	if int(n) >= len(names) || names[n] == "" {
 		return "noun " + strconv.Itoa(int(n))
 	}

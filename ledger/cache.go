@@ -98,4 +98,12 @@ func weighOrganization(o domain.Organization) int {
 	return weightOfState + weightOfID*(len(o.Members)+len(o.Suspending)+len(o.AdminSince))
 }
 
+func weighPartner(p domain.Partner) int {
+	bytes := weightOfState + len(p.Issuer) + len(p.JWKSURI)
+	for _, organization := range p.AllowedOrganizations {
+		bytes += weightOfID + len(organization)
+	}
+	return bytes
+}
+
 func weighSeats(s domain.Seats) int { return weightOfState + weightOfID*len(s.Taken) }

@@ -54,6 +54,7 @@ type Ledger struct {
 	claims        *repository[domain.Claim]
 	delegations   *repository[domain.Delegation]
 	signingKeys   *repository[domain.SigningKeys]
+	partners      *repository[domain.Partner]
 	failures      *failureGate
 }
 
@@ -98,6 +99,7 @@ func New(store eventstore.Store, readModels ReadModels, tenants *revocation.Inde
 		claims:        newRepository[domain.Claim](store, "claim/1", weighFixed[domain.Claim], options),
 		delegations:   newRepository[domain.Delegation](store, "delegation/2", weighFixed[domain.Delegation], options),
 		signingKeys:   newRepository[domain.SigningKeys](store, "signing_keys/1", weighFixed[domain.SigningKeys], options),
+		partners:      newRepository[domain.Partner](store, "partner/1", weighPartner, options),
 		failures:      newFailureGate(),
 	}
 }

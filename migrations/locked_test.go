@@ -34,6 +34,7 @@ var locked = map[string]string{
 	"00021_signing_key_life.sql":                 "511edfd29ad4d35b533a7a5a562b0c65f7968c5912719c9fb1093e9451328f88",
 	"00022_credential_eras.sql":                  "0be05ca1b504dac582e5c889cc70fd17ed13693aa1c8b7fcef1db97236a1a2d7",
 	"00024_dids.sql":                             "6b91e5f9bdd090a4222ff2c5fbb2cf6adc0303f6a9056516fe632cd9b3f64375",
+	"00026_federation_partners.sql":              "aeb36d9d725f78725fc444706d43fa02865f71497eee1d68e0e2565a1c20c74a",
 }
 
 func TestMigrationsAreLocked(t *testing.T) {

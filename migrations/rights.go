@@ -64,6 +64,7 @@ var tables = []table{
 	{name: "delegations", server: reads, projector: writes, tenant: true},
 	{name: "ended_credentials", server: reads, projector: writes, tenant: true},
 	{name: "credential_eras", server: reads, projector: writes, tenant: true},
+	{name: "federation_partners", server: reads, projector: writes, tenant: true},
 	{name: "audit_events", server: reads, projector: writes, tenant: true},
 	{name: "audit_counts", server: reads, projector: writes, tenant: true},
 	{name: "delegated_tokens", server: reads, projector: writes, tenant: true},

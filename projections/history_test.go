@@ -1,6 +1,7 @@
 package projections_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -64,6 +65,15 @@ func (h *history) check(w *world) {
 		}
 		if diff := cmp.Diff(want, got.Delegation); diff != "" {
 			h.T.Fatalf("delegation (-aggregate +read model):\n%s", diff)
+		}
+	}
+	for _, want := range h.Partners {
+		got, err := w.queries.Partner(h.TB.Context(), readmodels.AllOrganizations, want.ID)
+		if want.Exists() && err != nil || !want.Exists() && !errors.Is(err, readmodels.ErrNotFound) {
+			h.T.Fatalf("partner %s: %v", want.ID, err)
+		}
+		if diff := cmp.Diff(want, got); want.Exists() && diff != "" {
+			h.T.Fatalf("partner (-aggregate +read model):\n%s", diff)
 		}
 	}
 	for _, want := range h.Agents {

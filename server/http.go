@@ -19,6 +19,7 @@ import (
 	"github.com/sentryagent/agentidp/eventstore/esdb"
 	"github.com/sentryagent/agentidp/internal/config"
 	"github.com/sentryagent/agentidp/internal/keyring"
+	"github.com/sentryagent/agentidp/internal/outbound"
 	"github.com/sentryagent/agentidp/server/stores"
 )
 
@@ -43,6 +44,7 @@ func newFront(f frame, s *storage, read *readSide, write *writeSide, keys *keyri
 	}, api.Surroundings{
 		Keys: keys, Policy: rules, Limiter: limiter, Redis: s.redis, Instance: write.instance, EventStore: reached(s.store, f.config),
 		Controls: func(ctx context.Context) []compliance.Control { return s.controls(ctx, f) },
+		Fetch:    outbound.New(outbound.Options{Allow: f.config.OutboundAllow}).Get,
 		Registry: f.registry, Logger: f.logger,
 	}, apiOptions(f))
 	if err != nil {
@@ -62,7 +64,8 @@ func apiOptions(f frame) api.Options {
 		DID: api.DID(c.DIDWebDomain), DIDMaxAge: c.DIDDocumentCacheTTL, SigningAlg: c.JWTSigningAlg, JWKSLifetime: c.JWKSCacheTTL,
 		CORSOrigins: c.CORSOrigins, TrustedProxies: c.TrustedProxies, HSTS: strings.HasPrefix(c.PublicURL, "https://"),
 		ReadWait: c.ReadWaitTimeout, RetentionDays: c.AuditRetentionDays,
-		Delegation: c.A2AEnabled, Compliance: c.ComplianceEnabled,
+		PartnerKeysTTL: c.FederationJWKSCacheTTL,
+		Delegation:     c.A2AEnabled, Compliance: c.ComplianceEnabled,
 		RateLimit: quota.Limit{Max: c.RateLimitMaxRequests, Window: c.RateLimitWindow}, TierEnforcement: c.TierEnforcement,
 		Now:          f.now,
 		MetricsAllow: c.MetricsAllow, MetricsElsewhere: c.MetricsPort != 0,

@@ -38,6 +38,7 @@ func (s *Server) scheduler(keys *keyring.Keyring) *jobs.Scheduler {
 		jobs.ExpireCredentials(c.CredentialScanInterval, s.read.queries, s.write.ledger, s.now),
 		jobs.CreateDIDs(didInterval, s.read.queries, s.write.ledger, api.DID(c.DIDWebDomain)),
 		jobs.SweepDIDKeys(sweepInterval, s.read.queries, s.write.ledger, keptKeys{s.write.didKeys}, s.now),
+		jobs.ExpirePartners(c.CredentialScanInterval, s.read.queries, s.write.ledger, s.now, s.http.api.ReportPartnerExpired),
 		jobs.CheckKeys(c.ControlCheckInterval, func(ctx context.Context) (jobs.Verdict, error) {
 			fault, err := keys.Check(ctx, pool, c.MasterKeyFile)
 			return jobs.Verdict{Fault: fault}, err

@@ -534,6 +534,7 @@ const (
 	ErrorCodeORGHASACTIVEAGENTS         ErrorCode = "ORG_HAS_ACTIVE_AGENTS"
 	ErrorCodeORGNOTFOUND                ErrorCode = "ORG_NOT_FOUND"
 	ErrorCodeORGSLUGTAKEN               ErrorCode = "ORG_SLUG_TAKEN"
+	ErrorCodePARTNERNOTFOUND            ErrorCode = "PARTNER_NOT_FOUND"
 	ErrorCodePAYLOADTOOLARGE            ErrorCode = "PAYLOAD_TOO_LARGE"
 	ErrorCodePRECONDITIONFAILED         ErrorCode = "PRECONDITION_FAILED"
 	ErrorCodeRATELIMITEXCEEDED          ErrorCode = "RATE_LIMIT_EXCEEDED"
@@ -595,6 +596,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeORGNOTFOUND:
 		return true
 	case ErrorCodeORGSLUGTAKEN:
+		return true
+	case ErrorCodePARTNERNOTFOUND:
 		return true
 	case ErrorCodePAYLOADTOOLARGE:
 		return true
@@ -680,6 +683,60 @@ func (e EventStoreHealthTransport) Valid() bool {
 	case EventStoreHealthTransportTLS:
 		return true
 	case EventStoreHealthTransportTLSUnverified:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FederatedTokenClaimsValid.
+const (
+	FederatedTokenClaimsValidTrue FederatedTokenClaimsValid = true
+)
+
+// Valid indicates whether the value is a known member of the FederatedTokenClaimsValid enum.
+func (e FederatedTokenClaimsValid) Valid() bool {
+	switch e {
+	case FederatedTokenClaimsValidTrue:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FederationPartnerStatus.
+const (
+	FederationPartnerStatusActive    FederationPartnerStatus = "active"
+	FederationPartnerStatusExpired   FederationPartnerStatus = "expired"
+	FederationPartnerStatusSuspended FederationPartnerStatus = "suspended"
+)
+
+// Valid indicates whether the value is a known member of the FederationPartnerStatus enum.
+func (e FederationPartnerStatus) Valid() bool {
+	switch e {
+	case FederationPartnerStatusActive:
+		return true
+	case FederationPartnerStatusExpired:
+		return true
+	case FederationPartnerStatusSuspended:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FederationPartnerUpdateStatus.
+const (
+	FederationPartnerUpdateStatusActive    FederationPartnerUpdateStatus = "active"
+	FederationPartnerUpdateStatusSuspended FederationPartnerUpdateStatus = "suspended"
+)
+
+// Valid indicates whether the value is a known member of the FederationPartnerUpdateStatus enum.
+func (e FederationPartnerUpdateStatus) Valid() bool {
+	switch e {
+	case FederationPartnerUpdateStatusActive:
+		return true
+	case FederationPartnerUpdateStatusSuspended:
 		return true
 	default:
 		return false
@@ -1730,6 +1787,9 @@ type AgentUpdate struct {
 	Version *SemanticVersion `json:"version,omitempty"`
 }
 
+// AllowedOrganizations The values of `organization_id` that its tokens may have. Empty is any, and none.
+type AllowedOrganizations = []string
+
 // AuditActor Who caused the event.
 type AuditActor struct {
 	// ID The agent's id, or the name of the part of the system.
@@ -2534,6 +2594,108 @@ type Fact struct {
 // Facts Facts by their names, which are those of the thing's own fields.
 type Facts map[string]Fact
 
+// FederatedToken defines model for FederatedToken.
+type FederatedToken struct {
+	// Audience Who must be among those that the token is made out to.
+	Audience *string `json:"audience,omitempty"`
+
+	// Token A JWT in compact form.
+	Token string `json:"token"`
+}
+
+// FederatedTokenClaims defines model for FederatedTokenClaims.
+type FederatedTokenClaims struct {
+	// Audience `aud` of the token as a list.
+	Audience []string `json:"audience"`
+
+	// Claims All claims of the token.
+	Claims map[string]interface{} `json:"claims"`
+	Issuer string                 `json:"issuer"`
+
+	// OrganizationID `organization_id` of the token. An organization of the partner, not of this server.
+	OrganizationID nullable.Nullable[string] `json:"organizationId"`
+	Subject        string                    `json:"subject"`
+	Valid          FederatedTokenClaimsValid `json:"valid"`
+}
+
+// FederatedTokenClaimsValid defines model for FederatedTokenClaims.Valid.
+type FederatedTokenClaimsValid bool
+
+// FederationPartner defines model for FederationPartner.
+type FederationPartner struct {
+	// AllowedOrganizations The values of `organization_id` that its tokens may have. Empty is any, and none.
+	AllowedOrganizations AllowedOrganizations `json:"allowedOrganizations"`
+
+	// CreatedAt RFC 3339, in UTC, with milliseconds.
+	//
+	// Example: 2026-11-23T07:21:00.123Z
+	CreatedAt Timestamp `json:"createdAt"`
+
+	// ExpiresAt Null when it does not expire.
+	ExpiresAt nullable.Nullable[timestamp.Milli] `json:"expiresAt"`
+	Issuer    string                             `json:"issuer"`
+	JwksURI   string                             `json:"jwksUri"`
+	Name      string                             `json:"name"`
+	PartnerID openapi_types.UUID                 `json:"partnerId"`
+
+	// Status From `expiresAt` on it is expired.
+	Status FederationPartnerStatus `json:"status"`
+
+	// UpdatedAt RFC 3339, in UTC, with milliseconds.
+	//
+	// Example: 2026-11-23T07:21:00.123Z
+	UpdatedAt Timestamp `json:"updatedAt"`
+}
+
+// FederationPartnerStatus From `expiresAt` on it is expired.
+type FederationPartnerStatus string
+
+// FederationPartnerCreate defines model for FederationPartnerCreate.
+type FederationPartnerCreate struct {
+	// AllowedOrganizations The values of `organization_id` that its tokens may have. Empty is any, and none.
+	AllowedOrganizations *AllowedOrganizations `json:"allowedOrganizations,omitempty"`
+
+	// ExpiresAt From when on its tokens are refused. Null or left out is never.
+	ExpiresAt nullable.Nullable[timestamp.Milli] `json:"expiresAt,omitempty"`
+
+	// Issuer What `iss` of its tokens is, byte by byte. https, unique, and nothing that could be taken for a name of this server.
+	Issuer string `json:"issuer"`
+
+	// JwksURI Where its public keys are. https.
+	JwksURI string `json:"jwksUri"`
+	Name    string `json:"name"`
+}
+
+// FederationPartnerList defines model for FederationPartnerList.
+type FederationPartnerList struct {
+	Data  []FederationPartner `json:"data"`
+	Limit int                 `json:"limit"`
+	Page  int                 `json:"page"`
+	Total int64               `json:"total"`
+}
+
+// FederationPartnerUpdate defines model for FederationPartnerUpdate.
+type FederationPartnerUpdate struct {
+	// AllowedOrganizations The values of `organization_id` that its tokens may have. Empty is any, and none.
+	AllowedOrganizations *AllowedOrganizations `json:"allowedOrganizations,omitempty"`
+
+	// ExpiresAt Null is never.
+	ExpiresAt nullable.Nullable[timestamp.Milli] `json:"expiresAt,omitempty"`
+	JwksURI   *string                            `json:"jwksUri,omitempty"`
+	Name      *string                            `json:"name,omitempty"`
+	Status    *FederationPartnerUpdateStatus     `json:"status,omitempty"`
+
+	// Unset Names of fields to set to null, for clients that leave null out of what they send. A field that cannot be null,
+	// and one that the body also gives a value, is refused.
+	//
+	//
+	// Example: []
+	Unset *UnsetFields `json:"unset,omitempty"`
+}
+
+// FederationPartnerUpdateStatus defines model for FederationPartnerUpdate.Status.
+type FederationPartnerUpdateStatus string
+
 // HaltedProjection defines model for HaltedProjection.
 type HaltedProjection struct {
 	Code HaltedProjectionCode `json:"code"`
@@ -3323,6 +3485,9 @@ type OrganizationID = openapi_types.UUID
 // Page defines model for Page.
 type Page = int
 
+// PartnerID defines model for PartnerId.
+type PartnerID = openapi_types.UUID
+
 // ToDate defines model for ToDate.
 type ToDate = timestamp.Milli
 
@@ -3384,6 +3549,12 @@ type DelegationRefused = Error
 // Example: {"chainId":null,"delegateeAgentId":null,"delegatorAgentId":null,"expiresAt":null,"issuedAt":null,"revokedAt":null,"scopes":null,"valid":false}
 type DelegationVerified = DelegationVerification
 
+// FederatedTokenRefused Why a request was refused.
+type FederatedTokenRefused = Error
+
+// FederatedTokenVerified defines model for FederatedTokenVerified.
+type FederatedTokenVerified = FederatedTokenClaims
+
 // Forbidden Why a request was refused.
 type Forbidden = Error
 
@@ -3392,6 +3563,9 @@ type IdempotencyKeyReused = Error
 
 // InternalError Why a request was refused.
 type InternalError = Error
+
+// IssuerTaken Why a request was refused.
+type IssuerTaken = Error
 
 // LastAdmin Why a request was refused.
 type LastAdmin = Error
@@ -3444,6 +3618,15 @@ type OrganizationNotFound = Error
 
 // OrganizationOrAgentNotFound Why a request was refused.
 type OrganizationOrAgentNotFound = Error
+
+// PartnerChanged defines model for PartnerChanged.
+type PartnerChanged = FederationPartner
+
+// PartnerNotFound Why a request was refused.
+type PartnerNotFound = Error
+
+// PartnerRegistered defines model for PartnerRegistered.
+type PartnerRegistered = FederationPartner
 
 // PayloadTooLarge Why a request was refused.
 type PayloadTooLarge = Error
@@ -3773,6 +3956,36 @@ type ListDelegationsParams struct {
 // ListDelegationsParamsRole defines parameters for ListDelegations.
 type ListDelegationsParamsRole string
 
+// ListPartnersParams defines parameters for ListPartners.
+type ListPartnersParams struct {
+	// Page Which page, from 1.
+	Page *Page `form:"page,omitempty" json:"page,omitempty"`
+
+	// Limit How many entries a page has.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// MinPosition The answer must reflect the ledger at least up to this position, or be `503 READ_MODEL_BEHIND`.
+	MinPosition *MinPosition `form:"minPosition,omitempty" json:"minPosition,omitempty"`
+
+	// XLedgerPosition The same as `minPosition`; the greater one counts.
+	XLedgerPosition *LedgerPosition `json:"X-Ledger-Position,omitempty"`
+}
+
+// RegisterPartnerParams defines parameters for RegisterPartner.
+type RegisterPartnerParams struct {
+	// IdempotencyKey Any text unique to this request, such as a UUID. Repeating the request with the same key gets the same answer, for 24 hours.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetPartnerParams defines parameters for GetPartner.
+type GetPartnerParams struct {
+	// MinPosition The answer must reflect the ledger at least up to this position, or be `503 READ_MODEL_BEHIND`.
+	MinPosition *MinPosition `form:"minPosition,omitempty" json:"minPosition,omitempty"`
+
+	// XLedgerPosition The same as `minPosition`; the greater one counts.
+	XLedgerPosition *LedgerPosition `json:"X-Ledger-Position,omitempty"`
+}
+
 // GetConsistencyParams defines parameters for GetConsistency.
 type GetConsistencyParams struct {
 	// From The smaller size.
@@ -3886,6 +4099,15 @@ type RotateDidKeyJSONRequestBody = DidKeyCreate
 
 // RevokeAgentAccessJSONRequestBody defines body for RevokeAgentAccess for application/json ContentType.
 type RevokeAgentAccessJSONRequestBody = AccessRevocation
+
+// RegisterPartnerJSONRequestBody defines body for RegisterPartner for application/json ContentType.
+type RegisterPartnerJSONRequestBody = FederationPartnerCreate
+
+// UpdatePartnerJSONRequestBody defines body for UpdatePartner for application/json ContentType.
+type UpdatePartnerJSONRequestBody = FederationPartnerUpdate
+
+// VerifyFederatedTokenJSONRequestBody defines body for VerifyFederatedToken for application/json ContentType.
+type VerifyFederatedTokenJSONRequestBody = FederatedToken
 
 // AddCosignatureJSONRequestBody defines body for AddCosignature for application/json ContentType.
 type AddCosignatureJSONRequestBody = Cosignature

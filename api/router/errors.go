@@ -45,6 +45,7 @@ var statuses = map[domain.Code]int{
 	domain.CodeOrganizationNotFound:     http.StatusNotFound,
 	domain.CodeMemberNotFound:           http.StatusNotFound,
 	domain.CodeDelegationNotFound:       http.StatusNotFound,
+	domain.CodePartnerNotFound:          http.StatusNotFound,
 	CodeComplianceDisabled:              http.StatusNotFound,
 	CodeMethodNotAllowed:                http.StatusMethodNotAllowed,
 	domain.CodeAgentExists:              http.StatusConflict,

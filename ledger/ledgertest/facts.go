@@ -84,3 +84,12 @@ var streamCounter atomic.Int64
 
 // NewStream is a stream that nobody else writes to.
 func NewStream() string { return fmt.Sprintf("test-%d", streamCounter.Add(1)) }
+
+// PartnerRegistered is a federation partner with an issuer of its own.
+func PartnerRegistered(organization domain.OrganizationID) domain.PartnerRegistered {
+	id := domain.PartnerID{UUID: uuid.Must(uuid.NewV7())}
+	issuer := "https://" + id.String() + ".example"
+	return domain.PartnerRegistered{
+		PartnerID: id, OrganizationID: organization, Name: "Partner", Issuer: issuer, JWKSURI: issuer + "/jwks", AllowedOrganizations: []string{},
+	}
+}

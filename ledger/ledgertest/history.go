@@ -24,6 +24,7 @@ type History struct {
 	Organizations []domain.OrganizationID
 	Agents        []domain.Agent // as their events make them
 	Delegations   []domain.Delegation
+	Partners      []domain.Partner
 	issuances     []uuid.UUID // of tokens, by the ids of their events
 	eras          map[domain.OrganizationID]era
 }
@@ -72,7 +73,7 @@ func (h *History) delegation(i int, facts ...domain.Event) {
 
 // Step lets one thing happen.
 func (h *History) Step() {
-	kind := rapid.IntRange(0, 18).Draw(h.T, "kind")
+	kind := rapid.IntRange(0, 19).Draw(h.T, "kind")
 	if len(h.Organizations) == 0 {
 		kind = 0
 	} else if len(h.Agents) == 0 && kind > 4 {
@@ -81,6 +82,10 @@ func (h *History) Step() {
 	pick := func(n int) int { return rapid.IntRange(0, n-1).Draw(h.T, "which") }
 	if kind <= 4 {
 		h.organizationStep(kind, pick)
+		return
+	}
+	if kind == 19 {
+		h.partnerStep(pick)
 		return
 	}
 	i := pick(len(h.Agents))
@@ -202,6 +207,45 @@ func (e era) reach(a domain.Agent) domain.Agent {
 		}
 	}
 	return a
+}
+
+// partner applies facts to a federation partner, as recorded.
+func (h *History) partner(i int, facts ...domain.Event) {
+	for _, f := range facts {
+		h.record(domain.PartnerStream(h.Partners[i].ID), h.Partners[i].OrganizationID, f)
+		h.Partners[i] = h.Partners[i].Evolve(f, h.At.UTC().Truncate(time.Microsecond))
+	}
+}
+
+func (h *History) partnerStep(pick func(int) int) {
+	kind := rapid.IntRange(0, 5).Draw(h.T, "of a partner")
+	if len(h.Partners) == 0 || kind == 0 {
+		registered := PartnerRegistered(h.Organizations[pick(len(h.Organizations))])
+		h.Partners = append(h.Partners, domain.Partner{ID: registered.PartnerID, OrganizationID: registered.OrganizationID})
+		h.partner(len(h.Partners)-1, registered)
+		return
+	}
+	i := pick(len(h.Partners))
+	if !h.Partners[i].Exists() {
+		return
+	}
+	id := h.Partners[i].ID
+	switch kind {
+	case 1:
+		name, expiry := rapid.SampledFrom([]string{"n", "é"}).Draw(h.T, "name"), h.At.UTC().Truncate(time.Microsecond)
+		allowed := rapid.SampledFrom([][]string{{}, {"a"}, {"a", "b c"}}).Draw(h.T, "allowed")
+		h.partner(i, domain.PartnerUpdated{PartnerID: id, Name: &name, AllowedOrganizations: &allowed, ExpiresAt: &domain.Expiry{Time: &expiry}},
+			domain.PartnerExpired{PartnerID: id, ExpiresAt: expiry})
+	case 2:
+		uri := "https://partner.example/" + id.String()
+		h.partner(i, domain.PartnerUpdated{PartnerID: id, JWKSURI: &uri, ExpiresAt: &domain.Expiry{}})
+	case 3:
+		h.partner(i, domain.PartnerSuspended{PartnerID: id})
+	case 4:
+		h.partner(i, domain.PartnerReactivated{PartnerID: id})
+	case 5:
+		h.partner(i, domain.PartnerDeleted{PartnerID: id})
+	}
 }
 
 func (h *History) organizationStep(kind int, pick func(int) int) {

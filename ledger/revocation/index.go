@@ -18,7 +18,7 @@ import (
 )
 
 // Index knows which tokens are dead although their signature and expiry say
-// otherwise, and how every organization stands. It is kept in memory and fed
+// otherwise, and how every organization and federation partner stands. It is kept in memory and fed
 // from the ledger alone, so it needs nobody's cache and misses nothing. It
 // answers through a [View].
 type Index struct {
@@ -39,6 +39,8 @@ type Index struct {
 	tokens        map[domain.TokenID]time.Time // revoked; until they would expire
 	delegations   map[domain.DelegationID]link // until they expire
 	signingKeys   map[string]time.Time         // whose tokens have all ended, by kid; since when
+	partners      map[domain.PartnerID]domain.Partner
+	issuers       map[string]domain.PartnerID // of the partners
 }
 
 // fate is what has happened to the owner of tokens.
@@ -91,11 +93,11 @@ type Observation struct {
 type Size struct{ Agents, Credentials, Organizations, Tokens, Delegations int }
 
 // wanted selects what ends tokens, the delegations that tokens may rest on, and
-// what changes an organization.
+// what changes an organization or a federation partner.
 func wanted() eventstore.Filter {
 	wanted := domain.TypesEnding(domain.TokenOwners()...)
 	wanted = append(wanted, domain.TypesChanging(domain.DelegationNoun)...)
-	wanted = append(wanted, domain.TypesChanging(domain.OrganizationNoun)...)
+	wanted = append(wanted, domain.TypesChanging(domain.OrganizationNoun, domain.PartnerNoun)...)
 	slices.Sort(wanted)
 	return follow.Filter(slices.Compact(wanted))
 }
@@ -125,6 +127,8 @@ func New(store eventstore.Store, options Options) *Index {
 		tokens:        make(map[domain.TokenID]time.Time),
 		delegations:   make(map[domain.DelegationID]link),
 		signingKeys:   make(map[string]time.Time),
+		partners:      make(map[domain.PartnerID]domain.Partner),
+		issuers:       make(map[string]domain.PartnerID),
 	}
 	r.group.read, r.group.crowd = r.read, options.Crowd
 	return r
@@ -179,7 +183,7 @@ func (r *Index) Run(ctx context.Context) {
 // agents, credentials and signing keys, dead or alive, once no token of that time can
 // live and no living delegation rests on them. Nothing new comes from what is dead: the
 // aggregates refuse that. Organizations stay, since tokens are issued by what is
-// known of them here.
+// known of them here, and so do partners.
 func (r *Index) Prune(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,6 +59,7 @@ type snapshot struct {
 	Tokens        map[domain.TokenID]time.Time   `json:"tokens"`
 	Delegations   map[domain.DelegationID]link   `json:"delegations"`
 	SigningKeys   map[string]time.Time           `json:"signingKeys"`
+	Partners      []domain.Partner               `json:"partners,omitempty"`
 	// Also is how the organizations stand, apart from what became of their tokens.
 	Also [1]map[domain.OrganizationID]domain.Organization `json:"also"`
 }
@@ -136,6 +138,9 @@ func (r *Index) begin(saved snapshot) {
 	maps.Copy(r.tokens, saved.Tokens)
 	maps.Copy(r.delegations, saved.Delegations)
 	maps.Copy(r.signingKeys, saved.SigningKeys)
+	for _, partner := range saved.Partners {
+		r.setPartner(partner.ID, partner)
+	}
 	r.applied = saved.Applied
 }
 
@@ -196,6 +201,7 @@ func (r *Index) copy() snapshot {
 		Applied: r.applied, Agents: maps.Clone(r.agents), Credentials: maps.Clone(r.credentials),
 		Tokens: maps.Clone(r.tokens), Delegations: maps.Clone(r.delegations),
 		SigningKeys:   maps.Clone(r.signingKeys),
+		Partners:      slices.Collect(maps.Values(r.partners)),
 		Organizations: make(map[domain.OrganizationID]fate),
 	}
 	saved.Also[0] = make(map[domain.OrganizationID]domain.Organization, len(r.organizations))

@@ -132,8 +132,11 @@ func (r *Index) apply(e follow.Event) {
 	if made, is := e.Fact.(domain.DelegationCreated); is {
 		r.addLink(made, e.Position)
 	}
-	if domain.Changes(e.Fact) == domain.OrganizationNoun {
+	switch domain.Changes(e.Fact) {
+	case domain.OrganizationNoun:
 		r.organizations[about.Organization] = r.organizations[about.Organization].evolved(e)
+	case domain.PartnerNoun:
+		r.setPartner(about.Partner, r.partners[about.Partner].Evolve(e.Fact, e.Time))
 	}
 	r.applied = e.Position
 }

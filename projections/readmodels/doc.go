@@ -24,5 +24,5 @@ import "github.com/sentryagent/agentidp/projections"
 
 // All lists the read models of this build.
 func All() []projections.Projection {
-	return []projections.Projection{Organizations(), Agents(), Credentials(), DIDs(), Delegations(), Audit(), Activity(), Transparency()}
+	return []projections.Projection{Organizations(), Agents(), Credentials(), DIDs(), Delegations(), Partners(), Audit(), Activity(), Transparency()}
 }

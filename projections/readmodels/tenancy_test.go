@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/sentryagent/agentidp/domain"
+	"github.com/sentryagent/agentidp/ledger/ledgertest"
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/projections/readmodels"
 )
@@ -31,6 +32,8 @@ func (w *world) tenants(t testing.TB, progress *projections.Progress) (ids [2]do
 		exchanged := issued(link.DelegateeID, newCredentialID())
 		exchanged.Delegation, exchanged.Subject = &link.DelegationID, &agents[i]
 		last := record(t, w.store, domain.DelegationStream(link.DelegationID), ids[i], link, exchanged)
+		partner := ledgertest.PartnerRegistered(ids[i])
+		last = max(last, record(t, w.store, domain.PartnerStream(partner.PartnerID), ids[i], partner))
 		waitAll(t, progress, last)
 	}
 	return ids, agents, credentials
@@ -147,6 +150,10 @@ func TestQueriesStayInTheTenant(t *testing.T) {
 		},
 		"delegations": func(t readmodels.Tenant) (int, error) {
 			l, err := q.Delegations(ctx, t, readmodels.DelegationFilter{})
+			return l.Total + len(l.Items), err
+		},
+		"partners": func(t readmodels.Tenant) (int, error) {
+			l, err := q.Partners(ctx, t, readmodels.Page{})
 			return l.Total + len(l.Items), err
 		},
 		"delegations of the other": func(t readmodels.Tenant) (int, error) {

@@ -9,6 +9,7 @@ const (
 	CredentialExpiry = "credential_expiry"
 	DIDCreation      = "did_creation"
 	DIDKeySweep      = "did_key_sweep"
+	PartnerExpiry    = "partner_expiry"
 	KeyCheck         = "encryption_keys"
 	TLSCheck         = "tls"
 	SecretsRotation  = "secrets_rotation"

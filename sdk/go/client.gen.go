@@ -542,6 +542,7 @@ const (
 	ErrorCodeORGHASACTIVEAGENTS         ErrorCode = "ORG_HAS_ACTIVE_AGENTS"
 	ErrorCodeORGNOTFOUND                ErrorCode = "ORG_NOT_FOUND"
 	ErrorCodeORGSLUGTAKEN               ErrorCode = "ORG_SLUG_TAKEN"
+	ErrorCodePARTNERNOTFOUND            ErrorCode = "PARTNER_NOT_FOUND"
 	ErrorCodePAYLOADTOOLARGE            ErrorCode = "PAYLOAD_TOO_LARGE"
 	ErrorCodePRECONDITIONFAILED         ErrorCode = "PRECONDITION_FAILED"
 	ErrorCodeRATELIMITEXCEEDED          ErrorCode = "RATE_LIMIT_EXCEEDED"
@@ -603,6 +604,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeORGNOTFOUND:
 		return true
 	case ErrorCodeORGSLUGTAKEN:
+		return true
+	case ErrorCodePARTNERNOTFOUND:
 		return true
 	case ErrorCodePAYLOADTOOLARGE:
 		return true
@@ -688,6 +691,60 @@ func (e EventStoreHealthTransport) Valid() bool {
 	case EventStoreHealthTransportTLS:
 		return true
 	case EventStoreHealthTransportTLSUnverified:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FederatedTokenClaimsValid.
+const (
+	FederatedTokenClaimsValidTrue FederatedTokenClaimsValid = true
+)
+
+// Valid indicates whether the value is a known member of the FederatedTokenClaimsValid enum.
+func (e FederatedTokenClaimsValid) Valid() bool {
+	switch e {
+	case FederatedTokenClaimsValidTrue:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FederationPartnerStatus.
+const (
+	FederationPartnerStatusActive    FederationPartnerStatus = "active"
+	FederationPartnerStatusExpired   FederationPartnerStatus = "expired"
+	FederationPartnerStatusSuspended FederationPartnerStatus = "suspended"
+)
+
+// Valid indicates whether the value is a known member of the FederationPartnerStatus enum.
+func (e FederationPartnerStatus) Valid() bool {
+	switch e {
+	case FederationPartnerStatusActive:
+		return true
+	case FederationPartnerStatusExpired:
+		return true
+	case FederationPartnerStatusSuspended:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FederationPartnerUpdateStatus.
+const (
+	FederationPartnerUpdateStatusActive    FederationPartnerUpdateStatus = "active"
+	FederationPartnerUpdateStatusSuspended FederationPartnerUpdateStatus = "suspended"
+)
+
+// Valid indicates whether the value is a known member of the FederationPartnerUpdateStatus enum.
+func (e FederationPartnerUpdateStatus) Valid() bool {
+	switch e {
+	case FederationPartnerUpdateStatusActive:
+		return true
+	case FederationPartnerUpdateStatusSuspended:
 		return true
 	default:
 		return false
@@ -1720,6 +1777,9 @@ type AgentUpdate struct {
 	Version *SemanticVersion `json:"version,omitempty"`
 }
 
+// AllowedOrganizations The values of `organization_id` that its tokens may have. Empty is any, and none.
+type AllowedOrganizations = []string
+
 // AuditActor Who caused the event.
 type AuditActor struct {
 	// ID The agent's id, or the name of the part of the system.
@@ -2524,6 +2584,108 @@ type Fact struct {
 // Facts Facts by their names, which are those of the thing's own fields.
 type Facts map[string]Fact
 
+// FederatedToken defines model for FederatedToken.
+type FederatedToken struct {
+	// Audience Who must be among those that the token is made out to.
+	Audience *string `json:"audience,omitempty"`
+
+	// Token A JWT in compact form.
+	Token string `json:"token"`
+}
+
+// FederatedTokenClaims defines model for FederatedTokenClaims.
+type FederatedTokenClaims struct {
+	// Audience `aud` of the token as a list.
+	Audience []string `json:"audience"`
+
+	// Claims All claims of the token.
+	Claims map[string]interface{} `json:"claims"`
+	Issuer string                 `json:"issuer"`
+
+	// OrganizationID `organization_id` of the token. An organization of the partner, not of this server.
+	OrganizationID nullable.Nullable[string] `json:"organizationId"`
+	Subject        string                    `json:"subject"`
+	Valid          FederatedTokenClaimsValid `json:"valid"`
+}
+
+// FederatedTokenClaimsValid defines model for FederatedTokenClaims.Valid.
+type FederatedTokenClaimsValid bool
+
+// FederationPartner defines model for FederationPartner.
+type FederationPartner struct {
+	// AllowedOrganizations The values of `organization_id` that its tokens may have. Empty is any, and none.
+	AllowedOrganizations AllowedOrganizations `json:"allowedOrganizations"`
+
+	// CreatedAt RFC 3339, in UTC, with milliseconds.
+	//
+	// Example: 2026-11-23T07:21:00.123Z
+	CreatedAt Timestamp `json:"createdAt"`
+
+	// ExpiresAt Null when it does not expire.
+	ExpiresAt nullable.Nullable[time.Time] `json:"expiresAt"`
+	Issuer    string                       `json:"issuer"`
+	JwksURI   string                       `json:"jwksUri"`
+	Name      string                       `json:"name"`
+	PartnerID openapi_types.UUID           `json:"partnerId"`
+
+	// Status From `expiresAt` on it is expired.
+	Status FederationPartnerStatus `json:"status"`
+
+	// UpdatedAt RFC 3339, in UTC, with milliseconds.
+	//
+	// Example: 2026-11-23T07:21:00.123Z
+	UpdatedAt Timestamp `json:"updatedAt"`
+}
+
+// FederationPartnerStatus From `expiresAt` on it is expired.
+type FederationPartnerStatus string
+
+// FederationPartnerCreate defines model for FederationPartnerCreate.
+type FederationPartnerCreate struct {
+	// AllowedOrganizations The values of `organization_id` that its tokens may have. Empty is any, and none.
+	AllowedOrganizations *AllowedOrganizations `json:"allowedOrganizations,omitempty"`
+
+	// ExpiresAt From when on its tokens are refused. Null or left out is never.
+	ExpiresAt nullable.Nullable[time.Time] `json:"expiresAt,omitempty"`
+
+	// Issuer What `iss` of its tokens is, byte by byte. https, unique, and nothing that could be taken for a name of this server.
+	Issuer string `json:"issuer"`
+
+	// JwksURI Where its public keys are. https.
+	JwksURI string `json:"jwksUri"`
+	Name    string `json:"name"`
+}
+
+// FederationPartnerList defines model for FederationPartnerList.
+type FederationPartnerList struct {
+	Data  []FederationPartner `json:"data"`
+	Limit int                 `json:"limit"`
+	Page  int                 `json:"page"`
+	Total int64               `json:"total"`
+}
+
+// FederationPartnerUpdate defines model for FederationPartnerUpdate.
+type FederationPartnerUpdate struct {
+	// AllowedOrganizations The values of `organization_id` that its tokens may have. Empty is any, and none.
+	AllowedOrganizations *AllowedOrganizations `json:"allowedOrganizations,omitempty"`
+
+	// ExpiresAt Null is never.
+	ExpiresAt nullable.Nullable[time.Time]   `json:"expiresAt,omitempty"`
+	JwksURI   *string                        `json:"jwksUri,omitempty"`
+	Name      *string                        `json:"name,omitempty"`
+	Status    *FederationPartnerUpdateStatus `json:"status,omitempty"`
+
+	// Unset Names of fields to set to null, for clients that leave null out of what they send. A field that cannot be null,
+	// and one that the body also gives a value, is refused.
+	//
+	//
+	// Example: []
+	Unset *UnsetFields `json:"unset,omitempty"`
+}
+
+// FederationPartnerUpdateStatus defines model for FederationPartnerUpdate.Status.
+type FederationPartnerUpdateStatus string
+
 // HaltedProjection defines model for HaltedProjection.
 type HaltedProjection struct {
 	Code HaltedProjectionCode `json:"code"`
@@ -3313,6 +3475,9 @@ type OrganizationID = openapi_types.UUID
 // Page defines model for Page.
 type Page = int
 
+// PartnerID defines model for PartnerId.
+type PartnerID = openapi_types.UUID
+
 // ToDate defines model for ToDate.
 type ToDate = time.Time
 
@@ -3374,6 +3539,12 @@ type DelegationRefused = Error
 // Example: {"chainId":null,"delegateeAgentId":null,"delegatorAgentId":null,"expiresAt":null,"issuedAt":null,"revokedAt":null,"scopes":null,"valid":false}
 type DelegationVerified = DelegationVerification
 
+// FederatedTokenRefused Why a request was refused.
+type FederatedTokenRefused = Error
+
+// FederatedTokenVerified defines model for FederatedTokenVerified.
+type FederatedTokenVerified = FederatedTokenClaims
+
 // Forbidden Why a request was refused.
 type Forbidden = Error
 
@@ -3382,6 +3553,9 @@ type IdempotencyKeyReused = Error
 
 // InternalError Why a request was refused.
 type InternalError = Error
+
+// IssuerTaken Why a request was refused.
+type IssuerTaken = Error
 
 // LastAdmin Why a request was refused.
 type LastAdmin = Error
@@ -3434,6 +3608,15 @@ type OrganizationNotFound = Error
 
 // OrganizationOrAgentNotFound Why a request was refused.
 type OrganizationOrAgentNotFound = Error
+
+// PartnerChanged defines model for PartnerChanged.
+type PartnerChanged = FederationPartner
+
+// PartnerNotFound Why a request was refused.
+type PartnerNotFound = Error
+
+// PartnerRegistered defines model for PartnerRegistered.
+type PartnerRegistered = FederationPartner
 
 // PayloadTooLarge Why a request was refused.
 type PayloadTooLarge = Error
@@ -3754,6 +3937,36 @@ type ListDelegationsParams struct {
 // ListDelegationsParamsRole defines parameters for ListDelegations.
 type ListDelegationsParamsRole string
 
+// ListPartnersParams defines parameters for ListPartners.
+type ListPartnersParams struct {
+	// Page Which page, from 1.
+	Page *Page `form:"page,omitempty" json:"page,omitempty"`
+
+	// Limit How many entries a page has.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// MinPosition The answer must reflect the ledger at least up to this position, or be `503 READ_MODEL_BEHIND`.
+	MinPosition *MinPosition `form:"minPosition,omitempty" json:"minPosition,omitempty"`
+
+	// XLedgerPosition The same as `minPosition`; the greater one counts.
+	XLedgerPosition *LedgerPosition `json:"X-Ledger-Position,omitempty"`
+}
+
+// RegisterPartnerParams defines parameters for RegisterPartner.
+type RegisterPartnerParams struct {
+	// IdempotencyKey Any text unique to this request, such as a UUID. Repeating the request with the same key gets the same answer, for 24 hours.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetPartnerParams defines parameters for GetPartner.
+type GetPartnerParams struct {
+	// MinPosition The answer must reflect the ledger at least up to this position, or be `503 READ_MODEL_BEHIND`.
+	MinPosition *MinPosition `form:"minPosition,omitempty" json:"minPosition,omitempty"`
+
+	// XLedgerPosition The same as `minPosition`; the greater one counts.
+	XLedgerPosition *LedgerPosition `json:"X-Ledger-Position,omitempty"`
+}
+
 // GetConsistencyParams defines parameters for GetConsistency.
 type GetConsistencyParams struct {
 	// From The smaller size.
@@ -3861,6 +4074,15 @@ type RotateDidKeyJSONRequestBody = DidKeyCreate
 
 // RevokeAgentAccessJSONRequestBody defines body for RevokeAgentAccess for application/json ContentType.
 type RevokeAgentAccessJSONRequestBody = AccessRevocation
+
+// RegisterPartnerJSONRequestBody defines body for RegisterPartner for application/json ContentType.
+type RegisterPartnerJSONRequestBody = FederationPartnerCreate
+
+// UpdatePartnerJSONRequestBody defines body for UpdatePartner for application/json ContentType.
+type UpdatePartnerJSONRequestBody = FederationPartnerUpdate
+
+// VerifyFederatedTokenJSONRequestBody defines body for VerifyFederatedToken for application/json ContentType.
+type VerifyFederatedTokenJSONRequestBody = FederatedToken
 
 // AddCosignatureJSONRequestBody defines body for AddCosignature for application/json ContentType.
 type AddCosignatureJSONRequestBody = Cosignature
@@ -4346,6 +4568,89 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/v1/delegations (the `ListDelegations` operationId).
 	ListDelegations(ctx context.Context, params *ListDelegationsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListPartners List federation partners
+	//
+	// All of them, newest first.
+	//
+	// Corresponds with GET /api/v1/federation/partners (the `ListPartners` operationId).
+	ListPartners(ctx context.Context, params *ListPartnersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RegisterPartnerWithBody Register a federation partner
+	//
+	// From then on tokens of the issuer are verified at `/api/v1/federation/verify`. The keys are fetched at once: what cannot be reached
+	// within 5 seconds, is not at a public address (see `OUTBOUND_ALLOW`), answers with a redirect or with more than 1 MiB, or has no usable key
+	// (RSA of 2,048 to 8,192 bits for RS256, P-256 for ES256) or more than 100 keys, is refused.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/federation/partners (the `RegisterPartner` operationId).
+	RegisterPartnerWithBody(ctx context.Context, params *RegisterPartnerParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RegisterPartner Register a federation partner
+	//
+	// From then on tokens of the issuer are verified at `/api/v1/federation/verify`. The keys are fetched at once: what cannot be reached
+	// within 5 seconds, is not at a public address (see `OUTBOUND_ALLOW`), answers with a redirect or with more than 1 MiB, or has no usable key
+	// (RSA of 2,048 to 8,192 bits for RS256, P-256 for ES256) or more than 100 keys, is refused.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/federation/partners (the `RegisterPartner` operationId).
+	RegisterPartner(ctx context.Context, params *RegisterPartnerParams, body RegisterPartnerJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeletePartner Delete a federation partner
+	//
+	// Final. Its tokens are refused from the answer on, and its issuer is free for another partner. The ledger keeps its history.
+	//
+	// Corresponds with DELETE /api/v1/federation/partners/{partnerId} (the `DeletePartner` operationId).
+	DeletePartner(ctx context.Context, partnerID PartnerID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetPartner Get a federation partner
+	//
+	// Corresponds with GET /api/v1/federation/partners/{partnerId} (the `GetPartner` operationId).
+	GetPartner(ctx context.Context, partnerID PartnerID, params *GetPartnerParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdatePartnerWithBody Change a federation partner
+	//
+	// Fields that are left out stay as they are; `null` for `expiresAt`, or its name in `unset`, has it never expire. With `jwksUri` the keys are fetched,
+	// as at registration. From the answer on no node verifies a token by what the partner was before. An issuer never changes.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /api/v1/federation/partners/{partnerId} (the `UpdatePartner` operationId).
+	UpdatePartnerWithBody(ctx context.Context, partnerID PartnerID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdatePartner Change a federation partner
+	//
+	// Fields that are left out stay as they are; `null` for `expiresAt`, or its name in `unset`, has it never expire. With `jwksUri` the keys are fetched,
+	// as at registration. From the answer on no node verifies a token by what the partner was before. An issuer never changes.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /api/v1/federation/partners/{partnerId} (the `UpdatePartner` operationId).
+	UpdatePartner(ctx context.Context, partnerID PartnerID, body UpdatePartnerJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// VerifyFederatedTokenWithBody Verify a token of a federation partner
+	//
+	// Whether a JWT is a good one of an active partner: signed with RS256 or ES256 by one of the partner's keys, with an `exp`, within its times (30 seconds
+	// are allowed for clocks), for the audience that is asked for, and of an organization that the partner may speak for. Name your own `audience`: without it
+	// a token that was made out to somebody else passes.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/federation/verify (the `VerifyFederatedToken` operationId).
+	VerifyFederatedTokenWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// VerifyFederatedToken Verify a token of a federation partner
+	//
+	// Whether a JWT is a good one of an active partner: signed with RS256 or ES256 by one of the partner's keys, with an `exp`, within its times (30 seconds
+	// are allowed for clocks), for the audience that is asked for, and of an organization that the partner may speak for. Name your own `audience`: without it
+	// a token that was made out to somebody else passes.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/federation/verify (the `VerifyFederatedToken` operationId).
+	VerifyFederatedToken(ctx context.Context, body VerifyFederatedTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetCheckpoint Get the newest checkpoint
 	//
@@ -5504,6 +5809,179 @@ func (c *Client) FindDelegationList(ctx context.Context, params *FindDelegationL
 // Corresponds with GET /api/v1/delegations (the `ListDelegations` operationId).
 func (c *Client) ListDelegations(ctx context.Context, params *ListDelegationsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListDelegationsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListPartners List federation partners
+//
+// All of them, newest first.
+//
+// Corresponds with GET /api/v1/federation/partners (the `ListPartners` operationId).
+func (c *Client) ListPartners(ctx context.Context, params *ListPartnersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListPartnersRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RegisterPartnerWithBody Register a federation partner
+//
+// From then on tokens of the issuer are verified at `/api/v1/federation/verify`. The keys are fetched at once: what cannot be reached
+// within 5 seconds, is not at a public address (see `OUTBOUND_ALLOW`), answers with a redirect or with more than 1 MiB, or has no usable key
+// (RSA of 2,048 to 8,192 bits for RS256, P-256 for ES256) or more than 100 keys, is refused.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/federation/partners (the `RegisterPartner` operationId).
+func (c *Client) RegisterPartnerWithBody(ctx context.Context, params *RegisterPartnerParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRegisterPartnerRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RegisterPartner Register a federation partner
+//
+// From then on tokens of the issuer are verified at `/api/v1/federation/verify`. The keys are fetched at once: what cannot be reached
+// within 5 seconds, is not at a public address (see `OUTBOUND_ALLOW`), answers with a redirect or with more than 1 MiB, or has no usable key
+// (RSA of 2,048 to 8,192 bits for RS256, P-256 for ES256) or more than 100 keys, is refused.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/federation/partners (the `RegisterPartner` operationId).
+func (c *Client) RegisterPartner(ctx context.Context, params *RegisterPartnerParams, body RegisterPartnerJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRegisterPartnerRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeletePartner Delete a federation partner
+//
+// Final. Its tokens are refused from the answer on, and its issuer is free for another partner. The ledger keeps its history.
+//
+// Corresponds with DELETE /api/v1/federation/partners/{partnerId} (the `DeletePartner` operationId).
+func (c *Client) DeletePartner(ctx context.Context, partnerID PartnerID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeletePartnerRequest(c.Server, partnerID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetPartner Get a federation partner
+//
+// Corresponds with GET /api/v1/federation/partners/{partnerId} (the `GetPartner` operationId).
+func (c *Client) GetPartner(ctx context.Context, partnerID PartnerID, params *GetPartnerParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetPartnerRequest(c.Server, partnerID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdatePartnerWithBody Change a federation partner
+//
+// Fields that are left out stay as they are; `null` for `expiresAt`, or its name in `unset`, has it never expire. With `jwksUri` the keys are fetched,
+// as at registration. From the answer on no node verifies a token by what the partner was before. An issuer never changes.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /api/v1/federation/partners/{partnerId} (the `UpdatePartner` operationId).
+func (c *Client) UpdatePartnerWithBody(ctx context.Context, partnerID PartnerID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdatePartnerRequestWithBody(c.Server, partnerID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdatePartner Change a federation partner
+//
+// Fields that are left out stay as they are; `null` for `expiresAt`, or its name in `unset`, has it never expire. With `jwksUri` the keys are fetched,
+// as at registration. From the answer on no node verifies a token by what the partner was before. An issuer never changes.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /api/v1/federation/partners/{partnerId} (the `UpdatePartner` operationId).
+func (c *Client) UpdatePartner(ctx context.Context, partnerID PartnerID, body UpdatePartnerJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdatePartnerRequest(c.Server, partnerID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// VerifyFederatedTokenWithBody Verify a token of a federation partner
+//
+// Whether a JWT is a good one of an active partner: signed with RS256 or ES256 by one of the partner's keys, with an `exp`, within its times (30 seconds
+// are allowed for clocks), for the audience that is asked for, and of an organization that the partner may speak for. Name your own `audience`: without it
+// a token that was made out to somebody else passes.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/federation/verify (the `VerifyFederatedToken` operationId).
+func (c *Client) VerifyFederatedTokenWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewVerifyFederatedTokenRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// VerifyFederatedToken Verify a token of a federation partner
+//
+// Whether a JWT is a good one of an active partner: signed with RS256 or ES256 by one of the partner's keys, with an `exp`, within its times (30 seconds
+// are allowed for clocks), for the audience that is asked for, and of an organization that the partner may speak for. Name your own `audience`: without it
+// a token that was made out to somebody else passes.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/federation/verify (the `VerifyFederatedToken` operationId).
+func (c *Client) VerifyFederatedToken(ctx context.Context, body VerifyFederatedTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewVerifyFederatedTokenRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -8450,6 +8928,351 @@ func NewListDelegationsRequest(server string, params *ListDelegationsParams) (*h
 	return req, nil
 }
 
+// NewListPartnersRequest constructs an http.Request for the ListPartners method
+func NewListPartnersRequest(server string, params *ListPartnersParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/federation/partners")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Page != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page", *params.Page, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.MinPosition != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "minPosition", *params.MinPosition, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XLedgerPosition != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Ledger-Position", *params.XLedgerPosition, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "integer", Format: "int64"})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Ledger-Position", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRegisterPartnerRequest calls the generic RegisterPartner builder with application/json body
+func NewRegisterPartnerRequest(server string, params *RegisterPartnerParams, body RegisterPartnerJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRegisterPartnerRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewRegisterPartnerRequestWithBody constructs an http.Request for the RegisterPartner method, with any body, and a specified content type
+func NewRegisterPartnerRequestWithBody(server string, params *RegisterPartnerParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/federation/partners")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeletePartnerRequest constructs an http.Request for the DeletePartner method
+func NewDeletePartnerRequest(server string, partnerID PartnerID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "partnerId", partnerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/federation/partners/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetPartnerRequest constructs an http.Request for the GetPartner method
+func NewGetPartnerRequest(server string, partnerID PartnerID, params *GetPartnerParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "partnerId", partnerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/federation/partners/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.MinPosition != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "minPosition", *params.MinPosition, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XLedgerPosition != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Ledger-Position", *params.XLedgerPosition, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "integer", Format: "int64"})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Ledger-Position", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdatePartnerRequest calls the generic UpdatePartner builder with application/json body
+func NewUpdatePartnerRequest(server string, partnerID PartnerID, body UpdatePartnerJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdatePartnerRequestWithBody(server, partnerID, "application/json", bodyReader)
+}
+
+// NewUpdatePartnerRequestWithBody constructs an http.Request for the UpdatePartner method, with any body, and a specified content type
+func NewUpdatePartnerRequestWithBody(server string, partnerID PartnerID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "partnerId", partnerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/federation/partners/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewVerifyFederatedTokenRequest calls the generic VerifyFederatedToken builder with application/json body
+func NewVerifyFederatedTokenRequest(server string, body VerifyFederatedTokenJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewVerifyFederatedTokenRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewVerifyFederatedTokenRequestWithBody constructs an http.Request for the VerifyFederatedToken method, with any body, and a specified content type
+func NewVerifyFederatedTokenRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/federation/verify")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewGetCheckpointRequest constructs an http.Request for the GetCheckpoint method
 func NewGetCheckpointRequest(server string) (*http.Request, error) {
 	var err error
@@ -10271,6 +11094,95 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/v1/delegations (the `ListDelegations` operationId).
 	ListDelegationsWithResponse(ctx context.Context, params *ListDelegationsParams, reqEditors ...RequestEditorFn) (*ListDelegationsResponse, error)
+
+	// ListPartnersWithResponse List federation partners
+	//
+	// All of them, newest first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/federation/partners (the `ListPartners` operationId).
+	ListPartnersWithResponse(ctx context.Context, params *ListPartnersParams, reqEditors ...RequestEditorFn) (*ListPartnersResponse, error)
+
+	// RegisterPartnerWithBodyWithResponse Register a federation partner
+	//
+	// From then on tokens of the issuer are verified at `/api/v1/federation/verify`. The keys are fetched at once: what cannot be reached
+	// within 5 seconds, is not at a public address (see `OUTBOUND_ALLOW`), answers with a redirect or with more than 1 MiB, or has no usable key
+	// (RSA of 2,048 to 8,192 bits for RS256, P-256 for ES256) or more than 100 keys, is refused.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/federation/partners (the `RegisterPartner` operationId).
+	RegisterPartnerWithBodyWithResponse(ctx context.Context, params *RegisterPartnerParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RegisterPartnerResponse, error)
+
+	// RegisterPartnerWithResponse Register a federation partner
+	//
+	// From then on tokens of the issuer are verified at `/api/v1/federation/verify`. The keys are fetched at once: what cannot be reached
+	// within 5 seconds, is not at a public address (see `OUTBOUND_ALLOW`), answers with a redirect or with more than 1 MiB, or has no usable key
+	// (RSA of 2,048 to 8,192 bits for RS256, P-256 for ES256) or more than 100 keys, is refused.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/federation/partners (the `RegisterPartner` operationId).
+	RegisterPartnerWithResponse(ctx context.Context, params *RegisterPartnerParams, body RegisterPartnerJSONRequestBody, reqEditors ...RequestEditorFn) (*RegisterPartnerResponse, error)
+
+	// DeletePartnerWithResponse Delete a federation partner
+	//
+	// Final. Its tokens are refused from the answer on, and its issuer is free for another partner. The ledger keeps its history.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/v1/federation/partners/{partnerId} (the `DeletePartner` operationId).
+	DeletePartnerWithResponse(ctx context.Context, partnerID PartnerID, reqEditors ...RequestEditorFn) (*DeletePartnerResponse, error)
+
+	// GetPartnerWithResponse Get a federation partner
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/federation/partners/{partnerId} (the `GetPartner` operationId).
+	GetPartnerWithResponse(ctx context.Context, partnerID PartnerID, params *GetPartnerParams, reqEditors ...RequestEditorFn) (*GetPartnerResponse, error)
+
+	// UpdatePartnerWithBodyWithResponse Change a federation partner
+	//
+	// Fields that are left out stay as they are; `null` for `expiresAt`, or its name in `unset`, has it never expire. With `jwksUri` the keys are fetched,
+	// as at registration. From the answer on no node verifies a token by what the partner was before. An issuer never changes.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /api/v1/federation/partners/{partnerId} (the `UpdatePartner` operationId).
+	UpdatePartnerWithBodyWithResponse(ctx context.Context, partnerID PartnerID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdatePartnerResponse, error)
+
+	// UpdatePartnerWithResponse Change a federation partner
+	//
+	// Fields that are left out stay as they are; `null` for `expiresAt`, or its name in `unset`, has it never expire. With `jwksUri` the keys are fetched,
+	// as at registration. From the answer on no node verifies a token by what the partner was before. An issuer never changes.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /api/v1/federation/partners/{partnerId} (the `UpdatePartner` operationId).
+	UpdatePartnerWithResponse(ctx context.Context, partnerID PartnerID, body UpdatePartnerJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdatePartnerResponse, error)
+
+	// VerifyFederatedTokenWithBodyWithResponse Verify a token of a federation partner
+	//
+	// Whether a JWT is a good one of an active partner: signed with RS256 or ES256 by one of the partner's keys, with an `exp`, within its times (30 seconds
+	// are allowed for clocks), for the audience that is asked for, and of an organization that the partner may speak for. Name your own `audience`: without it
+	// a token that was made out to somebody else passes.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/federation/verify (the `VerifyFederatedToken` operationId).
+	VerifyFederatedTokenWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*VerifyFederatedTokenResponse, error)
+
+	// VerifyFederatedTokenWithResponse Verify a token of a federation partner
+	//
+	// Whether a JWT is a good one of an active partner: signed with RS256 or ES256 by one of the partner's keys, with an `exp`, within its times (30 seconds
+	// are allowed for clocks), for the audience that is asked for, and of an organization that the partner may speak for. Name your own `audience`: without it
+	// a token that was made out to somebody else passes.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/federation/verify (the `VerifyFederatedToken` operationId).
+	VerifyFederatedTokenWithResponse(ctx context.Context, body VerifyFederatedTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*VerifyFederatedTokenResponse, error)
 
 	// GetCheckpointWithResponse Get the newest checkpoint
 	//
@@ -12242,6 +13154,290 @@ func (r ListDelegationsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListDelegationsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListPartnersResponse200Headers the declared response headers of an HTTP 200 response for ListPartners
+type ListPartnersResponse200Headers struct {
+	XRequestID string
+}
+
+type ListPartnersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FederationPartnerList
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListPartnersResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListPartnersResponse) GetJSON200() *FederationPartnerList {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r ListPartnersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListPartnersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListPartnersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListPartnersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RegisterPartnerResponse201Headers the declared response headers of an HTTP 201 response for RegisterPartner
+type RegisterPartnerResponse201Headers struct {
+	XLedgerPosition int64
+	XRequestID      string
+}
+
+type RegisterPartnerResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *PartnerRegistered
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *RegisterPartnerResponse201Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r RegisterPartnerResponse) GetJSON201() *PartnerRegistered {
+	return r.JSON201
+}
+
+// GetBody returns the raw response body bytes
+func (r RegisterPartnerResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RegisterPartnerResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RegisterPartnerResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RegisterPartnerResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeletePartnerResponse204Headers the declared response headers of an HTTP 204 response for DeletePartner
+type DeletePartnerResponse204Headers struct {
+	XLedgerPosition int64
+	XRequestID      string
+}
+
+type DeletePartnerResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *DeletePartnerResponse204Headers
+}
+
+// GetBody returns the raw response body bytes
+func (r DeletePartnerResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeletePartnerResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeletePartnerResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeletePartnerResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetPartnerResponse200Headers the declared response headers of an HTTP 200 response for GetPartner
+type GetPartnerResponse200Headers struct {
+	XRequestID string
+}
+
+type GetPartnerResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FederationPartner
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetPartnerResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetPartnerResponse) GetJSON200() *FederationPartner {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r GetPartnerResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetPartnerResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetPartnerResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetPartnerResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdatePartnerResponse200Headers the declared response headers of an HTTP 200 response for UpdatePartner
+type UpdatePartnerResponse200Headers struct {
+	XLedgerPosition int64
+	XRequestID      string
+}
+
+type UpdatePartnerResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PartnerChanged
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdatePartnerResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdatePartnerResponse) GetJSON200() *PartnerChanged {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdatePartnerResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdatePartnerResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdatePartnerResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdatePartnerResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// VerifyFederatedTokenResponse200Headers the declared response headers of an HTTP 200 response for VerifyFederatedToken
+type VerifyFederatedTokenResponse200Headers struct {
+	XRequestID string
+}
+
+type VerifyFederatedTokenResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FederatedTokenVerified
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *VerifyFederatedTokenResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r VerifyFederatedTokenResponse) GetJSON200() *FederatedTokenVerified {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r VerifyFederatedTokenResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r VerifyFederatedTokenResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r VerifyFederatedTokenResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r VerifyFederatedTokenResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -14243,6 +15439,149 @@ func (c *ClientWithResponses) ListDelegationsWithResponse(ctx context.Context, p
 		return nil, err
 	}
 	return ParseListDelegationsResponse(rsp)
+}
+
+// ListPartnersWithResponse List federation partners
+//
+// All of them, newest first.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/federation/partners (the `ListPartners` operationId).
+func (c *ClientWithResponses) ListPartnersWithResponse(ctx context.Context, params *ListPartnersParams, reqEditors ...RequestEditorFn) (*ListPartnersResponse, error) {
+	rsp, err := c.ListPartners(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListPartnersResponse(rsp)
+}
+
+// RegisterPartnerWithBodyWithResponse Register a federation partner
+//
+// From then on tokens of the issuer are verified at `/api/v1/federation/verify`. The keys are fetched at once: what cannot be reached
+// within 5 seconds, is not at a public address (see `OUTBOUND_ALLOW`), answers with a redirect or with more than 1 MiB, or has no usable key
+// (RSA of 2,048 to 8,192 bits for RS256, P-256 for ES256) or more than 100 keys, is refused.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/federation/partners (the `RegisterPartner` operationId).
+func (c *ClientWithResponses) RegisterPartnerWithBodyWithResponse(ctx context.Context, params *RegisterPartnerParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RegisterPartnerResponse, error) {
+	rsp, err := c.RegisterPartnerWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRegisterPartnerResponse(rsp)
+}
+
+// RegisterPartnerWithResponse Register a federation partner
+//
+// From then on tokens of the issuer are verified at `/api/v1/federation/verify`. The keys are fetched at once: what cannot be reached
+// within 5 seconds, is not at a public address (see `OUTBOUND_ALLOW`), answers with a redirect or with more than 1 MiB, or has no usable key
+// (RSA of 2,048 to 8,192 bits for RS256, P-256 for ES256) or more than 100 keys, is refused.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/federation/partners (the `RegisterPartner` operationId).
+func (c *ClientWithResponses) RegisterPartnerWithResponse(ctx context.Context, params *RegisterPartnerParams, body RegisterPartnerJSONRequestBody, reqEditors ...RequestEditorFn) (*RegisterPartnerResponse, error) {
+	rsp, err := c.RegisterPartner(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRegisterPartnerResponse(rsp)
+}
+
+// DeletePartnerWithResponse Delete a federation partner
+//
+// Final. Its tokens are refused from the answer on, and its issuer is free for another partner. The ledger keeps its history.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/v1/federation/partners/{partnerId} (the `DeletePartner` operationId).
+func (c *ClientWithResponses) DeletePartnerWithResponse(ctx context.Context, partnerID PartnerID, reqEditors ...RequestEditorFn) (*DeletePartnerResponse, error) {
+	rsp, err := c.DeletePartner(ctx, partnerID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeletePartnerResponse(rsp)
+}
+
+// GetPartnerWithResponse Get a federation partner
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/federation/partners/{partnerId} (the `GetPartner` operationId).
+func (c *ClientWithResponses) GetPartnerWithResponse(ctx context.Context, partnerID PartnerID, params *GetPartnerParams, reqEditors ...RequestEditorFn) (*GetPartnerResponse, error) {
+	rsp, err := c.GetPartner(ctx, partnerID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetPartnerResponse(rsp)
+}
+
+// UpdatePartnerWithBodyWithResponse Change a federation partner
+//
+// Fields that are left out stay as they are; `null` for `expiresAt`, or its name in `unset`, has it never expire. With `jwksUri` the keys are fetched,
+// as at registration. From the answer on no node verifies a token by what the partner was before. An issuer never changes.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /api/v1/federation/partners/{partnerId} (the `UpdatePartner` operationId).
+func (c *ClientWithResponses) UpdatePartnerWithBodyWithResponse(ctx context.Context, partnerID PartnerID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdatePartnerResponse, error) {
+	rsp, err := c.UpdatePartnerWithBody(ctx, partnerID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdatePartnerResponse(rsp)
+}
+
+// UpdatePartnerWithResponse Change a federation partner
+//
+// Fields that are left out stay as they are; `null` for `expiresAt`, or its name in `unset`, has it never expire. With `jwksUri` the keys are fetched,
+// as at registration. From the answer on no node verifies a token by what the partner was before. An issuer never changes.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /api/v1/federation/partners/{partnerId} (the `UpdatePartner` operationId).
+func (c *ClientWithResponses) UpdatePartnerWithResponse(ctx context.Context, partnerID PartnerID, body UpdatePartnerJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdatePartnerResponse, error) {
+	rsp, err := c.UpdatePartner(ctx, partnerID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdatePartnerResponse(rsp)
+}
+
+// VerifyFederatedTokenWithBodyWithResponse Verify a token of a federation partner
+//
+// Whether a JWT is a good one of an active partner: signed with RS256 or ES256 by one of the partner's keys, with an `exp`, within its times (30 seconds
+// are allowed for clocks), for the audience that is asked for, and of an organization that the partner may speak for. Name your own `audience`: without it
+// a token that was made out to somebody else passes.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/federation/verify (the `VerifyFederatedToken` operationId).
+func (c *ClientWithResponses) VerifyFederatedTokenWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*VerifyFederatedTokenResponse, error) {
+	rsp, err := c.VerifyFederatedTokenWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseVerifyFederatedTokenResponse(rsp)
+}
+
+// VerifyFederatedTokenWithResponse Verify a token of a federation partner
+//
+// Whether a JWT is a good one of an active partner: signed with RS256 or ES256 by one of the partner's keys, with an `exp`, within its times (30 seconds
+// are allowed for clocks), for the audience that is asked for, and of an organization that the partner may speak for. Name your own `audience`: without it
+// a token that was made out to somebody else passes.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/federation/verify (the `VerifyFederatedToken` operationId).
+func (c *ClientWithResponses) VerifyFederatedTokenWithResponse(ctx context.Context, body VerifyFederatedTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*VerifyFederatedTokenResponse, error) {
+	rsp, err := c.VerifyFederatedToken(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseVerifyFederatedTokenResponse(rsp)
 }
 
 // GetCheckpointWithResponse Get the newest checkpoint
@@ -16315,6 +17654,251 @@ func ParseListDelegationsResponse(rsp *http.Response) (*ListDelegationsResponse,
 	switch {
 	case rsp.StatusCode == 200:
 		var headers ListDelegationsResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListPartnersResponse parses an HTTP response from a ListPartnersWithResponse call
+func ParseListPartnersResponse(rsp *http.Response) (*ListPartnersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListPartnersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FederationPartnerList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListPartnersResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRegisterPartnerResponse parses an HTTP response from a RegisterPartnerWithResponse call
+func ParseRegisterPartnerResponse(rsp *http.Response) (*RegisterPartnerResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RegisterPartnerResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest PartnerRegistered
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers RegisterPartnerResponse201Headers
+		if values := rsp.Header.Values("X-Ledger-Position"); len(values) > 0 {
+			var value int64
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Ledger-Position", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			}
+			headers.XLedgerPosition = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeletePartnerResponse parses an HTTP response from a DeletePartnerWithResponse call
+func ParseDeletePartnerResponse(rsp *http.Response) (*DeletePartnerResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeletePartnerResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		var headers DeletePartnerResponse204Headers
+		if values := rsp.Header.Values("X-Ledger-Position"); len(values) > 0 {
+			var value int64
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Ledger-Position", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			}
+			headers.XLedgerPosition = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers204 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetPartnerResponse parses an HTTP response from a GetPartnerWithResponse call
+func ParseGetPartnerResponse(rsp *http.Response) (*GetPartnerResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetPartnerResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FederationPartner
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetPartnerResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdatePartnerResponse parses an HTTP response from a UpdatePartnerWithResponse call
+func ParseUpdatePartnerResponse(rsp *http.Response) (*UpdatePartnerResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdatePartnerResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PartnerChanged
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdatePartnerResponse200Headers
+		if values := rsp.Header.Values("X-Ledger-Position"); len(values) > 0 {
+			var value int64
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Ledger-Position", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			}
+			headers.XLedgerPosition = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseVerifyFederatedTokenResponse parses an HTTP response from a VerifyFederatedTokenWithResponse call
+func ParseVerifyFederatedTokenResponse(rsp *http.Response) (*VerifyFederatedTokenResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &VerifyFederatedTokenResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FederatedTokenVerified
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers VerifyFederatedTokenResponse200Headers
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
