@@ -88,7 +88,7 @@ func TestKeysAreLookedAtWhenTheyAreNamed(t *testing.T) {
 	s := newScene(t, "OUTBOUND_ALLOW=127.0.0.0/8", "RATE_LIMIT_MAX_REQUESTS=0", "PUBLIC_URL=https://id.acme.example")
 	p, good := newPartner(t), newPartner(t)
 	good.register(t, s, nil)
-	small, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // it is to be refused
+	small, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {
 		t.Fatal(err)
 	}

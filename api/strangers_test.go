@@ -22,7 +22,6 @@ var bodies = map[string]any{
 	"POST /api/v1/organizations/{orgId}/members":                      map[string]any{"agentId": uuid.Nil.String(), "role": "admin"},
 	"POST /api/v1/agents/{agentId}/revoke-all":                        map[string]any{"reason": "mine"},
 	"POST /api/v1/organizations/{orgId}/revoke-all":                   map[string]any{"reason": "mine", "credentials": true},
-	"PATCH /api/v1/federation/partners/{partnerId}":                   map[string]any{"name": "Mallory"},
 	"PUT /api/v1/organizations/{orgId}/members/{agentId}":             map[string]any{"role": "admin"},
 }
 
@@ -42,7 +41,6 @@ func TestForeignAndUnknownIdsAreAnsweredAlike(t *testing.T) {
 
 	foreign := map[string]string{
 		"agentId": victim.id, "credentialId": victim.credential, "eventId": victim.event, "orgId": victim.organization, "chainId": link,
-		"partnerId": uuid.NewString(), // nobody's: partners are the operator's
 	}
 	before := s.state(t, victim)
 	tried := 0

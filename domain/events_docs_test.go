@@ -90,7 +90,7 @@ func membersOf(t *testing.T, name Type) (members []string) {
 // streams are what the names of streams begin with.
 func streams() (prefixes []string) {
 	for _, stream := range []string{
-		AgentStream(AgentID{}), OrganizationStream(OrganizationID{}), SeatsStream(OrganizationID{}), DelegationStream(DelegationID{}),
+		AgentStream(AgentID{}), OrganizationStream(OrganizationID{}), SeatsStream(OrganizationID{}), DelegationStream(DelegationID{}), PartnerStream(PartnerID{}),
 		SigningKeyStream(""), LedgerStream(""), SecurityStream(""), ClaimStream(ClaimEmail, ""),
 		InstanceStream,
 	} {

@@ -4607,6 +4607,8 @@ type ClientInterface interface {
 
 	// GetPartner Get a federation partner
 	//
+	// For the operator.
+	//
 	// Corresponds with GET /api/v1/federation/partners/{partnerId} (the `GetPartner` operationId).
 	GetPartner(ctx context.Context, partnerID PartnerID, params *GetPartnerParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
@@ -5896,6 +5898,8 @@ func (c *Client) DeletePartner(ctx context.Context, partnerID PartnerID, reqEdit
 }
 
 // GetPartner Get a federation partner
+//
+// For the operator.
 //
 // Corresponds with GET /api/v1/federation/partners/{partnerId} (the `GetPartner` operationId).
 func (c *Client) GetPartner(ctx context.Context, partnerID PartnerID, params *GetPartnerParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -11137,6 +11141,8 @@ type ClientWithResponsesInterface interface {
 
 	// GetPartnerWithResponse Get a federation partner
 	//
+	// For the operator.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/federation/partners/{partnerId} (the `GetPartner` operationId).
@@ -15506,6 +15512,8 @@ func (c *ClientWithResponses) DeletePartnerWithResponse(ctx context.Context, par
 }
 
 // GetPartnerWithResponse Get a federation partner
+//
+// For the operator.
 //
 // Returns a wrapper object for the known response body format(s).
 //
