@@ -166,7 +166,7 @@ func TestNoBodyDoesHarm(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
 	n := s.tenant(t)
-	path := strings.NewReplacer("{orgId}", n.organization, "{agentId}", n.id, "{credentialId}", n.credential)
+	path := strings.NewReplacer("{orgId}", n.organization, "{agentId}", n.id, "{credentialId}", n.credential, "{partnerId}", uuid.NewString())
 	before, head := s.state(t, n), s.head(t)
 	tried := 0
 	for _, o := range s.description.operations(http.MethodPost, http.MethodPatch, http.MethodPut) {
@@ -242,7 +242,7 @@ func TestIdsThatAreNoUUIDs(t *testing.T) {
 		"x", "1", "0", id[:35], id + "0", strings.ReplaceAll(id, "-", ""), "{" + id + "}", "urn:uuid:" + id, "'" + id[1:], "null", "*", "%00", "%ff",
 		"..%2e", "%F0%9F%A4%96", strings.Repeat("a", 3000), id[:35] + "g", "%22%3E%3Cscript%3E", "1%20OR%201=1",
 	}
-	names := []string{"{orgId}", "{agentId}", "{credentialId}", "{eventId}"}
+	names := []string{"{orgId}", "{agentId}", "{credentialId}", "{eventId}", "{partnerId}"}
 	for _, o := range s.description.operations() {
 		for _, name := range names {
 			if !strings.Contains(o.path, name) {
@@ -312,7 +312,7 @@ func TestUnknownPathsAndWrongMethods(t *testing.T) {
 		served[o.path] = append(served[o.path], o.method)
 	}
 	for path, methods := range served {
-		path = strings.NewReplacer("{orgId}", uuid.NewString(), "{agentId}", uuid.NewString(), "{credentialId}", uuid.NewString(), "{eventId}", uuid.NewString(), "{asset}", "x").Replace(path)
+		path = strings.NewReplacer("{orgId}", uuid.NewString(), "{agentId}", uuid.NewString(), "{credentialId}", uuid.NewString(), "{eventId}", uuid.NewString(), "{partnerId}", uuid.NewString(), "{asset}", "x").Replace(path)
 		code := "METHOD_NOT_ALLOWED"
 		if isOAuth(path) {
 			code = "invalid_request"

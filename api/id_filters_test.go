@@ -60,7 +60,11 @@ func TestFiltersRefuseWhatIsNoID(t *testing.T) {
 			if filter.Name == "organizationId" {
 				known = organization
 			}
-			s.must(t, get(s.operator, address+"?"+filter.Name+"="+strings.ToUpper(known)), http.StatusOK, "")
+			answered := http.StatusOK
+			if operation.Responses.Value("308") != nil {
+				answered = http.StatusPermanentRedirect
+			}
+			s.must(t, get(s.operator, address+"?"+filter.Name+"="+strings.ToUpper(known)), answered, "")
 		}
 	}
 	for _, known := range []string{"/api/v1/audit?actor", "/api/v1/audit?agentId", "/api/v1/audit?onBehalfOf", "/api/v1/delegations?agentId", "/api/v1/agents?organizationId"} {
