@@ -13,6 +13,7 @@ import (
 	"github.com/sentryagent/agentidp/domain"
 	"github.com/sentryagent/agentidp/eventstore"
 	"github.com/sentryagent/agentidp/follow"
+	"github.com/sentryagent/agentidp/ledger/ledgertest"
 	"github.com/sentryagent/agentidp/projections"
 	"github.com/sentryagent/agentidp/projections/readmodels"
 )
@@ -33,6 +34,8 @@ func (w *world) populate(t testing.TB, tokens int) (last eventstore.Position) {
 			domain.DIDCreated{AgentID: id, DID: "did:web:a", KeyNumber: 1, PublicKey: json.RawMessage(`{"crv":"P-256"}`), Custody: domain.CustodyServer},
 			domain.AgentSuspended{AgentID: id}, domain.AgentReactivated{AgentID: id})
 	}
+	partner := ledgertest.PartnerRegistered(organization)
+	record(t, w.store, domain.PartnerStream(partner.PartnerID), organization, partner)
 	link := delegated(organization, first, second)
 	last = record(t, w.store, domain.DelegationStream(link.DelegationID), organization, link)
 	for tokens > 0 {
