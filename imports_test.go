@@ -38,7 +38,7 @@ var direction = map[string][]string{
 
 	"reactors": {"ledger", "follow", "eventstore", "domain", "internal/lease", "internal/wait"},
 
-	"tokens": {"domain", "internal/keyring"},
+	"tokens": {"domain", "internal/keyring", "internal/strictjson"},
 	"api":    {"api", "tokens", "ledger", "projections", "replay/verify", "replay/history", "domain", "internal"},
 
 	// Below the rooms of the API.
@@ -56,9 +56,9 @@ var direction = map[string][]string{
 	"api/turns":       {"api/router", "api/access", "replay/verify", "domain"},
 	// The rooms: none knows another.
 	"api/registry":   room("api/quota", "api/idempotency", "api/consistency"),
-	"api/did":        room("api/idempotency", "api/consistency", "tokens", "internal/strictjson"),
+	"api/did":        room("api/idempotency", "api/consistency", "tokens"),
 	"api/delegation": room("api/idempotency", "tokens", "internal/keyring"),
-	"api/federation": room("api/idempotency", "tokens", "internal/strictjson"),
+	"api/federation": room("api/idempotency", "tokens"),
 	"api/audit":      room("api/turns", "replay/verify", "replay/history"),
 	"api/ledgerlog":  room("api/consistency"),
 	"api/compliance": room("api/turns", "replay/verify"),
@@ -68,7 +68,7 @@ var direction = map[string][]string{
 
 	// Below the room of OAuth: each step of a token request knows those after it.
 	"api/oauth/grants":     {"api/oauth/clientauth", "api/router", "api/access", "tokens", "internal/keyring", "ledger", "domain"},
-	"api/oauth/clientauth": {"api/router", "api/access", "api/quota", "api/limits", "tokens", "internal/keyring", "internal/strictjson", "ledger", "domain"},
+	"api/oauth/clientauth": {"api/router", "api/access", "api/quota", "api/limits", "tokens", "internal/keyring", "ledger", "domain"},
 
 	"replay":            {}, // the map of its rooms
 	"replay/verify":     {"projections", "eventstore", "domain", "internal/ordered"},

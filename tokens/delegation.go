@@ -34,8 +34,8 @@ func Delegation(keys *keyring.Keyring, id domain.DelegationID) (token, signature
 func ReadDelegation(keys *keyring.Keyring, token string) (id domain.DelegationID, genuine bool) {
 	text, prefixed := strings.CutPrefix(token, delegationPrefix)
 	first, second, _ := strings.Cut(text, ".")
-	payload, payloadOK := DecodePart(first)
-	mac, macOK := DecodePart(second)
+	payload, payloadOK := decodePart(first)
+	mac, macOK := decodePart(second)
 	wellFormed := prefixed && payloadOK && macOK && len(payload) == delegationSize && payload[0] == delegationVersion
 	if !wellFormed {
 		payload = make([]byte, delegationSize) // and go on, so that it takes the same time
@@ -52,10 +52,10 @@ func authenticated(id domain.DelegationID) []byte {
 	return append([]byte{delegationVersion}, id.UUID[:]...)
 }
 
-// DecodePart decodes one part of a compact token, base64url without padding
+// decodePart decodes one part of a compact token, base64url without padding
 // (RFC 7515 section 2). It refuses what encodes back to another text: set bits behind
 // the end, and the line breaks that the decoder would skip.
-func DecodePart(text string) ([]byte, bool) {
+func decodePart(text string) ([]byte, bool) {
 	data, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	return data, err == nil && base64.RawURLEncoding.EncodeToString(data) == text
 }

@@ -2,7 +2,6 @@ package did
 
 import (
 	"encoding/json"
-	"math"
 	"strings"
 	"time"
 
@@ -10,7 +9,6 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/internal/strictjson"
 	"github.com/sentryagent/agentidp/tokens"
 )
 
@@ -39,21 +37,15 @@ func badProof(fault string) error { return domain.Invalid("proof", fault, nil) }
 // readProof checks a compact JWS (RFC 7515 section 7.1) that the private half of a
 // key has signed with ES256, and what it says.
 func readProof(text string, key json.RawMessage, want expected) (p proof, err error) {
-	parts := strings.Split(text, ".")
-	if len(parts) != 3 {
-		return p, badProof("must be a signed JWT: three parts in base64url")
-	}
-	header, headerOK := object(parts[0])
-	claims, claimsOK := object(parts[1])
-	signature, signatureOK := tokens.DecodePart(parts[2])
-	if !headerOK || !claimsOK || !signatureOK {
+	parts, ok := tokens.SplitForeign(text)
+	if !ok {
 		return p, badProof("must be a signed JWT: three parts in base64url, the first two JSON objects without a name twice")
 	}
-	if header["alg"] != "ES256" {
+	if parts.Header["alg"] != "ES256" {
 		return p, badProof("must be signed with ES256")
 	}
 	for _, name := range []string{"crit", "b64", "jku", "x5u", "jwk"} { // other rules or another key than ours
-		if _, there := header[name]; there {
+		if _, there := parts.Header[name]; there {
 			return p, badProof("must not have " + name + " in its header")
 		}
 	}
@@ -61,23 +53,10 @@ func readProof(text string, key json.RawMessage, want expected) (p proof, err er
 	if err := public.UnmarshalJSON(key); err != nil {
 		return p, err
 	}
-	if jwt.SigningMethodES256.Verify(parts[0]+"."+parts[1], signature, public.Key) != nil {
+	if jwt.SigningMethodES256.Verify(parts.Signed, parts.Signature, public.Key) != nil {
 		return p, badProof("was not signed by the private half of publicKeyJwk")
 	}
-	return readClaims(claims, want)
-}
-
-func object(part string) (map[string]any, bool) {
-	data, canonical := tokens.DecodePart(part)
-	if !canonical {
-		return nil, false
-	}
-	value, fault := strictjson.Parse(data)
-	if fault != nil {
-		return nil, false
-	}
-	found, ok := value.(map[string]any)
-	return found, ok
+	return readClaims(parts.Claims, want)
 }
 
 func readClaims(claims map[string]any, want expected) (p proof, err error) {
@@ -95,8 +74,8 @@ func readClaims(claims map[string]any, want expected) (p proof, err error) {
 	if p.id, _ = claims["jti"].(string); p.id == "" || len(p.id) > longest {
 		return p, badProof("must have a jti of 1 to 256 bytes, a new one each time")
 	}
-	issuedAt, issued := numericDate(claims["iat"])
-	expiresAt, expires := numericDate(claims["exp"])
+	issuedAt, _, issued := tokens.NumericDate(claims["iat"])
+	expiresAt, _, expires := tokens.NumericDate(claims["exp"])
 	switch {
 	case !issued || !expires:
 		return p, badProof("must have iat and exp, in seconds")
@@ -109,15 +88,4 @@ func readClaims(claims map[string]any, want expected) (p proof, err error) {
 	}
 	p.expiresAt = expiresAt
 	return p, nil
-}
-
-// numericDate is RFC 7519 section 2: seconds, maybe with a fraction.
-func numericDate(claim any) (at time.Time, ok bool) {
-	number, isNumber := claim.(json.Number)
-	seconds, err := number.Float64()
-	if !isNumber || err != nil || math.Abs(seconds) > 1<<40 {
-		return at, false
-	}
-	whole, fraction := math.Modf(seconds)
-	return time.Unix(int64(whole), int64(fraction*float64(time.Second))), true
 }

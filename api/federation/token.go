@@ -1,13 +1,10 @@
 package federation
 
 import (
-	"encoding/json"
-	"math"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/sentryagent/agentidp/internal/strictjson"
 	"github.com/sentryagent/agentidp/tokens"
 )
 
@@ -58,36 +55,20 @@ type token struct {
 	notBefore    []time.Time // nbf and iat, as far as they are there
 }
 
-// readToken takes a JWT in compact form apart (RFC 7515 section 7.1).
+// readToken takes a token apart and reads what it says.
 func readToken(text string) (t token, err error) {
-	parts := strings.Split(text, ".")
-	if len(text) > maxToken || len(parts) != 3 {
-		return t, &refused{malformed, "it must be a signed JWT of at most 16 KiB, three parts in base64url"}
+	if len(text) > maxToken {
+		return t, &refused{malformed, "it must be a JWT of at most 16 KiB"}
 	}
-	header, headerOK := jsonObject(parts[0])
-	claims, claimsOK := jsonObject(parts[1])
-	signature, signatureOK := tokens.DecodePart(parts[2])
-	if !headerOK || !claimsOK || !signatureOK {
-		return t, &refused{malformed, "its parts must be base64url, the first two of JSON objects without a name twice"}
+	jwt, ok := tokens.SplitForeign(text)
+	if !ok {
+		return t, &refused{malformed, "it must be a signed JWT: three parts in base64url, the first two JSON objects without a name twice"}
 	}
-	t.signed, t.signature, t.claims = text[:len(parts[0])+1+len(parts[1])], signature, claims
-	if err := t.readHeader(header); err != nil {
+	t.signed, t.signature, t.claims = jwt.Signed, jwt.Signature, jwt.Claims
+	if err := t.readHeader(jwt.Header); err != nil {
 		return t, err
 	}
 	return t, t.readClaims()
-}
-
-func jsonObject(part string) (object map[string]any, ok bool) {
-	data, canonical := tokens.DecodePart(part)
-	if !canonical {
-		return nil, false
-	}
-	value, fault := strictjson.Parse(data)
-	if fault != nil {
-		return nil, false
-	}
-	object, ok = value.(map[string]any)
-	return object, ok
 }
 
 // readHeader takes access tokens (RFC 9068) and tokens that do not say of which kind
@@ -156,7 +137,7 @@ func audienceOf(claim any) (audience []string, ok bool) {
 
 func (t *token) readTimes() error {
 	for _, name := range []string{"exp", "nbf", "iat"} {
-		at, there, ok := numericDate(t.claims[name])
+		at, there, ok := tokens.NumericDate(t.claims[name])
 		switch {
 		case there && !ok:
 			return &refused{malformed, name + " must be a number of seconds"}
@@ -170,18 +151,4 @@ func (t *token) readTimes() error {
 		}
 	}
 	return nil
-}
-
-// numericDate is RFC 7519 section 2: seconds, maybe with a fraction.
-func numericDate(claim any) (at time.Time, there, ok bool) {
-	if claim == nil {
-		return at, false, false
-	}
-	number, isNumber := claim.(json.Number)
-	seconds, err := number.Float64()
-	if !isNumber || err != nil || math.Abs(seconds) > 1<<40 {
-		return at, true, false
-	}
-	whole, fraction := math.Modf(seconds)
-	return time.Unix(int64(whole), int64(fraction*float64(time.Second))), true, true
 }

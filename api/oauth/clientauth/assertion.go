@@ -5,8 +5,6 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
-	"encoding/json"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -14,7 +12,6 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/sentryagent/agentidp/domain"
-	"github.com/sentryagent/agentidp/internal/strictjson"
 	"github.com/sentryagent/agentidp/tokens"
 )
 
@@ -52,50 +49,17 @@ func (e *badAssertion) Unwrap() error { return &domain.AuthError{Reason: domain.
 // readAssertion checks everything about an assertion but its signature: as it
 // should be at a moment, for a server with these names.
 func readAssertion(text string, audiences []string, now time.Time) (assertion, error) {
-	a := assertion{}
-	header, claims, err := a.split(text)
-	if err != nil {
+	jwt, ok := tokens.SplitForeign(text)
+	if !ok {
+		return assertion{}, &badAssertion{
+			"client_assertion must be a signed JWT: three parts in base64url, the first two JSON objects without a name twice",
+		}
+	}
+	a := assertion{text: jwt.Signed, signature: jwt.Signature}
+	if err := a.readHeader(jwt.Header); err != nil {
 		return a, err
 	}
-	if err := a.readHeader(header); err != nil {
-		return a, err
-	}
-	return a, a.readClaims(claims, audiences, now)
-}
-
-// split takes a compact JWS (RFC 7515 section 7.1) apart. There is one way to
-// write each: bits behind the end, padding and line breaks make it another.
-func (a *assertion) split(text string) (header, claims map[string]any, err error) {
-	malformed := &badAssertion{"client_assertion must be a signed JWT: three parts in base64url, the first two JSON objects without a name twice"}
-	parts := strings.Split(text, ".")
-	if len(parts) != 3 {
-		return nil, nil, malformed
-	}
-	var ok bool
-	if header, ok = jsonPart(parts[0]); !ok {
-		return nil, nil, malformed
-	}
-	if claims, ok = jsonPart(parts[1]); !ok {
-		return nil, nil, malformed
-	}
-	a.text = text[:len(parts[0])+1+len(parts[1])]
-	if a.signature, ok = tokens.DecodePart(parts[2]); !ok {
-		return nil, nil, malformed
-	}
-	return header, claims, nil
-}
-
-func jsonPart(part string) (object map[string]any, ok bool) {
-	data, canonical := tokens.DecodePart(part)
-	if !canonical {
-		return nil, false
-	}
-	value, fault := strictjson.Parse(data)
-	if fault != nil {
-		return nil, false
-	}
-	object, ok = value.(map[string]any)
-	return object, ok
+	return a, a.readClaims(jwt.Claims, audiences, now)
 }
 
 // readHeader refuses what would have another key or other rules count than
@@ -153,7 +117,7 @@ func isAudience(claim any, audiences []string) bool {
 }
 
 func (a *assertion) readTimes(claims map[string]any, now time.Time) error {
-	expiresAt, there, ok := numericDate(claims["exp"])
+	expiresAt, there, ok := tokens.NumericDate(claims["exp"])
 	switch {
 	case !there:
 		return &badAssertion{"client_assertion needs an exp"}
@@ -166,7 +130,7 @@ func (a *assertion) readTimes(claims map[string]any, now time.Time) error {
 	}
 	a.expiresAt = expiresAt
 	for _, name := range []string{"iat", "nbf"} {
-		at, there, ok := numericDate(claims[name])
+		at, there, ok := tokens.NumericDate(claims[name])
 		switch {
 		case there && !ok:
 			return &badAssertion{name + " of client_assertion must be a number of seconds"}
@@ -175,20 +139,6 @@ func (a *assertion) readTimes(claims map[string]any, now time.Time) error {
 		}
 	}
 	return nil
-}
-
-// numericDate is RFC 7519 section 2: seconds, maybe with a fraction.
-func numericDate(claim any) (at time.Time, there, ok bool) {
-	if claim == nil {
-		return at, false, false
-	}
-	number, isNumber := claim.(json.Number)
-	seconds, err := number.Float64()
-	if !isNumber || err != nil || math.Abs(seconds) > 1<<40 {
-		return at, true, false
-	}
-	whole, fraction := math.Modf(seconds)
-	return time.Unix(int64(whole), int64(fraction*float64(time.Second))), true, true
 }
 
 // Algorithms are those that a client may sign with.
@@ -228,11 +178,7 @@ func algorithmsOf(key jose.JSONWebKey) []string {
 // claimedSubject is who an assertion says it comes from, nothing of which has
 // been checked.
 func claimedSubject(text string) string {
-	parts := strings.Split(text, ".")
-	if len(parts) != 3 {
-		return ""
-	}
-	claims, _ := jsonPart(parts[1])
-	subject, _ := claims["sub"].(string)
+	jwt, _ := tokens.SplitForeign(text)
+	subject, _ := jwt.Claims["sub"].(string)
 	return subject
 }
