@@ -157,7 +157,7 @@ func (th *thief) step() {
 	verifier := domain.Verifier{KeyID: "k", MAC: []byte(uuid.NewString())}
 	switch what := rapid.SampledFrom([]string{
 		"register", "generate", "generate", "rotate", "rotate", "revoke", "scopes", "scopes", "status", "decommission",
-		"token", "token", "token", "lend", "lend", "lend", "exchange", "exchange", "exchange", "role", "remove", "add member", "rename",
+		"token", "token", "token", "lend", "lend", "lend", "exchange", "exchange", "exchange", "role", "role", "role", "remove", "add member", "rename",
 	}).Draw(th.t, "command"); what {
 	case "register":
 		registration := th.registration(uuid.NewString() + "@acme.test")
