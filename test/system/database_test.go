@@ -235,7 +235,8 @@ func TestDatabaseRestoredOnAnotherCluster(t *testing.T) {
 				t.Fatalf("pg_restore: %v\n%s", err, output)
 			}
 			there := *w
-			there.settings = append(append([]string{}, w.settings...), "DATABASE_URL="+elsewhere.DatabaseURL, "MIGRATE_DATABASE_URL="+elsewhere.OwnerDatabaseURL, "REDIS_URL="+elsewhere.RedisURL)
+			there.settings = append(append([]string{}, w.settings...), "DATABASE_URL="+elsewhere.DatabaseURL, "MIGRATE_DATABASE_URL="+elsewhere.OwnerDatabaseURL, "REDIS_URL="+elsewhere.RedisURL,
+				"CHECKPOINT_FILE="+filepath.Join(t.TempDir(), "checkpoints")) // what the others sign is no past of this one
 			there.superuserURL = elsewhere.SuperuserURL
 			environ := append(append([]string{}, there.settings...), "LOG_LEVEL=error", "PORT="+strconv.Itoa(freePort(t)))
 			mustFail(t, runToEnd(t, environ, "serve"), exitFailed, "agentidp migrate")
